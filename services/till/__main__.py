@@ -1,0 +1,3 @@
+from till.app import main
+
+main()

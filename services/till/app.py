@@ -1,0 +1,37 @@
+"""The command line: one registration line per verb, and errors told in one line."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from till.errors import TillError
+from till.output import notices
+from till.verbs.down import down
+from till.verbs.kafka import kafka
+from till.verbs.migrate import migrate
+from till.verbs.up import up
+
+app = typer.Typer(
+    name="till",
+    help="Tillstream's command line: run everything here, load orders, and look into them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+app.command()(up)
+app.command()(down)
+app.command()(migrate)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(kafka)
+
+
+def main() -> None:
+    """Run the command line; an error a person can act on becomes one line, advice and exit code 1."""
+    try:
+        app()
+    except TillError as error:
+        notices.print(f"[bold red]till:[/] {error}", highlight=False, soft_wrap=True)
+        notices.print(error.advice, highlight=False, soft_wrap=True)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""One file per verb. A verb takes what was typed, calls a library, and prints a table or JSON."""
