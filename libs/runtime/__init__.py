@@ -1,1 +1,19 @@
+"""What every service process needs around its one job: settings, logs, health, metrics, a database."""
 
+from runtime.database import Database, is_passing_fault
+from runtime.health import Health
+from runtime.http import serve_http
+from runtime.logs import configure_logging
+from runtime.process import EXIT_FATAL, run
+from runtime.settings import Settings
+
+__all__ = [
+    "EXIT_FATAL",
+    "Database",
+    "Health",
+    "Settings",
+    "configure_logging",
+    "is_passing_fault",
+    "run",
+    "serve_http",
+]

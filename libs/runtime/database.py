@@ -1,0 +1,86 @@
+"""One held PostgreSQL connection for a service's loop, and which of its faults pass by themselves."""
+
+import asyncpg
+import structlog
+from pydantic import SecretStr
+
+log = structlog.get_logger(__name__)
+
+CONNECT_TIMEOUT = 10.0
+COMMAND_TIMEOUT = 30.0
+
+_PASSING = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,
+    OSError,
+    TimeoutError,
+)
+
+
+def is_passing_fault(error: BaseException) -> bool:
+    """Tell whether trying again can help: a lost or refused connection, a deadlock, a full disk, a failover.
+
+    What is not passing is the data's or the program's fault and would fail for ever.
+    """
+    # asyncpg raises a ValueError that is an InterfaceError too for an argument it can't encode.
+    return isinstance(error, _PASSING) and not isinstance(error, ValueError)
+
+
+class Database:
+    """Holds one connection and makes a new one after a fault.
+
+    A pool would reset the connection on each release (a round trip a batch), and could hand out one that
+    broke in mid-transaction (asyncpg#784), so a loop that writes holds its own.
+    """
+
+    def __init__(self, url: SecretStr, application_name: str) -> None:
+        self._url = url
+        self._application_name = application_name
+        self._connection: asyncpg.Connection | None = None
+        self.generation = 0
+        """How many connections were made: who caches what it read or locked compares it."""
+
+    async def connection(self) -> asyncpg.Connection:
+        """Return the open connection, making one when there is none.
+
+        Raises what `asyncpg.connect` raises; see `is_passing_fault`.
+        """
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(
+                self._url.get_secret_value(),
+                timeout=CONNECT_TIMEOUT,
+                command_timeout=COMMAND_TIMEOUT,
+                server_settings={
+                    "application_name": self._application_name,
+                    # A stopped process that holds locks must not hold up its successor.
+                    "idle_in_transaction_session_timeout": "5s",
+                    "timezone": "UTC",
+                    # Compiling a plan costs more than these short statements take.
+                    "jit": "off",
+                },
+            )
+            self.generation += 1
+            log.info("database.connected", application_name=self._application_name)
+        return self._connection
+
+    def discard(self) -> None:
+        """Drop the connection without waiting for the server; the next use makes a new one."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def close(self) -> None:
+        """Close the connection, within a bound."""
+        if self._connection is not None and not self._connection.is_closed():
+            try:
+                await self._connection.close(timeout=5)
+            except (OSError, TimeoutError, asyncpg.PostgresError):
+                self._connection.terminate()
+        self._connection = None

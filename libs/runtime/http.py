@@ -1,0 +1,65 @@
+"""The small HTTP face of every service: `/healthz`, `/readyz`, `/metrics`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import structlog
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from runtime.health import Health
+
+log = structlog.get_logger(__name__)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the process's own shutdown decides the order of things."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _app(health: Health) -> Starlette:
+    async def healthz(_request: Request) -> Response:
+        return JSONResponse({"alive": True})
+
+    async def readyz(_request: Request) -> Response:
+        problems = health.problems()
+        return JSONResponse(
+            {"ready": not problems, "problems": problems}, status_code=503 if problems else 200
+        )
+
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    return Starlette(
+        routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+    )
+
+
+@asynccontextmanager
+async def serve_http(health: Health, host: str, port: int) -> AsyncIterator[int]:
+    """Serve while the body runs; yields the port, which is a free one when `port` is 0.
+
+    Raises OSError when the port is taken.
+    """
+    config = uvicorn.Config(
+        _app(health), host=host, port=port, log_config=None, access_log=False, lifespan="off"
+    )
+    socket = config.bind_socket()
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[socket]))
+    try:
+        bound: int = socket.getsockname()[1]
+        log.info("http.serving", host=host, port=bound)
+        yield bound
+    finally:
+        server.should_exit = True
+        await task
+        socket.close()
