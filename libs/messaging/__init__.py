@@ -1,1 +1,29 @@
+"""Kafka as Tillstream speaks it: topics, CloudEvents messages, offsets that follow a database."""
 
+from messaging.attributes import Attributes, InvalidAttribute
+from messaging.cloudevents import JSON_CONTENT, Envelope, Undecodable, format_time, open_envelope
+from messaging.consumer import Assigned, BatchConsumer, BatchHandler, Fenced
+from messaging.events import EventMessage, decode_event, event_headers
+from messaging.offsets import Committed, committed_offsets
+from messaging.topics import Topics, ensure_topics
+
+__all__ = [
+    "JSON_CONTENT",
+    "Assigned",
+    "Attributes",
+    "BatchConsumer",
+    "BatchHandler",
+    "Committed",
+    "Envelope",
+    "EventMessage",
+    "Fenced",
+    "InvalidAttribute",
+    "Topics",
+    "Undecodable",
+    "committed_offsets",
+    "decode_event",
+    "ensure_topics",
+    "event_headers",
+    "format_time",
+    "open_envelope",
+]

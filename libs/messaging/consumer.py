@@ -1,0 +1,285 @@
+"""A consumer for handlers that keep their results in a database: the offsets follow the transaction.
+
+The shape answers traps seen in FastStream 0.7 and aiokafka 0.14: a failed batch is tried again in place (a
+handler's exception would only be logged and passed over), offsets are committed explicitly from the records
+handled, an assignment is taken up in a task with the partitions paused (no heartbeats go out while the
+callback runs), and a process that gives up ends non-zero.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.structs import OffsetAndMetadata
+from faststream import AckPolicy, FastStream
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaAckableMessage
+from prometheus_client import Counter, Gauge, Histogram
+
+from messaging.offsets import MARKER, Committed, committed_offsets
+from runtime import EXIT_FATAL, Health, Settings
+
+log = structlog.get_logger(__name__)
+
+HANDLED = Counter("tillstream_records_handled", "Records handled, by topic.", ["topic"])
+RETRIES = Counter("tillstream_batch_retries", "Batches tried again after a failure, by topic.", ["topic"])
+SECONDS = Histogram(
+    "tillstream_batch_seconds", "Seconds from a batch's arrival to its offset commit.", ["topic"]
+)
+LAG = Gauge("tillstream_consumer_lag_records", "Records not yet handled.", ["topic", "partition"])
+
+SESSION_TIMEOUT_MS = 10_000
+REVOKE_WAIT = 10.0
+SHUTDOWN_WAIT = 15.0
+WATCH_INTERVAL = 2.0
+FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
+# A commit for a partition that has been taken away meanwhile: the next owner goes on from the database.
+_GONE = (CommitFailedError, IllegalStateError)
+
+
+class Fenced(Exception):
+    """Another process has taken over these partitions; nothing of the batch was written."""
+
+
+class Assigned(NamedTuple):
+    """What Kafka knows of a newly assigned partition: the committed offset, the first one and the end."""
+
+    committed: Committed | None
+    beginning: int
+    end: int
+
+
+class BatchHandler(Protocol):
+    """What a service does with its records."""
+
+    async def assigned(self, partitions: Mapping[TopicPartition, Assigned]) -> Mapping[TopicPartition, int]:
+        """Return the offset each newly assigned partition goes on from; it is committed as ours at once.
+
+        The partitions are paused meanwhile, so this may take long; it is cancelled when they are taken away.
+        """
+
+    async def handle(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]) -> None:
+        """Handle the records in one database transaction.
+
+        When it raises, the same batch comes again, until it succeeds, the partitions are taken away, or the
+        retry budget is spent and the process ends.
+        """
+
+    def acknowledged(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Learn which offsets Kafka has acknowledged as committed."""
+
+    async def revoked(self) -> None:
+        """Forget what is only true while the partitions are ours. No batch is in flight."""
+
+
+class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
+    """Feeds one topic's records to a handler as a member of a consumer group."""
+
+    def __init__(
+        self, settings: Settings, *, topic: str, group: str, handler: BatchHandler, health: Health
+    ) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._group = group
+        self._handler = handler
+        self._positions: dict[TopicPartition, int] = {}
+        self._in_flight = asyncio.Lock()
+        self._epoch = 0
+        self._taking_up: asyncio.Task[None] | None = None
+        self._exit_status = 0
+        self._joined = False
+        self._progress_at = time.monotonic()
+        health.add("consumer", self._problem)
+        broker = KafkaBroker(
+            settings.kafka_bootstrap_servers.split(","),
+            logger=logging.getLogger("faststream"),
+            apply_types=False,
+            consumer_only=True,
+            graceful_timeout=SHUTDOWN_WAIT,
+        )
+        self._subscriber = broker.subscriber(
+            topic,
+            batch=True,
+            group_id=group,
+            listener=self,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            parser=self._parse,
+            decoder=self._decode,
+            no_reply=True,
+            max_records=settings.batch_records,
+            # After an empty poll FastStream sleeps this long once more, which bounds the latency from below.
+            batch_timeout_ms=20,
+            fetch_max_wait_ms=100,
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=1_000,
+            rebalance_timeout_ms=30_000,
+        )
+        self._subscriber(self._on_records)
+        self._app = FastStream(broker, logger=logging.getLogger("faststream"))
+
+    async def run(self) -> int:
+        """Consume until SIGTERM or SIGINT; return the exit status: 0, or EXIT_FATAL past the retry budget."""
+        watcher = asyncio.create_task(self._watch())
+        try:
+            await self._app.run(log_level=logging.DEBUG)
+        finally:
+            watcher.cancel()
+            if self._taking_up is not None:
+                self._taking_up.cancel()
+        log.info("consumer.stopped", topic=self._topic, group=self._group, status=self._exit_status)
+        return self._exit_status
+
+    # FastStream's own parser decodes every header and body; raw records are some six times as fast, and a
+    # record that can't be decoded then fails in our handler, where it can be dead-lettered.
+    async def _parse(self, records: tuple[ConsumerRecord[bytes, bytes], ...]) -> KafkaAckableMessage:
+        return KafkaAckableMessage(
+            raw_message=records, body=b"", consumer=self._consumer, message_id="-", correlation_id="-"
+        )
+
+    async def _decode(self, message: KafkaAckableMessage) -> Any:  # noqa: ANN401 - the records as they came
+        return message.raw_message
+
+    @property
+    def _consumer(self) -> AIOKafkaConsumer:
+        return self._subscriber.consumer
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        """Let the batch in flight end, within a bound; what it writes later is fenced in the database."""
+        self._epoch += 1
+        if self._taking_up is not None:
+            self._taking_up.cancel()
+        try:
+            async with asyncio.timeout(REVOKE_WAIT), self._in_flight:
+                self._positions.clear()
+                await self._handler.revoked()
+        except TimeoutError:
+            self._positions.clear()
+            log.warning("consumer.batch_outlives_assignment", topic=self._topic, waited=REVOKE_WAIT)
+        for partition in revoked:
+            LAG.remove(self._topic, str(partition.partition))
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        """Pause the partitions before anything is fetched and take them up in a task."""
+        if assigned:
+            self._consumer.pause(*assigned)
+        self._epoch += 1
+        self._progress_at = time.monotonic()
+        self._joined = True
+        if assigned:
+            self._taking_up = asyncio.create_task(self._take_up(list(assigned), self._epoch))
+        log.info("consumer.assigned", topic=self._topic, group=self._group, partitions=len(assigned))
+
+    async def _take_up(self, partitions: list[TopicPartition], epoch: int) -> None:
+        delay, deadline = FIRST_DELAY, time.monotonic() + self._settings.retry_budget
+        while epoch == self._epoch:
+            try:
+                await self._seek(partitions, epoch)
+            except _GONE:
+                return
+            except Exception as error:  # noqa: BLE001 - tried again, then the process ends
+                if time.monotonic() + delay > deadline:
+                    self._give_up("consumer.assignment_failed", error)
+                    return
+                log.warning("consumer.assignment_retried", topic=self._topic, error=repr(error))
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, LONGEST_DELAY)
+            else:
+                return
+
+    async def _seek(self, partitions: list[TopicPartition], epoch: int) -> None:
+        committed = await committed_offsets(self._settings.kafka_bootstrap_servers, self._group)
+        beginnings = await self._consumer.beginning_offsets(partitions)
+        ends = await self._consumer.end_offsets(partitions)
+        facts = {p: Assigned(committed.get(p), beginnings[p], ends[p]) for p in partitions}
+        positions = dict(await self._handler.assigned(facts))
+        if epoch != self._epoch:
+            return
+        for partition, offset in positions.items():
+            self._consumer.seek(partition, offset)
+        self._positions.update(positions)
+        await self._commit(positions)
+        self._progress_at = time.monotonic()
+        self._consumer.resume(*partitions)
+
+    async def _commit(self, positions: Mapping[TopicPartition, int]) -> None:
+        await self._consumer.commit({p: OffsetAndMetadata(offset, MARKER) for p, offset in positions.items()})
+        self._handler.acknowledged(positions)
+
+    async def _on_records(self, records: tuple[ConsumerRecord[bytes, bytes], ...]) -> None:
+        epoch, started, delay = self._epoch, time.monotonic(), FIRST_DELAY
+        async with self._in_flight:
+            while epoch == self._epoch and self._exit_status == 0:
+                try:
+                    await self._handle(records)
+                except Exception as error:  # noqa: BLE001 - tried again, then the process ends
+                    if time.monotonic() + delay > started + self._settings.retry_budget:
+                        self._give_up("consumer.batch_failed", error)
+                        return
+                    RETRIES.labels(self._topic).inc()
+                    log.warning("consumer.batch_retried", topic=self._topic, error=repr(error), delay=delay)
+                    await asyncio.sleep(delay)
+                    delay = min(delay * 2, LONGEST_DELAY)
+                else:
+                    SECONDS.labels(self._topic).observe(time.monotonic() - started)
+                    self._progress_at = time.monotonic()
+                    return
+
+    async def _handle(self, records: tuple[ConsumerRecord[bytes, bytes], ...]) -> None:
+        batch: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = {}
+        for record in records:
+            partition = TopicPartition(record.topic, record.partition)
+            # Records fetched before a seek can still arrive after it.
+            if record.offset >= self._positions.get(partition, record.offset + 1):
+                batch.setdefault(partition, []).append(record)
+        if not batch:
+            return
+        await self._handler.handle(batch)
+        positions = {partition: found[-1].offset + 1 for partition, found in batch.items()}
+        self._positions.update(positions)
+        HANDLED.labels(self._topic).inc(sum(map(len, batch.values())))
+        try:
+            await self._commit(positions)
+        except _GONE as error:
+            log.info("consumer.commit_came_late", topic=self._topic, error=repr(error))
+
+    def _give_up(self, event: str, error: Exception) -> None:
+        # Neither SystemExit nor a bare raise ends FastStream's loop, and `exit` alone lets it consume on.
+        log.error(event, topic=self._topic, group=self._group, exc_info=error)
+        self._exit_status = EXIT_FATAL
+        self._subscriber.running = False
+        self._app.exit()
+
+    async def _watch(self) -> None:
+        """Compare positions with the partitions' ends: the consumer's own view of them can stall unseen."""
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL)
+            partitions = list(self._positions)
+            if not partitions or self._subscriber.consumer is None:
+                continue
+            try:
+                async with asyncio.timeout(WATCH_INTERVAL * 2):
+                    ends = await self._consumer.end_offsets(partitions)
+            except Exception as error:  # noqa: BLE001 - a look that fails is told, and counts as no progress
+                log.warning("consumer.ends_unknown", topic=self._topic, error=repr(error))
+                continue
+            lags = {p: max(0, end - self._positions[p]) for p, end in ends.items() if p in self._positions}
+            for partition, lag in lags.items():
+                LAG.labels(self._topic, str(partition.partition)).set(lag)
+            if not any(lags.values()):
+                self._progress_at = time.monotonic()
+
+    def _problem(self) -> str | None:
+        if not self._joined:
+            return f"has not joined the group {self._group} yet"
+        still = time.monotonic() - self._progress_at
+        # A member without partitions stands by: there is nothing it could get done.
+        waiting = bool(self._positions) or (self._taking_up is not None and not self._taking_up.done())
+        if waiting and still > self._settings.stalled_after:
+            return f"no progress on {self._topic} for {still:.0f} s"
+        return None

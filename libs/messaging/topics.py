@@ -1,0 +1,88 @@
+"""The topics: their names, how long they keep what, and how they are made."""
+
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+MEBIBYTE = 1024 * 1024
+DAY_MS = 24 * 60 * 60 * 1000
+PARTITIONS = 12
+BROKERS_FOR_REPLICATION = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The names of one installation's topics; `prefix` keeps several apart on one cluster."""
+
+    prefix: str = ""
+
+    @property
+    def commands(self) -> str:
+        """What upstream systems want done."""
+        return f"{self.prefix}orders.commands"
+
+    @property
+    def events(self) -> str:
+        """What happened, in version order per order."""
+        return f"{self.prefix}orders.events"
+
+    @property
+    def outcomes(self) -> str:
+        """What became of each command."""
+        return f"{self.prefix}orders.outcomes"
+
+    @property
+    def dead_letters(self) -> str:
+        """Records that name no command, as they were received."""
+        return f"{self.prefix}orders.dead-letters"
+
+    def group(self, name: str) -> str:
+        """Return the consumer group `name` of this installation."""
+        return f"{self.prefix}{name}"
+
+    def configurations(self) -> dict[str, dict[str, str]]:
+        """Return topic name → Kafka's topic settings."""
+        month = str(30 * DAY_MS)
+        return {
+            self.commands: {"retention.ms": month, "max.message.bytes": str(MEBIBYTE)},
+            self.events: {"retention.ms": "-1", "max.message.bytes": str(MEBIBYTE)},
+            self.outcomes: {"retention.ms": month, "max.message.bytes": str(MEBIBYTE)},
+            # A dead letter is a record as received and the reason: it must never be too large for its topic.
+            self.dead_letters: {"retention.ms": "-1", "max.message.bytes": str(2 * MEBIBYTE)},
+        }
+
+
+async def ensure_topics(bootstrap_servers: str, topics: Topics, partitions: int = PARTITIONS) -> list[str]:
+    """Make the topics that are missing and return their names; topics that exist stay as they are.
+
+    With three brokers or more each topic has three replicas of which two must be in sync.
+    Raises KafkaError when the cluster refuses.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        brokers = len((await admin.describe_cluster())["brokers"])
+        replicated = brokers >= BROKERS_FOR_REPLICATION
+        durability = {"min.insync.replicas": "2"} if replicated else {}
+        wanted = [
+            NewTopic(
+                name,
+                partitions,
+                3 if replicated else 1,
+                topic_configs={"cleanup.policy": "delete", **durability, **configuration},
+            )
+            for name, configuration in topics.configurations().items()
+        ]
+        response = await admin.create_topics(wanted)
+    finally:
+        await admin.close()
+    created = []
+    for name, code, message in (row[:3] for row in response.topic_errors):
+        error = for_code(code)
+        if error is TopicAlreadyExistsError:
+            continue
+        if code:
+            raise KafkaError(f"topic {name} could not be made: {message or error.__name__}")
+        created.append(name)
+    return created
