@@ -1,1 +1,24 @@
+"""A real PostgreSQL and a real Kafka on this machine, without Docker, as root or not."""
 
+from localservers.errors import (
+    ChecksumError,
+    DownloadError,
+    LocalServerError,
+    MissingPartError,
+    StartError,
+)
+from localservers.ports import free_port
+from localservers.postgres import Postgres
+from localservers.server import LocalServer, dying_with_parent
+
+__all__ = [
+    "ChecksumError",
+    "DownloadError",
+    "LocalServer",
+    "LocalServerError",
+    "MissingPartError",
+    "Postgres",
+    "StartError",
+    "dying_with_parent",
+    "free_port",
+]

@@ -1,0 +1,122 @@
+"""The servers and databases that tests run against.
+
+`TILLSTREAM_SERVERS` picks the provider: `embedded` (the default) starts a real PostgreSQL and a real Kafka for
+the session; `external` takes `TILLSTREAM_ADMIN_DATABASE_URL` (a superuser's) and
+`TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from localservers import Postgres, free_port
+
+ROLES = ("command_service", "outbox_relay", "projector", "query", "analyst")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail a test whose docstring doesn't state the rule it keeps."""
+    if isinstance(item, pytest.Function) and not item.function.__doc__:
+        pytest.fail(f"{item.name} has no docstring: state its rule in one sentence.", pytrace=False)
+
+
+def _external() -> bool:
+    servers = os.environ.get("TILLSTREAM_SERVERS", "embedded")
+    if servers not in {"embedded", "external"}:
+        pytest.exit(
+            f"TILLSTREAM_SERVERS={servers} is not known here: use embedded or external.", returncode=4
+        )
+    return servers == "external"
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A PostgreSQL server, ours or somebody's, by its superuser's address."""
+
+    admin_dsn: str
+
+    def dsn(self, database: str, role: str = "postgres") -> str:
+        """Give the address of a database for the superuser or one of our roles (its name without prefix)."""
+        parts = urlsplit(self.admin_dsn)
+        netloc = parts.netloc
+        if role != "postgres":
+            user = f"tillstream_{role}"
+            netloc = f"{user}:{quote(self.password(user))}@{netloc.rpartition('@')[2]}"
+        return urlunsplit(parts._replace(netloc=netloc, path=f"/{database}"))
+
+    def password(self, user: str) -> str:
+        """Give a role's password: the same for all who know the superuser's, a secret to others."""
+        return hashlib.sha256(f"{self.admin_dsn} {user}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Database:
+    """A fresh database with our schema and roles."""
+
+    name: str
+    server: PostgresServer
+
+    def dsn(self, role: str = "postgres") -> str:
+        """Give its address for `postgres` or one of our roles, named without prefix."""
+        return self.server.dsn(self.name, role)
+
+
+async def _execute(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _migrate(dsn: str, passwords: dict[str, str]) -> None:
+    from eventstore import migrate, set_passwords  # noqa: PLC0415 - being written
+
+    connection = await asyncpg.connect(dsn)
+    try:
+        await migrate(connection)
+        await set_passwords(connection, passwords)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """Give the session's PostgreSQL."""
+    if _external():
+        yield PostgresServer(os.environ["TILLSTREAM_ADMIN_DATABASE_URL"])
+        return
+    folder = tmp_path_factory.mktemp("postgres")
+    with Postgres(folder, free_port()) as server:
+        yield PostgresServer(server.dsn())
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def _template(postgres_server: PostgresServer) -> Iterator[str]:
+    """Make a migrated database to copy from: a copy is much quicker than a migration."""
+    name = f"tillstream_template_{secrets.token_hex(6)}"
+    asyncio.run(_execute(postgres_server.admin_dsn, f"CREATE DATABASE {name}"))
+    passwords = {role: postgres_server.password(role) for role in (f"tillstream_{role}" for role in ROLES)}
+    asyncio.run(_migrate(postgres_server.dsn(name), passwords))
+    yield name
+    asyncio.run(_execute(postgres_server.admin_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def database(postgres_server: PostgresServer, _template: str) -> Iterator[Database]:
+    """Give the test a migrated database of its own."""
+    name = f"tillstream_test_{secrets.token_hex(6)}"
+    asyncio.run(_execute(postgres_server.admin_dsn, f"CREATE DATABASE {name} TEMPLATE {_template}"))
+    yield Database(name, postgres_server)
+    asyncio.run(_execute(postgres_server.admin_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
