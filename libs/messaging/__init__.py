@@ -5,6 +5,7 @@ from messaging.cloudevents import JSON_CONTENT, Envelope, Undecodable, format_ti
 from messaging.consumer import Assigned, BatchConsumer, BatchHandler, Fenced
 from messaging.events import EventMessage, decode_event, event_headers
 from messaging.offsets import Committed, committed_offsets
+from messaging.producer import Message, Producer
 from messaging.topics import Topics, ensure_topics
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "EventMessage",
     "Fenced",
     "InvalidAttribute",
+    "Message",
+    "Producer",
     "Topics",
     "Undecodable",
     "committed_offsets",

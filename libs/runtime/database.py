@@ -1,5 +1,7 @@
 """One held PostgreSQL connection for a service's loop, and which of its faults pass by themselves."""
 
+from collections.abc import Mapping
+
 import asyncpg
 import structlog
 from pydantic import SecretStr
@@ -40,9 +42,12 @@ class Database:
     broke in mid-transaction (asyncpg#784), so a loop that writes holds its own.
     """
 
-    def __init__(self, url: SecretStr, application_name: str) -> None:
+    def __init__(
+        self, url: SecretStr, application_name: str, *, server_settings: Mapping[str, str] | None = None
+    ) -> None:
         self._url = url
         self._application_name = application_name
+        self._server_settings = dict(server_settings or {})
         self._connection: asyncpg.Connection | None = None
         self.generation = 0
         """How many connections were made: who caches what it read or locked compares it."""
@@ -64,6 +69,7 @@ class Database:
                     "timezone": "UTC",
                     # Compiling a plan costs more than these short statements take.
                     "jit": "off",
+                    **self._server_settings,
                 },
             )
             self.generation += 1

@@ -1,0 +1,111 @@
+"""An idempotent producer that sends whole batches and waits, within a bound, until they are safe."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import murmur2
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+log = structlog.get_logger(__name__)
+
+# The broker refuses a batch above the topic's max.message.bytes (1 MiB), however small its records are.
+BATCH_BYTES = 256 * 1024
+# A dead letter is a record of up to 1 MiB and what is said about it.
+REQUEST_BYTES = 4 * 1024 * 1024
+REQUEST_TIMEOUT_MS = 10_000
+SEND_TIMEOUT = 15.0
+DROP_TIMEOUT = 2.0
+
+
+class Message(NamedTuple):
+    """One Kafka message, ready to send."""
+
+    topic: str
+    key: bytes | None
+    headers: list[tuple[str, bytes]]
+    value: bytes | None
+
+
+@lru_cache(maxsize=65_536)
+def _hash(key: bytes) -> int:
+    # Kafka's own partitioner in pure Python; an order's events come in runs.
+    return int(murmur2(key)) & 0x7FFF_FFFF
+
+
+class Producer:
+    """Sends messages to the partition their key names, as Kafka's default partitioner does.
+
+    One whose `send` failed is dropped and replaced: aiokafka's idempotent producer can stay out of sequence
+    (aiokafka#1017), and what it still holds must not be flushed after newer messages.
+    """
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap_servers,
+            enable_idempotence=True,
+            acks="all",
+            max_batch_size=BATCH_BYTES,
+            max_request_size=REQUEST_BYTES,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+        )
+
+    async def start(self) -> None:
+        """Connect; raises KafkaError when no broker answers."""
+        async with asyncio.timeout(SEND_TIMEOUT):
+            await self._producer.start()
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        """Send in the given order per partition and return when all are acknowledged.
+
+        Raises KafkaError or TimeoutError; some of the messages may be on the topic then.
+        """
+        async with asyncio.timeout(SEND_TIMEOUT):
+            partitions: dict[tuple[str, int], list[Message]] = {}
+            counts: dict[str, int] = {}
+            for message in messages:
+                count = counts.get(message.topic)
+                if count is None:
+                    count = counts[message.topic] = len(await self._producer.partitions_for(message.topic))
+                partition = _hash(message.key or b"") % count
+                partitions.setdefault((message.topic, partition), []).append(message)
+            acknowledgements = []
+            for (topic, partition), group in partitions.items():
+                for batch in self._batches(group):
+                    acknowledgements.append(  # noqa: PERF401 - awaited one by one, to keep their order
+                        await self._producer.send_batch(batch, topic, partition=partition)
+                    )
+            await asyncio.gather(*acknowledgements)
+
+    def _batches(self, messages: Sequence[Message]) -> list[BatchBuilder]:
+        batches = [self._producer.create_batch()]
+        for message in messages:
+            while (
+                batches[-1].append(
+                    key=message.key, value=message.value, headers=message.headers, timestamp=None
+                )
+                is None
+            ):
+                batches.append(self._producer.create_batch())
+        for batch in batches:
+            batch.close()
+        return batches
+
+    async def drop(self) -> None:
+        """Close the connections without sending what is still held, within a bound."""
+        # `stop` would flush first, and can wait for ever (aiokafka#1101); there is no public way without.
+        producer = self._producer
+        producer._closed = True  # noqa: SLF001 - see above
+        sending = producer._sender.sender_task  # noqa: SLF001 - see above
+        if sending is not None:
+            sending.cancel()
+        try:
+            async with asyncio.timeout(DROP_TIMEOUT):
+                await producer.client.close()
+        except TimeoutError:
+            log.warning("producer.drop_timed_out", seconds=DROP_TIMEOUT)
+        if sending is not None:
+            await asyncio.wait({sending}, timeout=DROP_TIMEOUT)
