@@ -1,0 +1,235 @@
+"""The append: one transaction of a few set-based statements, whatever the number of streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from uuid import UUID
+
+from asyncpg.exceptions import UniqueViolationError
+
+from eventstore.connection import Connection
+from eventstore.errors import ClockWentBack, OutcomeConflict, VersionConflict
+from eventstore.loading import find_outcomes, key_columns
+from eventstore.records import Append, Batch, OutboxMessage, Outcome, Snapshot, StreamKey
+
+# Nothing is inserted unless every stream is where the batch takes it to be: at expected_version, which a
+# first new event must find committed as its predecessor. What a rival commits after this statement's
+# snapshot, UNIQUE refuses. A stream that only outcomes without events rest on has a null recorded_at here.
+# All writers insert in key order, so that two of them can't wait for each other.
+_EVENTS = """
+WITH stale AS MATERIALIZED (
+    SELECT s.tenant_id, s.aggregate_id, coalesce(newest.version, 0) <> s.expected_version AS moved
+    FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::timestamptz[])
+        AS s (tenant_id, aggregate_id, expected_version, recorded_at)
+    LEFT JOIN LATERAL (
+        SELECT version, recorded_at
+        FROM order_events
+        WHERE tenant_id = s.tenant_id AND aggregate_id = s.aggregate_id
+        ORDER BY version DESC
+        LIMIT 1
+    ) AS newest ON true
+    WHERE coalesce(newest.version, 0) <> s.expected_version OR newest.recorded_at > s.recorded_at
+),
+inserted AS (
+    INSERT INTO order_events (
+        tenant_id, aggregate_id, version, recorded_at,
+        event_id, event_type, schema_version, payload, metadata, occurred_at
+    )
+    SELECT tenant_id, aggregate_id, version, recorded_at,
+        event_id, event_type, schema_version, payload::jsonb, metadata::jsonb, occurred_at
+    FROM unnest(
+        $5::text[], $6::uuid[], $7::bigint[], $8::timestamptz[],
+        $9::uuid[], $10::text[], $11::integer[], $12::text[], $13::text[], $14::timestamptz[]
+    ) AS e (
+        tenant_id, aggregate_id, version, recorded_at,
+        event_id, event_type, schema_version, payload, metadata, occurred_at
+    )
+    WHERE NOT EXISTS (SELECT FROM stale)
+    ORDER BY tenant_id COLLATE "C", aggregate_id, version
+)
+SELECT tenant_id, aggregate_id, moved FROM stale
+"""
+
+_OUTCOMES = """
+INSERT INTO command_outcomes (
+    tenant_id, command_id, aggregate_id, command_type, actor, data, occurred_at, fingerprint, code, version,
+    headers, value
+)
+SELECT tenant_id, command_id, aggregate_id, command_type, actor, data::json, occurred_at, fingerprint, code,
+    version, headers::json, value
+FROM unnest(
+    $1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::bytea[],
+    $9::text[], $10::bigint[], $11::text[], $12::bytea[]
+) AS o (
+    tenant_id, command_id, aggregate_id, command_type, actor, data, occurred_at, fingerprint, code, version,
+    headers, value
+)
+ORDER BY tenant_id COLLATE "C", command_id
+"""
+
+# The relay sends a key's messages by id, so ids follow the batch's order.
+_MESSAGES = """
+INSERT INTO outbox (topic, key, headers, value, shard)
+SELECT topic, key, headers::json, value, shard
+FROM unnest($1::text[], $2::bytea[], $3::text[], $4::bytea[], $5::smallint[])
+    WITH ORDINALITY AS m (topic, key, headers, value, shard, ordinal)
+ORDER BY ordinal
+"""
+
+_SNAPSHOTS = """
+INSERT INTO order_snapshots (
+    tenant_id, aggregate_id, version, schema_version, state, recorded_at, max_occurred_at
+)
+SELECT tenant_id, aggregate_id, version, schema_version, state::json, recorded_at, max_occurred_at
+FROM unnest(
+    $1::text[], $2::uuid[], $3::bigint[], $4::integer[], $5::text[], $6::timestamptz[], $7::timestamptz[]
+) AS s (tenant_id, aggregate_id, version, schema_version, state, recorded_at, max_occurred_at)
+ORDER BY tenant_id COLLATE "C", aggregate_id, schema_version, version
+ON CONFLICT (tenant_id, aggregate_id, schema_version, version) DO NOTHING
+"""
+
+_MOVED = """
+SELECT s.tenant_id, s.aggregate_id
+FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS s (tenant_id, aggregate_id, expected_version)
+LEFT JOIN LATERAL (
+    SELECT version
+    FROM order_events
+    WHERE tenant_id = s.tenant_id AND aggregate_id = s.aggregate_id
+    ORDER BY version DESC
+    LIMIT 1
+) AS newest ON true
+WHERE coalesce(newest.version, 0) <> s.expected_version
+"""
+
+
+async def append(conn: Connection, batch: Batch) -> None:
+    """Store a batch whole or not at all; see `EventStore.append`."""
+    _check(batch)
+    try:
+        async with conn.transaction():
+            if batch.appends or batch.unchanged:
+                await _insert_events(conn, batch)
+            if batch.outcomes:
+                await conn.execute(_OUTCOMES, *_outcome_columns(batch.outcomes))
+            if batch.messages:
+                await conn.execute(_MESSAGES, *_message_columns(batch.messages))
+            if batch.snapshots:
+                await conn.execute(_SNAPSHOTS, *_snapshot_columns(batch.snapshots))
+    except UniqueViolationError as error:
+        # The rival has committed, or we would still be waiting: now it can be seen who was second where.
+        if error.constraint_name == "order_events_stream_version":
+            raise VersionConflict(await _moved(conn, batch) or _keys(batch)) from error
+        if error.constraint_name == "command_outcomes_pkey":
+            commands = [(outcome.tenant_id, outcome.command_id) for outcome in batch.outcomes]
+            _, known = await find_outcomes(conn, commands)
+            raise OutcomeConflict(known or commands) from error
+        raise
+
+
+async def _insert_events(conn: Connection, batch: Batch) -> None:
+    stale = await conn.fetch(_EVENTS, *_stream_columns(batch), *_event_columns(batch.appends))
+    if not stale:
+        return
+    if moved := [StreamKey(tenant_id, aggregate_id) for tenant_id, aggregate_id, moved in stale if moved]:
+        raise VersionConflict(moved)
+    raise ClockWentBack(StreamKey(tenant_id, aggregate_id) for tenant_id, aggregate_id, _ in stale)
+
+
+async def _moved(conn: Connection, batch: Batch) -> list[StreamKey]:
+    tenant_ids, aggregate_ids, expected_versions, _ = _stream_columns(batch)
+    rows = await conn.fetch(_MOVED, tenant_ids, aggregate_ids, expected_versions)
+    return [StreamKey(tenant_id, aggregate_id) for tenant_id, aggregate_id in rows]
+
+
+def _check(batch: Batch) -> None:
+    """Raise `ValueError` for what would make the database's answer ambiguous: the caller has a defect."""
+    if not all(append.events for append in batch.appends):
+        raise ValueError("an append needs events: an outcome without events belongs to `unchanged`")
+    if len({append.key for append in batch.appends}) != len(batch.appends):
+        raise ValueError("a stream is named twice in a batch")
+    if len({(outcome.tenant_id, outcome.command_id) for outcome in batch.outcomes}) != len(batch.outcomes):
+        raise ValueError("a command is named twice in a batch")
+
+
+def _keys(batch: Batch) -> Iterator[StreamKey]:
+    yield from (append.key for append in batch.appends)
+    yield from batch.unchanged
+
+
+def _stream_columns(batch: Batch) -> tuple[list[str], list[UUID], list[object], list[object]]:
+    expected = [append.expected_version for append in batch.appends]
+    recorded = [append.recorded_at for append in batch.appends]
+    return (
+        *key_columns(_keys(batch)),
+        [*expected, *batch.unchanged.values()],
+        [*recorded, *(None for _ in batch.unchanged)],
+    )
+
+
+def _event_columns(appends: Iterable[Append]) -> Iterable[list[object]]:
+    rows = [
+        (
+            append.key.tenant_id,
+            append.key.aggregate_id,
+            version,
+            append.recorded_at,
+            event.event_id,
+            event.event_type,
+            event.schema_version,
+            event.payload,
+            event.metadata,
+            event.occurred_at,
+        )
+        for append in appends
+        for version, event in enumerate(append.events, append.expected_version + 1)
+    ]
+    return _columns(rows, 10)
+
+
+def _outcome_columns(outcomes: Iterable[Outcome]) -> Iterable[list[object]]:
+    rows = [
+        (
+            outcome.tenant_id,
+            outcome.command_id,
+            outcome.aggregate_id,
+            outcome.command_type,
+            outcome.actor,
+            outcome.data,
+            outcome.occurred_at,
+            outcome.fingerprint,
+            outcome.code,
+            outcome.version,
+            outcome.headers,
+            outcome.value,
+        )
+        for outcome in outcomes
+    ]
+    return _columns(rows, 12)
+
+
+def _message_columns(messages: Iterable[OutboxMessage]) -> Iterable[list[object]]:
+    rows = [
+        (message.topic, message.key, message.headers, message.value, message.shard) for message in messages
+    ]
+    return _columns(rows, 5)
+
+
+def _snapshot_columns(snapshots: Iterable[Snapshot]) -> Iterable[list[object]]:
+    rows = [
+        (
+            snapshot.key.tenant_id,
+            snapshot.key.aggregate_id,
+            snapshot.version,
+            snapshot.schema_version,
+            snapshot.state,
+            snapshot.recorded_at,
+            snapshot.max_occurred_at,
+        )
+        for snapshot in snapshots
+    ]
+    return _columns(rows, 7)
+
+
+def _columns(rows: Sequence[tuple[object, ...]], width: int) -> Iterable[list[object]]:
+    """Turn rows into columns, also when there are none."""
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

@@ -1,0 +1,28 @@
+"""How a message lies in the outbox: its headers as text, its shard."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable
+
+SHARDS = 16
+
+
+def encode_headers(headers: Iterable[tuple[str, bytes]]) -> str:
+    """Give headers as a JSON array of pairs, in their order and with repeats, in ASCII.
+
+    Values are UTF-8 as a rule; any other byte becomes a lone surrogate (PEP 383's surrogateescape), which
+    PostgreSQL's `json` keeps as it stands and its `jsonb` would refuse.
+    """
+    return json.dumps([(name, value.decode("utf-8", "surrogateescape")) for name, value in headers])
+
+
+def decode_headers(text: str) -> list[tuple[str, bytes]]:
+    """Take headers back from what `encode_headers` gave."""
+    return [(name, value.encode("utf-8", "surrogateescape")) for name, value in json.loads(text)]
+
+
+def shard_of(key: bytes) -> int:
+    """Give the shard, 0 to 15, that keeps the messages of this key in order. Stored: the same for ever."""
+    return zlib.crc32(key) % SHARDS

@@ -1,0 +1,196 @@
+"""The event store of one kind of aggregate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any, Generic, Literal, TypeVar
+from uuid import UUID
+
+from asyncpg import Record
+
+from eventstore import appending, loading
+from eventstore.aggregate import AggregateType
+from eventstore.connection import Connection
+from eventstore.errors import BrokenStream, VersionNotFound
+from eventstore.records import Batch, Loaded, StoredEvent, StoredOutcome, StreamKey
+from eventstore.upcasting import UpcasterChain
+
+S = TypeVar("S")
+
+
+class EventStore(Generic[S]):
+    """Appends and loads the streams of one aggregate type.
+
+    It keeps no connection and no state: each call takes the connection it works on. Loads may raise
+    `NewerSchema`, for an event that a newer build wrote, and `BrokenStream`.
+    """
+
+    def __init__(self, aggregate_type: AggregateType[S], *, snapshot_every: int = 100) -> None:
+        """Check the upcasters. Raises `UpcasterGap` when they don't lead from version 1 to the newest."""
+        self._type = aggregate_type
+        self._chain = UpcasterChain(aggregate_type.schema_versions, aggregate_type.upcasters)
+        self._snapshot_every = snapshot_every
+
+    async def load(self, conn: Connection, key: StreamKey) -> Loaded[S]:
+        """Give a stream's newest state; the initial state, at version 0, of a stream without events."""
+        return (await self.load_many(conn, [key]))[key]
+
+    async def load_many(self, conn: Connection, keys: Iterable[StreamKey]) -> dict[StreamKey, Loaded[S]]:
+        """Give the newest state of each stream, all as of one moment."""
+        return await self._load_up_to(conn, dict.fromkeys(keys, loading.NEWEST))
+
+    async def load_at_version(self, conn: Connection, key: StreamKey, version: int) -> Loaded[S]:
+        """Give the state a stream had at a version, from 0. Raises `VersionNotFound` past its newest."""
+        return (await self.load_many_at(conn, {key: version}))[key]
+
+    async def load_many_at(
+        self,
+        conn: Connection,
+        versions: Mapping[StreamKey, int],
+    ) -> dict[StreamKey, Loaded[S]]:
+        """Give the state each stream had at a version, from 0. Raises `VersionNotFound`."""
+        if any(version < 0 for version in versions.values()):
+            raise ValueError("versions count from 0, the initial state")
+        loaded = await self._load_up_to(conn, versions)
+        if short := {key: loaded[key].version for key in versions if loaded[key].version < versions[key]}:
+            raise VersionNotFound(short)
+        return loaded
+
+    async def load_as_of(
+        self,
+        conn: Connection,
+        key: StreamKey,
+        time: datetime,
+        clock: Literal["recorded", "occurred"] = "recorded",
+    ) -> Loaded[S]:
+        """Give the state as of a time: the fold of the longest prefix whose every event is not later.
+
+        The clock says which of an event's two times counts: when it was recorded or when it occurred. By the
+        clock of the terminals (`occurred`) a late event also holds back the ones after it: they build on it.
+        """
+        if time.tzinfo is None:
+            raise ValueError("the time needs a time zone")
+        rows = await loading.select_stream_as_of(
+            conn, key, time, occurred=clock == "occurred", state_version=self._type.state_version
+        )
+        return self._fold(key, rows)
+
+    async def history(
+        self,
+        conn: Connection,
+        key: StreamKey,
+        after_version: int = 0,
+        limit: int | None = None,
+    ) -> list[StoredEvent]:
+        """Give a stream's events after a version, oldest first, at most `limit` of them."""
+        rows = await loading.select_histories(conn, {key: (after_version, None)}, limit)
+        return [self._stored(key, row) for row in rows]
+
+    async def histories(
+        self,
+        conn: Connection,
+        ranges: Mapping[StreamKey, tuple[int, int | None]],
+    ) -> dict[StreamKey, list[StoredEvent]]:
+        """Give each stream's events after a version and up to another (None: all), as of one moment."""
+        keys = list(ranges)
+        events: dict[StreamKey, list[StoredEvent]] = {key: [] for key in keys}
+        for row in await loading.select_histories(conn, ranges, None):
+            key = keys[row["ordinal"] - 1]
+            events[key].append(self._stored(key, row))
+        return events
+
+    async def find_outcomes(
+        self,
+        conn: Connection,
+        ids: Sequence[tuple[str, UUID]],
+    ) -> tuple[datetime, dict[tuple[str, UUID], StoredOutcome]]:
+        """Give the database's clock and the stored outcomes of the commands (tenant id, command id)."""
+        return await loading.find_outcomes(conn, ids)
+
+    async def append(self, conn: Connection, batch: Batch) -> None:
+        """Store a batch, all of it in one transaction, or nothing.
+
+        Within a transaction of the caller's it is a savepoint. Raises `VersionConflict` unless each stream is
+        at the version its events or its outcome were decided on, `OutcomeConflict` when a command has an
+        outcome already; the caller then loads and decides again. Raises `ClockWentBack` for a `recorded_at`
+        before the stream's newest, `ValueError` for a stream or a command named twice.
+        """
+        await appending.append(conn, batch)
+
+    def snapshot_due(self, before_version: int, after_version: int) -> bool:
+        """Tell whether an append that took a stream from one version to another calls for a snapshot."""
+        return before_version // self._snapshot_every < after_version // self._snapshot_every
+
+    def upcast(
+        self,
+        event_type: str,
+        schema_version: int,
+        payload: dict[str, Any],
+        version: int,
+        occurred_at: datetime,
+    ) -> dict[str, Any]:
+        """Lift a payload to its type's newest schema version, as every read does. Raises `NewerSchema`."""
+        return self._chain.upcast(event_type, schema_version, payload, version, occurred_at)
+
+    async def _load_up_to(
+        self,
+        conn: Connection,
+        versions: Mapping[StreamKey, int],
+    ) -> dict[StreamKey, Loaded[S]]:
+        rows = await loading.select_streams(conn, versions, self._type.state_version)
+        streams = {ordinal: list(stream) for ordinal, stream in groupby(rows, key=lambda row: row["ordinal"])}
+        return {key: self._fold(key, streams.get(n, [])) for n, key in enumerate(versions, start=1)}
+
+    def _fold(self, key: StreamKey, rows: Sequence[Record]) -> Loaded[S]:
+        state = self._type.initial_state(*key)
+        version = 0
+        last_recorded_at = max_occurred_at = None
+        for _, at, event_type, schema_version, payload, metadata, occurred_at, recorded_at in rows:
+            if event_type is None:
+                state = self._type.load_state(payload)
+                if self._type.version(state) != at:
+                    raise BrokenStream(f"the snapshot of {key} at version {at} holds another version's state")
+            elif at != version + 1:
+                raise BrokenStream(f"version {at} follows version {version} in {key}")
+            else:
+                lifted = self._chain.upcast(
+                    event_type, schema_version, loading.parse_json(payload), at, occurred_at
+                )
+                state = self._type.evolve_stored(
+                    state, event_type, lifted, loading.parse_json(metadata), occurred_at
+                )
+            version = at
+            last_recorded_at = recorded_at
+            max_occurred_at = occurred_at if max_occurred_at is None else max(max_occurred_at, occurred_at)
+        return Loaded(state, version, last_recorded_at, max_occurred_at)
+
+    def _stored(self, key: StreamKey, row: Record) -> StoredEvent:
+        (
+            _,
+            position,
+            event_id,
+            version,
+            event_type,
+            schema_version,
+            payload,
+            metadata,
+            occurred_at,
+            recorded_at,
+        ) = row
+        return StoredEvent(
+            position=position,
+            event_id=event_id,
+            tenant_id=key.tenant_id,
+            aggregate_id=key.aggregate_id,
+            version=version,
+            event_type=event_type,
+            schema_version=self._chain.newest(event_type),
+            payload=self._chain.upcast(
+                event_type, schema_version, loading.parse_json(payload), version, occurred_at
+            ),
+            metadata=loading.parse_json(metadata),
+            occurred_at=occurred_at,
+            recorded_at=recorded_at,
+        )
