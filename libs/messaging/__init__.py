@@ -3,13 +3,15 @@
 from messaging.attributes import Attributes, InvalidAttribute
 from messaging.cloudevents import JSON_CONTENT, Envelope, Undecodable, format_time, open_envelope
 from messaging.consumer import Assigned, BatchConsumer, BatchHandler, Fenced
-from messaging.events import EventMessage, decode_event, event_headers
+from messaging.events import SOURCE, TYPE_PREFIX, EventMessage, decode_event, event_headers
 from messaging.offsets import Committed, committed_offsets
 from messaging.producer import Message, Producer
 from messaging.topics import Topics, ensure_topics
 
 __all__ = [
     "JSON_CONTENT",
+    "SOURCE",
+    "TYPE_PREFIX",
     "Assigned",
     "Attributes",
     "BatchConsumer",

@@ -1,6 +1,6 @@
 """What every service process needs around its one job: settings, logs, health, metrics, a database."""
 
-from runtime.database import Database, is_passing_fault
+from runtime.database import Database, is_content_fault, is_passing_fault
 from runtime.health import Health
 from runtime.http import serve_http
 from runtime.logs import configure_logging
@@ -13,6 +13,7 @@ __all__ = [
     "Health",
     "Settings",
     "configure_logging",
+    "is_content_fault",
     "is_passing_fault",
     "run",
     "serve_http",

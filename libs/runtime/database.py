@@ -24,6 +24,11 @@ _PASSING = (
     OSError,
     TimeoutError,
 )
+_CONTENT = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+)
 
 
 def is_passing_fault(error: BaseException) -> bool:
@@ -31,8 +36,18 @@ def is_passing_fault(error: BaseException) -> bool:
 
     What is not passing is the data's or the program's fault and would fail for ever.
     """
-    # asyncpg raises a ValueError that is an InterfaceError too for an argument it can't encode.
-    return isinstance(error, _PASSING) and not isinstance(error, ValueError)
+    return isinstance(error, _PASSING) and not is_content_fault(error)
+
+
+def is_content_fault(error: BaseException) -> bool:
+    """Tell whether a statement failed for what was written: out of range, against a constraint, too large.
+
+    What is neither this nor passing (a missing grant or table) is the installation's fault.
+    """
+    # asyncpg's own refusal to encode an argument is an InterfaceError and a ValueError.
+    return isinstance(error, _CONTENT) or (
+        isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
+    )
 
 
 class Database:

@@ -1,1 +1,1 @@
-
+"""Moves the outbox to Kafka: reads rows in order, sends them, deletes what the broker acknowledged."""

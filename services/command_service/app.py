@@ -1,0 +1,31 @@
+"""The command service's composition root."""
+
+from command_service.handler import CommandHandler
+from eventstore import EventStore
+from messaging import BatchConsumer, Topics
+from orders import ORDER
+from runtime import Database, Health, Settings, configure_logging, run, serve_http
+
+GROUP = "command_service"
+
+
+async def command_service(settings: Settings) -> int:
+    """Run one command service until SIGTERM or SIGINT; returns its exit status."""
+    health, topics = Health(), Topics(settings.topic_prefix)
+    database = Database(settings.database_url, "command_service")
+    handler = CommandHandler(database, EventStore(ORDER), topics, settings.tenant_time_zones)
+    consumer = BatchConsumer(
+        settings, topic=topics.commands, group=topics.group(GROUP), handler=handler, health=health
+    )
+    async with serve_http(health, settings.http_host, settings.http_port):
+        try:
+            return await consumer.run()
+        finally:
+            await database.close()
+
+
+def main() -> None:
+    """Start the service from the environment's settings."""
+    settings = Settings()
+    configure_logging("command_service", settings.log_level)
+    run(command_service(settings))

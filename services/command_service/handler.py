@@ -1,0 +1,166 @@
+"""Handles a batch of command records: read, look up, decide, store in one transaction."""
+
+from collections.abc import Mapping, Sequence
+
+import asyncpg
+import structlog
+from aiokafka import TopicPartition
+from cachetools import LRUCache
+from prometheus_client import Counter
+
+from command_service.deciding import DEAD_LETTERED, REPEATED, Decided, Deciding
+from command_service.requests import NamesNoCommand, Record, Request, read_request
+from eventstore import EventStore, Loaded, OutcomeConflict, StreamKey, VersionConflict
+from messaging import Assigned, Topics
+from orders import Order
+from runtime import Database, is_content_fault, is_passing_fault
+
+log = structlog.get_logger(__name__)
+
+COMMANDS = Counter("tillstream_commands", "Commands, by what became of them.", ["result"])
+CONFLICTS = Counter("tillstream_append_conflicts", "Batches decided anew after another writer's append.")
+
+CACHED_ORDERS = 20_000
+ATTEMPTS = 20
+
+Work = Sequence[Request | tuple[Record, str]]
+
+
+class CommandHandler:
+    """The command service's work on each batch.
+
+    The cache of order states takes a batch's states only after its commit. It is emptied whenever another
+    writer may have been at work: on assignment, on revocation, on a new database connection, on a conflict.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        store: EventStore[Order],
+        topics: Topics,
+        time_zones: Mapping[str, str],
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._topics = topics
+        self._time_zones = time_zones
+        self._cache: LRUCache[StreamKey, Loaded[Order]] = LRUCache(CACHED_ORDERS)
+        self._session = 0
+
+    async def assigned(self, partitions: Mapping[TopicPartition, Assigned]) -> Mapping[TopicPartition, int]:
+        """Go on from the committed offsets; commands are idempotent, so without one from the beginning."""
+        self._cache.clear()
+        positions = {}
+        for partition, (committed, beginning, end) in partitions.items():
+            if committed is not None and not beginning <= committed.offset <= end:
+                log.error(
+                    "commands.offset_out_of_range",
+                    partition=partition.partition,
+                    committed=committed.offset,
+                    beginning=beginning,
+                    end=end,
+                )
+                committed = None  # noqa: PLW2901 - as if none were there
+            positions[partition] = beginning if committed is None else committed.offset
+        return positions
+
+    def acknowledged(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Nothing to keep: outcomes make commands idempotent, wherever the offsets stand."""
+
+    async def revoked(self) -> None:
+        """Forget the orders: their next commands go to another service."""
+        self._cache.clear()
+
+    async def handle(self, batch: Mapping[TopicPartition, Sequence[Record]]) -> None:
+        """Decide and store all commands of the batch."""
+        work: list[Request | tuple[Record, str]] = []
+        for records in batch.values():
+            for record in records:
+                try:
+                    work.append(read_request(record, self._time_zones))
+                except NamesNoCommand as error:
+                    work.append((record, str(error)))
+        await self._store_all(work)
+
+    async def _store_all(self, work: Work) -> None:
+        """Store the work in one transaction; when its content is refused, in halves, to find the culprit."""
+        try:
+            await self._store_together(work)
+        except Exception as error:
+            if is_passing_fault(error):
+                self._database.discard()
+                raise
+            if not is_content_fault(error):
+                raise
+            if len(work) > 1:
+                middle = len(work) // 2
+                await self._store_all(work[:middle])
+                await self._store_all(work[middle:])
+                return
+            if not isinstance(work[0], Request):
+                raise
+            log.exception("command.not_storable", command_id=str(work[0].command_id))
+            await self._store_all([(work[0].record, f"the database refused it: {error}")])
+
+    async def _store_together(self, work: Work) -> None:
+        for attempt in range(ATTEMPTS):
+            connection = await self._database.connection()
+            if self._session != self._database.generation:
+                self._cache.clear()
+                self._session = self._database.generation
+            decided = await self._decide(connection, work)
+            try:
+                await self._store.append(connection, decided.batch)
+            except (VersionConflict, OutcomeConflict) as conflict:
+                CONFLICTS.inc()
+                if attempt == ATTEMPTS - 1:
+                    raise
+                log.info("commands.decided_anew", attempt=attempt + 1, conflict=str(conflict))
+                for key in decided.states:
+                    self._cache.pop(key, None)
+            else:
+                self._cache.update(decided.states)
+                self._tell(decided, work)
+                return
+
+    async def _decide(self, connection: asyncpg.Connection, work: Work) -> Decided:
+        requests = [item for item in work if isinstance(item, Request)]
+        now, known = await self._store.find_outcomes(
+            connection, [(request.tenant_id, request.command_id) for request in requests]
+        )
+        keys = dict.fromkeys(
+            StreamKey(request.tenant_id, request.order_id)
+            for request in requests
+            if request.order_id is not None and (request.tenant_id, request.command_id) not in known
+        )
+        states = {key: self._cache[key] for key in keys if key in self._cache}
+        if missing := [key for key in keys if key not in states]:
+            states.update(await self._store.load_many(connection, missing))
+        deciding = Deciding(self._store, self._topics, known=known, states=states, now=now)
+        for item in work:
+            if isinstance(item, Request):
+                deciding.decide(item)
+        deciding.dead_letters(item for item in work if not isinstance(item, Request))
+        return deciding.result()
+
+    def _tell(self, decided: Decided, work: Work) -> None:
+        """Count and log what became of the work, once it is stored."""
+        for request, result in decided.results:
+            COMMANDS.labels(result).inc()
+            if result not in {"accepted", REPEATED}:
+                log.info(
+                    "command.rejected",
+                    code=result,
+                    command_id=str(request.command_id),
+                    command_type=request.command_type,
+                    tenant_id=request.tenant_id,
+                    order_id=request.order_id and str(request.order_id),
+                    correlation_id=request.correlation_id,
+                )
+        for item in work:
+            if not isinstance(item, Request):
+                record, reason = item
+                COMMANDS.labels(DEAD_LETTERED).inc()
+                log.warning(
+                    "command.dead_lettered", partition=record.partition, offset=record.offset, reason=reason
+                )

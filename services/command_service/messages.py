@@ -1,0 +1,85 @@
+"""The messages that leave through the outbox: events, outcomes and dead letters."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from command_service.requests import Record, Request
+from eventstore import NewEvent, OutboxMessage, encode_headers, shard_of
+from messaging import JSON_CONTENT, SOURCE, TYPE_PREFIX, event_headers, format_time
+
+LONGEST_REASON = 1_000
+
+
+def event_message(
+    topic: str,
+    request: Request,
+    event: NewEvent,
+    *,
+    order_id: UUID,
+    version: int,
+    recorded_at: datetime,
+    compensated: Mapping[str, Sequence[int]],
+) -> OutboxMessage:
+    """Return the message of one new event; `compensated` names the versions it undoes or redoes."""
+    key = str(order_id).encode()
+    headers = event_headers(
+        event_id=event.event_id,
+        event_type=event.event_type,
+        order_id=order_id,
+        tenant_id=request.tenant_id,
+        actor=request.actor,
+        version=version,
+        schema_version=event.schema_version,
+        occurred_at=event.occurred_at,
+        recorded_at=recorded_at,
+        correlation_id=request.correlation_id,
+        causation_id=request.command_id,
+        metadata=compensated,
+    )
+    return OutboxMessage(topic, key, encode_headers(headers), event.payload.encode(), shard_of(key))
+
+
+def outcome_content(request: Request, kind: str, data: Mapping[str, Any], at: datetime) -> tuple[str, bytes]:
+    """Return the headers (as the outbox keeps them) and the value of the message that answers a command."""
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", str(uuid5(request.command_id, f"{request.tenant_id}:{kind}")).encode()),
+        ("ce_source", SOURCE.encode()),
+        ("ce_type", f"{TYPE_PREFIX}{kind}".encode()),
+        ("ce_time", format_time(at)),
+        ("content-type", JSON_CONTENT.encode()),
+        ("ce_tenantid", request.tenant_id.encode()),
+        ("ce_correlationid", request.correlation_id.encode()),
+        ("ce_causationid", str(request.command_id).encode()),
+    ]
+    if request.order_id is not None:
+        headers.append(("ce_subject", str(request.order_id).encode()))
+    return encode_headers(headers), json.dumps(data, ensure_ascii=False).encode()
+
+
+def outcome_message(topic: str, request: Request, headers: str, value: bytes) -> OutboxMessage:
+    """Return the message that answers `request`; its key is the order id, or the command id without one."""
+    key = str(request.order_id or request.command_id).encode()
+    return OutboxMessage(topic, key, headers, value, shard_of(key))
+
+
+def dead_letter(topic: str, record: Record, reason: str) -> OutboxMessage:
+    """Return a record as it was received, with where it came from and why as further headers.
+
+    Its id derives from the place it was read at, so a repeat after a crash has the same one.
+    """
+    place = f"{record.topic}/{record.partition}/{record.offset}"
+    headers = [
+        *((name, value if value is not None else b"") for name, value in record.headers),
+        ("deadletter_id", str(uuid5(UUID(int=0), place)).encode()),
+        ("deadletter_topic", record.topic.encode()),
+        ("deadletter_partition", str(record.partition).encode()),
+        ("deadletter_offset", str(record.offset).encode()),
+        ("deadletter_reason", reason[:LONGEST_REASON].encode(errors="replace")),
+    ]
+    return OutboxMessage(
+        topic, record.key, encode_headers(headers), record.value, shard_of(record.key or b"")
+    )

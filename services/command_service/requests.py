@@ -1,0 +1,160 @@
+"""From a Kafka record to a request: a command to decide, one to refuse, or a record that names no command."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from aiokafka import ConsumerRecord
+
+from messaging import TYPE_PREFIX, Envelope, InvalidAttribute, Undecodable, open_envelope
+from messaging.attributes import LONGEST_CORRELATION_ID, LONGEST_SOURCE
+from orders import Command, Rejected, RejectionCode, canonical_json, parse_command
+
+Record: TypeAlias = ConsumerRecord[bytes, bytes]
+
+
+class NamesNoCommand(ValueError):
+    """A record without a readable command id and tenant: nobody could be answered. The text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One command as received.
+
+    Exactly one of `command` and `refusal` is given: what can be decided, or why it makes no sense. What a
+    malformed command doesn't give in readable form is None. `data` is its normalised data, JSON text.
+    """
+
+    record: Record
+    tenant_id: str
+    command_id: UUID
+    correlation_id: str
+    fingerprint: bytes
+    order_id: UUID | None
+    command_type: str
+    actor: str
+    occurred_at: datetime | None
+    data: str | None
+    command: Command | None = None
+    refusal: Rejected | None = None
+
+
+def read_request(record: Record, time_zones: Mapping[str, str]) -> Request:
+    """Read one record of `orders.commands`.
+
+    Raises NamesNoCommand for a record that does not name its command id and its tenant.
+    """
+    try:
+        envelope = open_envelope(record.headers, record.value)
+        tenant_id = envelope.attributes.text("tenantid")
+        command_id = envelope.attributes.uuid("id")
+    except (Undecodable, InvalidAttribute) as error:
+        raise NamesNoCommand(str(error)) from None
+    try:
+        return _readable(record, envelope, tenant_id, command_id, time_zones)
+    except (Undecodable, InvalidAttribute) as error:
+        return _malformed(
+            record, envelope, tenant_id, command_id, Rejected(RejectionCode.MALFORMED, str(error))
+        )
+    except Rejected as refusal:
+        return _malformed(record, envelope, tenant_id, command_id, refusal)
+
+
+def _readable(
+    record: Record, envelope: Envelope, tenant_id: str, command_id: UUID, time_zones: Mapping[str, str]
+) -> Request:
+    attributes = envelope.attributes
+    if attributes.get("specversion") != "1.0":
+        raise InvalidAttribute("specversion: must be 1.0")
+    attributes.text("source", LONGEST_SOURCE)
+    order_id = attributes.uuid("subject")
+    if record.key != str(order_id).encode():
+        raise Rejected(
+            RejectionCode.BAD_KEY, f"the record's key must be the order id, {order_id}, as the subject is"
+        )
+    command_type = attributes.text("type")
+    if not command_type.startswith(TYPE_PREFIX):
+        raise InvalidAttribute(f"type: must begin with {TYPE_PREFIX}")
+    actor = attributes.text("actor")
+    occurred_at = attributes.time("time")
+    expected_version = (
+        None if attributes.get("expectedversion") is None else attributes.integer("expectedversion")
+    )
+    correlation_id = (
+        str(command_id)
+        if attributes.get("correlationid") is None
+        else attributes.text("correlationid", LONGEST_CORRELATION_ID)
+    )
+    short_type = command_type.removeprefix(TYPE_PREFIX)
+    parsed = parse_command(short_type, envelope.data())
+    data = canonical_json(parsed)
+    return Request(
+        record=record,
+        tenant_id=tenant_id,
+        command_id=command_id,
+        correlation_id=correlation_id,
+        fingerprint=_fingerprint(short_type, str(order_id), actor, expected_version, data.encode()),
+        order_id=order_id,
+        command_type=short_type,
+        actor=actor,
+        occurred_at=occurred_at,
+        data=data,
+        command=Command(
+            command_id=command_id,
+            order_id=order_id,
+            tenant_id=tenant_id,
+            actor=actor,
+            occurred_at=occurred_at,
+            data=parsed,
+            expected_version=expected_version,
+            time_zone=time_zones.get(tenant_id, "UTC"),
+        ),
+    )
+
+
+def _malformed(
+    record: Record, envelope: Envelope, tenant_id: str, command_id: UUID, refusal: Rejected
+) -> Request:
+    """Keep what is readable of a command that makes no sense, for its outcome and the audit trail."""
+    attributes = envelope.attributes
+
+    def readable(getter: Any, *arguments: Any) -> Any:  # noqa: ANN401 - any attribute
+        try:
+            return getter(*arguments)
+        except InvalidAttribute:
+            return None
+
+    command_type = readable(attributes.text, "type") or ""
+    return Request(
+        record=record,
+        tenant_id=tenant_id,
+        command_id=command_id,
+        correlation_id=readable(attributes.text, "correlationid", LONGEST_CORRELATION_ID) or str(command_id),
+        fingerprint=_fingerprint(
+            attributes.get("type"),
+            attributes.get("subject"),
+            attributes.get("actor"),
+            attributes.get("expectedversion"),
+            record.value or b"",
+        ),
+        order_id=readable(attributes.uuid, "subject"),
+        command_type=command_type.removeprefix(TYPE_PREFIX),
+        actor=readable(attributes.text, "actor") or "",
+        occurred_at=readable(attributes.time, "time"),
+        data=None,
+        refusal=refusal,
+    )
+
+
+def _fingerprint(
+    command_type: str | None, subject: str | None, actor: str | None, expected: object, body: bytes
+) -> bytes:
+    """Tell whether two commands of one id are the same: SHA-256 over what they ask for, and who asks."""
+    digest = hashlib.sha256()
+    for part in (command_type, subject, actor, expected):
+        digest.update(b"\0" if part is None else f"\1{part}\0".encode(errors="surrogatepass"))
+    digest.update(body)
+    return digest.digest()

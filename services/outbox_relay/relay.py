@@ -1,0 +1,144 @@
+"""The relay's loop: read in id order, send, wait for the acknowledgements, delete, go on."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import asyncpg
+import structlog
+from prometheus_client import Counter, Gauge
+
+from eventstore import decode_headers
+from messaging import Message, Producer
+from outbox_relay.shards import Shards
+from runtime import EXIT_FATAL, Database, Health, Settings
+
+log = structlog.get_logger(__name__)
+
+PUBLISHED = Counter(
+    "tillstream_outbox_published", "Messages acknowledged by Kafka and removed from the outbox."
+)
+OLDEST = Gauge("tillstream_outbox_oldest_seconds", "Age of the oldest message waiting in the outbox.")
+HELD = Gauge("tillstream_outbox_shards_held", "Shards of the outbox this relay sends; 0 stands by.")
+
+ROWS = 2_000
+LOCK_INTERVAL = 0.5
+# An empty outbox is looked at again after 1 ms, then less and less often: NOTIFY on every commit would take a
+# lock that makes commits queue up behind each other.
+FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.02
+FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
+
+_READ = """
+    SELECT id, topic, key, headers, value, extract(epoch FROM clock_timestamp() - created_at) AS age
+    FROM outbox WHERE shard = ANY($1::smallint[]) ORDER BY id LIMIT $2
+"""
+_DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
+
+
+class Relay:
+    """Sends the rows of the shards it holds; without any it stands by for the one that does.
+
+    Because rows are deleted once acknowledged, and not followed with a cursor, a transaction that commits
+    late is never skipped. Version n + 1 of an order can only be inserted after n has committed, so the ids
+    within one snapshot are in version order. After a crash rows are sent again, identical byte for byte.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        shards: Shards,
+        new_producer: Callable[[str], Producer],
+        health: Health,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._shards = shards
+        self._new_producer = new_producer
+        self._producer: Producer | None = None
+        self._locked_at = 0.0
+        self._progress_at = time.monotonic()
+        self._connected = False
+        health.add("relay", self._problem)
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Relay until `stop` is set; return 0, or EXIT_FATAL when nothing worked for the retry budget."""
+        pause, delay = FIRST_PAUSE, FIRST_DELAY
+        failing_since: float | None = None
+        status = 0
+        while not stop.is_set():
+            try:
+                moved = await self._step()
+            except Exception as error:
+                failing_since = failing_since or time.monotonic()
+                await self._start_over()
+                if time.monotonic() - failing_since > self._settings.retry_budget:
+                    log.exception("outbox.gave_up")
+                    status = EXIT_FATAL
+                    break
+                log.warning("outbox.publish_failed", error=repr(error), delay=delay)
+                await _wait(stop, delay)
+                delay = min(delay * 2, LONGEST_DELAY)
+                continue
+            failing_since, delay = None, FIRST_DELAY
+            pause = FIRST_PAUSE if moved else min(pause * 2, LONGEST_PAUSE)
+            if not moved:
+                await _wait(stop, pause if self._shards.held else LOCK_INTERVAL)
+        await self._start_over()
+        log.info("outbox.stopped", status=status)
+        return status
+
+    async def _step(self) -> int:
+        """Move one read's worth of rows; return how many."""
+        connection = await self._database.connection()
+        await self._take_locks(connection)
+        rows = await connection.fetch(_READ, self._shards.held, ROWS) if self._shards.held else []
+        OLDEST.set(rows[0]["age"] if rows else 0)
+        if rows:
+            if self._producer is None:
+                self._producer = self._new_producer(self._settings.kafka_bootstrap_servers)
+                await self._producer.start()
+            await self._producer.send(
+                [
+                    Message(row["topic"], row["key"], decode_headers(row["headers"]), row["value"])
+                    for row in rows
+                ]
+            )
+            await connection.execute(_DELETE, [row["id"] for row in rows])
+            PUBLISHED.inc(len(rows))
+        self._progress_at = time.monotonic()
+        return len(rows)
+
+    async def _take_locks(self, connection: asyncpg.Connection) -> None:
+        now, session, before = time.monotonic(), self._database.generation, len(self._shards.held)
+        if now - self._locked_at < LOCK_INTERVAL and self._connected:
+            return
+        held = await self._shards.acquire(connection, session)
+        self._locked_at, self._connected = now, True
+        HELD.set(len(held))
+        if len(held) != before:
+            log.info("outbox.shards_held", held=len(held))
+
+    async def _start_over(self) -> None:
+        """Forget connection, locks and what was being sent: the lowest row comes next."""
+        self._database.discard()
+        self._connected = False
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.drop()
+
+    def _problem(self) -> str | None:
+        still = time.monotonic() - self._progress_at
+        if not self._connected and still > LOCK_INTERVAL:
+            return f"no connection that holds the locks for {still:.0f} s"
+        if still > self._settings.stalled_after:
+            return f"nothing published for {still:.0f} s while rows wait"
+        return None
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return
