@@ -1,0 +1,179 @@
+"""The bounded field types of commands: what a value from outside may be, checked before any arithmetic.
+
+Every refusal is a short English rule that reads well after the field's name: "must be greater than 0".
+"""
+
+import re
+from datetime import date
+from decimal import Context, Decimal
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainValidator
+from pydantic_core import PydanticCustomError
+
+from orders.money import Rounding
+
+MAX_IDENTIFIER = 64
+MAX_NAME = 200
+MAX_REASON = 500
+
+_PLAIN_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_LONGEST_NUMBER = 40
+# Control characters, the line and paragraph separators, and lone surrogates. PostgreSQL's text refuses NUL
+# and the last; all of them garble a receipt. Zero-width characters stay: Thai text needs them.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_FIRST_DAY, _LAST_DAY = date(2000, 1, 1), date(2100, 12, 31)
+_IDENTIFIER_LIMIT = 10**MAX_IDENTIFIER
+_ZERO, _ONE = Decimal(0), Decimal(1)
+_STEPS = tuple(Decimal((0, (1,), -decimals)) for decimals in range(7))
+# Wide enough for what the digit checks let through, whatever context the caller has set.
+_CONTEXT = Context(prec=40)
+
+
+def _refused(rule: str) -> PydanticCustomError:
+    return PydanticCustomError("refused", rule)
+
+
+def identifier(value: object) -> str:
+    """Return an id as text: 1 to 64 printable characters; an integer is taken as its decimal text.
+
+    Raises ValueError (pydantic's kind) whose text is the rule.
+    """
+    if type(value) is int:
+        # Bounded first: Python refuses to print integers of thousands of digits.
+        if not -_IDENTIFIER_LIMIT // 10 < value < _IDENTIFIER_LIMIT:
+            raise _refused(f"must have at most {MAX_IDENTIFIER} characters")
+        return str(value)
+    if not isinstance(value, str):
+        raise _refused("must be a string or an integer")
+    if not 1 <= len(value) <= MAX_IDENTIFIER:
+        raise _refused(f"must have 1 to {MAX_IDENTIFIER} characters")
+    if not value.isprintable():
+        raise _refused("must have printable characters only")
+    return value
+
+
+def _text(value: object, longest: int) -> str:
+    if not isinstance(value, str):
+        raise _refused("must be a string")
+    if not 1 <= len(value) <= longest:
+        raise _refused(f"must have 1 to {longest} characters")
+    if _UNPRINTABLE.search(value):
+        raise _refused("must have no control characters")
+    if value.isspace():
+        raise _refused("must not be blank")
+    return value
+
+
+def _name(value: object) -> str:
+    return _text(value, MAX_NAME)
+
+
+def _reason(value: object) -> str:
+    return _text(value, MAX_REASON)
+
+
+def exact_decimal(value: object, *, digits: int, decimals: int) -> Decimal:
+    """Return a JSON number, or the plain decimal text of one, as a Decimal without trailing zeros.
+
+    At most `digits` digits before the point and `decimals` after it, counted before any arithmetic. With at
+    most 6 decimals the result prints without an exponent. Raises ValueError (pydantic's kind) whose text is
+    the rule.
+    """
+    number = _read_number(value)
+    if isinstance(number, int):
+        if not -(10**digits) < number < 10**digits:
+            raise _refused(f"must have at most {digits} digits before the point")
+        return Decimal(number)
+    if not number.is_finite():
+        raise _refused("must be a finite number")
+    if not number:
+        return _ZERO
+    if number.adjusted() >= digits:
+        raise _refused(f"must have at most {digits} digits before the point")
+    if number.adjusted() < -decimals or number != number.quantize(_STEPS[decimals], None, _CONTEXT):
+        raise _refused(f"must have at most {decimals} decimals")
+    trimmed = number.normalize(_CONTEXT)
+    # normalize() writes 100 as 1E+2.
+    return trimmed.quantize(_ONE, None, _CONTEXT) if trimmed == trimmed.to_integral_value() else trimmed
+
+
+def _read_number(value: object) -> Decimal | int:
+    """Take what a JSON reader gives for an exact number: no binary float, and true is no number."""
+    if isinstance(value, str):
+        if len(value) > _LONGEST_NUMBER:
+            raise _refused(f"must have at most {_LONGEST_NUMBER} characters")
+        if not _PLAIN_NUMBER.fullmatch(value):
+            raise _refused("must be a plain decimal number such as 12.50")
+        return Decimal(value)
+    if isinstance(value, Decimal):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise _refused("must be a number, or a string such as 12.50")
+
+
+def _quantity(value: object) -> Decimal:
+    number = exact_decimal(value, digits=6, decimals=3)
+    if number <= 0:
+        raise _refused("must be greater than 0")
+    return number
+
+
+def _price(value: object) -> Decimal:
+    number = exact_decimal(value, digits=9, decimals=6)
+    if number < 0:
+        raise _refused("must not be less than 0")
+    return number
+
+
+def _amount(value: object) -> Decimal:
+    return exact_decimal(value, digits=15, decimals=6)
+
+
+def _percent(value: object) -> Decimal:
+    return exact_decimal(value, digits=9, decimals=2)
+
+
+def _currency(value: object) -> str:
+    if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
+        raise _refused("must be three capital letters such as EUR")
+    return value
+
+
+def _rounding(value: object) -> Rounding:
+    if isinstance(value, str):
+        for mode in Rounding:
+            if value == mode:
+                return mode
+    raise _refused("must be one of " + ", ".join(Rounding))
+
+
+def _day(value: object) -> date:
+    if type(value) is date:
+        day = value
+    else:
+        if not isinstance(value, str) or not _DAY.fullmatch(value):
+            raise _refused("must be a date such as 2026-11-23")
+        try:
+            day = date.fromisoformat(value)
+        except ValueError:
+            raise _refused("must be a day of the calendar") from None
+    if not _FIRST_DAY <= day <= _LAST_DAY:
+        raise _refused("must be in the years 2000 to 2100")
+    return day
+
+
+Identifier = Annotated[str, BeforeValidator(identifier)]
+Name = Annotated[str, BeforeValidator(_name)]
+Reason = Annotated[str, BeforeValidator(_reason)]
+Quantity = Annotated[Decimal, PlainValidator(_quantity)]
+Price = Annotated[Decimal, PlainValidator(_price)]
+# The range of a discount is a rule of the domain with its own code, so these two bound only the digits.
+Amount = Annotated[Decimal, PlainValidator(_amount)]
+Percent = Annotated[Decimal, PlainValidator(_percent)]
+CurrencyCode = Annotated[str, BeforeValidator(_currency)]
+RoundingMode = Annotated[Rounding, PlainValidator(_rounding)]
+BusinessDay = Annotated[date, PlainValidator(_day)]

@@ -1,0 +1,63 @@
+"""Commands from outside: JSON values in, a command or a clear refusal out."""
+
+import json
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from orders.commands import COMMAND_MODELS, CommandData
+from orders.rejections import Rejected, RejectionCode
+
+_FIELDS = {name: frozenset(model.model_fields) - {"type"} for name, model in COMMAND_MODELS.items()}
+_MOST_ERRORS = 3
+_LONGEST_QUOTE = 40
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+
+def parse_command(command_type: str, data: object) -> CommandData:
+    """Return the command that a JSON value describes.
+
+    `data` is the value as a JSON reader gives it that reads numbers exactly: str, int, Decimal, bool, None,
+    dict or list. Raises Rejected(malformed) whose message names up to three fields, each with its rule.
+    Unknown fields are refused, `type` among them: the type comes with the envelope.
+    """
+    model = COMMAND_MODELS.get(command_type)
+    if model is None:
+        raise Rejected(RejectionCode.MALFORMED, f"type: {_quoted(command_type)} is not a command")
+    if not isinstance(data, dict):
+        raise Rejected(RejectionCode.MALFORMED, "data: must be a JSON object")
+    fields = _FIELDS[command_type]
+    unknown = [] if data.keys() <= fields else [key for key in data if key not in fields]
+    try:
+        # Unknown fields are kept from pydantic, which can't name a field that is no valid Unicode.
+        command = model.model_validate({key: data[key] for key in data if key in fields} if unknown else data)
+    except ValidationError as error:
+        problems = [_problem(each) for each in error.errors(include_url=False, include_input=False)]
+    else:
+        if not unknown:
+            return command
+        problems = []
+    problems += [f"{_quoted(key)}: is not a field of {command_type}" for key in unknown]
+    message = "; ".join(problems[:_MOST_ERRORS])
+    if len(problems) > _MOST_ERRORS:
+        message += f"; and {len(problems) - _MOST_ERRORS} more"
+    raise Rejected(RejectionCode.MALFORMED, message)
+
+
+def canonical_json(data: CommandData) -> str:
+    """Return the command's fields as JSON text that is the same however the sender wrote the same values.
+
+    Sorted keys, no spaces, numbers as plain decimal strings, absent and null fields left out, no `type`.
+    """
+    return _canonical(data.model_dump(mode="json", exclude={"type"}, exclude_none=True))
+
+
+def _problem(error: ErrorDetails) -> str:
+    field = ".".join(str(part) for part in error["loc"]) or "percent, amount"
+    return f"{field}: {'is required' if error['type'] == 'missing' else error['msg']}"
+
+
+def _quoted(name: object) -> str:
+    # ascii() because a name from outside may hold anything, half a surrogate pair included.
+    text = ascii(name).strip("'")
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
