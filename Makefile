@@ -1,0 +1,52 @@
+VENV := .venv
+PYTHON ?= python3
+# make demo ORDERS=500 loads that many baskets; STAY=0 ends after the check.
+ORDERS ?= 2000
+STAY ?= 1
+# make test TESTS=tests/unit runs a part of the tests.
+TESTS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down test lint format bench lock
+
+help: ## list what can be made
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: $(VENV)/.ready ## install everything into .venv
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@echo "Setting up $(VENV) (a minute or two the first time) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tillstream needs Python 3.11 or newer; name one with make PYTHON=...")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## real baskets through every service, checked against the data set
+	@$(VENV)/bin/till demo --orders $(ORDERS) $(if $(filter 0,$(STAY)),--no-stay,--stay)
+
+up: setup ## everything on this machine, until Ctrl-C
+	@$(VENV)/bin/till up
+
+down: setup ## stop what runs in the background
+	@$(VENV)/bin/till down
+
+test: setup ## unit, integration and end-to-end tests on a real PostgreSQL and a real Kafka
+	$(VENV)/bin/pytest $(TESTS)
+
+lint: setup ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: setup ## let ruff mend what it can
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: setup ## commands, relay and replay rates against a baseline of the same run
+	$(VENV)/bin/python tests/bench/bench.py
+
+lock: setup ## renew requirements.lock and the lock of Kafka's jars
+	$(VENV)/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --quiet --upgrade --output-file requirements.lock
+	$(VENV)/bin/python -m localservers.lock
