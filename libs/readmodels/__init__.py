@@ -1,1 +1,19 @@
+"""The read models: tables computed from the folded orders, each of them disposable."""
 
+from collections.abc import Mapping
+
+from readmodels.order_summary import OrderSummary
+from readmodels.read_model import OrderChange, OrderKey, ReadModel
+from readmodels.sales import Sales
+
+READ_MODELS: Mapping[str, type[ReadModel]] = {model.name: model for model in (OrderSummary, Sales)}
+"""Every read model by its name, which is also the name of its view in the schema `read_models`."""
+
+__all__ = [
+    "READ_MODELS",
+    "OrderChange",
+    "OrderKey",
+    "OrderSummary",
+    "ReadModel",
+    "Sales",
+]
