@@ -17,10 +17,14 @@ from eventstore.records import Append, Batch, OutboxMessage, Outcome, Snapshot, 
 # snapshot, UNIQUE refuses. A stream that only outcomes without events rest on has a null recorded_at here.
 # All writers insert in key order, so that two of them can't wait for each other.
 _EVENTS = """
-WITH stale AS MATERIALIZED (
-    SELECT s.tenant_id, s.aggregate_id, coalesce(newest.version, 0) <> s.expected_version AS moved
+WITH stream AS MATERIALIZED (
+    SELECT *
     FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::timestamptz[])
-        AS s (tenant_id, aggregate_id, expected_version, recorded_at)
+        WITH ORDINALITY AS s (tenant_id, aggregate_id, expected_version, recorded_at, ordinal)
+),
+stale AS MATERIALIZED (
+    SELECT s.tenant_id, s.aggregate_id, coalesce(newest.version, 0) <> s.expected_version AS moved
+    FROM stream AS s
     LEFT JOIN LATERAL (
         SELECT version, recorded_at
         FROM order_events
@@ -32,20 +36,18 @@ WITH stale AS MATERIALIZED (
 ),
 inserted AS (
     INSERT INTO order_events (
-        tenant_id, aggregate_id, version, recorded_at,
-        event_id, event_type, schema_version, payload, metadata, occurred_at
+        tenant_id, aggregate_id, version, event_id, event_type, schema_version,
+        payload, metadata, occurred_at, recorded_at
     )
-    SELECT tenant_id, aggregate_id, version, recorded_at,
-        event_id, event_type, schema_version, payload::jsonb, metadata::jsonb, occurred_at
+    SELECT s.tenant_id, s.aggregate_id, e.version, e.event_id, e.event_type, e.schema_version,
+        e.payload::jsonb, e.metadata::jsonb, e.occurred_at, s.recorded_at
     FROM unnest(
-        $5::text[], $6::uuid[], $7::bigint[], $8::timestamptz[],
-        $9::uuid[], $10::text[], $11::integer[], $12::text[], $13::text[], $14::timestamptz[]
-    ) AS e (
-        tenant_id, aggregate_id, version, recorded_at,
-        event_id, event_type, schema_version, payload, metadata, occurred_at
-    )
+        $5::integer[], $6::bigint[], $7::uuid[], $8::text[], $9::integer[], $10::text[], $11::text[],
+        $12::timestamptz[]
+    ) AS e (stream, version, event_id, event_type, schema_version, payload, metadata, occurred_at)
+    JOIN stream AS s ON s.ordinal = e.stream
     WHERE NOT EXISTS (SELECT FROM stale)
-    ORDER BY tenant_id COLLATE "C", aggregate_id, version
+    ORDER BY s.tenant_id COLLATE "C", s.aggregate_id, e.version
 )
 SELECT tenant_id, aggregate_id, moved FROM stale
 """
@@ -169,10 +171,8 @@ def _stream_columns(batch: Batch) -> tuple[list[str], list[UUID], list[object], 
 def _event_columns(appends: Iterable[Append]) -> Iterable[list[object]]:
     rows = [
         (
-            append.key.tenant_id,
-            append.key.aggregate_id,
+            stream,
             version,
-            append.recorded_at,
             event.event_id,
             event.event_type,
             event.schema_version,
@@ -180,10 +180,10 @@ def _event_columns(appends: Iterable[Append]) -> Iterable[list[object]]:
             event.metadata,
             event.occurred_at,
         )
-        for append in appends
+        for stream, append in enumerate(appends, start=1)
         for version, event in enumerate(append.events, append.expected_version + 1)
     ]
-    return _columns(rows, 10)
+    return _columns(rows, 8)
 
 
 def _outcome_columns(outcomes: Iterable[Outcome]) -> Iterable[list[object]]:
