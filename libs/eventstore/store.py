@@ -14,7 +14,7 @@ from eventstore import appending, loading
 from eventstore.aggregate import AggregateType
 from eventstore.connection import Connection
 from eventstore.errors import BrokenStream, VersionNotFound
-from eventstore.records import Batch, Loaded, StoredEvent, StoredOutcome, StreamKey
+from eventstore.records import Batch, Loaded, Snapshot, StoredEvent, StoredOutcome, StreamKey
 from eventstore.upcasting import UpcasterChain
 
 S = TypeVar("S")
@@ -122,6 +122,22 @@ class EventStore(Generic[S]):
     def snapshot_due(self, before_version: int, after_version: int) -> bool:
         """Tell whether an append that took a stream from one version to another calls for a snapshot."""
         return before_version // self._snapshot_every < after_version // self._snapshot_every
+
+    def snapshot(self, key: StreamKey, loaded: Loaded[S]) -> Snapshot:
+        """Give the snapshot of a stream with events, for the batch that stores the last of them.
+
+        Raises `ValueError` for the initial state, which needs none.
+        """
+        if loaded.recorded_at is None or loaded.max_occurred_at is None:
+            raise ValueError("a stream without events has nothing to take a snapshot of")
+        return Snapshot(
+            key,
+            loaded.version,
+            self._type.state_version,
+            self._type.dump_state(loaded.state),
+            loaded.recorded_at,
+            loaded.max_occurred_at,
+        )
 
     def upcast(
         self,

@@ -3,7 +3,7 @@
 CREATE TABLE command_outcomes (
     tenant_id text COLLATE "C" NOT NULL,
     command_id uuid NOT NULL,
-    aggregate_id uuid NOT NULL,
+    aggregate_id uuid,
     command_type text NOT NULL,
     actor text NOT NULL,
     data json,

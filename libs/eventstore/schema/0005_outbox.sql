@@ -1,5 +1,5 @@
 -- Whole messages, written in the append's transaction and deleted by the relay once the broker has them.
--- The key leads with the shard because a relay reads each of its shards in id order.
+-- A relay reads all the shards it holds in id order; as a rule it holds all of them.
 CREATE TABLE outbox (
     id bigint GENERATED ALWAYS AS IDENTITY,
     shard smallint NOT NULL CHECK (shard BETWEEN 0 AND 15),
@@ -8,7 +8,7 @@ CREATE TABLE outbox (
     headers json NOT NULL,
     value bytea,
     created_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (shard, id)
+    PRIMARY KEY (id)
 )
 -- A queue is mostly dead rows: vacuum it by the rows deleted, whatever its size, and at full speed.
 WITH (

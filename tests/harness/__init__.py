@@ -1,0 +1,1 @@
+"""What the tests share: service processes, a client that uses none of our code, and patience."""

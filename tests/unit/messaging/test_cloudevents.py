@@ -1,0 +1,171 @@
+"""CloudEvents on the wire, with the CloudEvents SDK as the other side."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import SimpleNamespace
+from uuid import UUID, uuid4
+
+import pytest
+from cloudevents.core.bindings import kafka
+from cloudevents.core.v1.event import CloudEvent
+from hypothesis import given
+from hypothesis import strategies as st
+
+from messaging import InvalidAttribute, Undecodable, decode_event, event_headers, open_envelope
+from messaging.attributes import Attributes
+
+NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def sdk_event(data: object) -> CloudEvent:
+    return CloudEvent(
+        {
+            "id": str(uuid4()),
+            "source": "/till/7",
+            "type": "orders.AddItem",
+            "time": NOW,
+            "tenantid": "store-1",
+        },
+        data,
+    )
+
+
+@pytest.mark.parametrize("mode", [kafka.to_binary_event, kafka.to_structured_event])
+def test_reads_what_the_sdk_writes(mode: object) -> None:
+    """Both content modes of the SDK's messages are read, attributes and data."""
+    event = sdk_event({"quantity": "1.5", "lines": [1, 2]})
+    message = mode(event)  # type: ignore[operator]
+    envelope = open_envelope(list(message.headers.items()), message.value)
+    assert envelope.attributes.uuid("id") == UUID(event.get_id())
+    assert envelope.attributes.text("tenantid") == "store-1"
+    assert envelope.attributes.time("time") == NOW
+    assert envelope.data() == {"quantity": "1.5", "lines": [1, 2]}
+
+
+def test_the_sdk_reads_what_we_write() -> None:
+    """The SDK reads our events in binary mode, every attribute as text."""
+    order_id, event_id, command_id = uuid4(), uuid4(), uuid4()
+    headers = event_headers(
+        event_id=event_id,
+        event_type="ItemAdded",
+        order_id=order_id,
+        tenant_id="store-1",
+        actor="anna",
+        version=3,
+        schema_version=2,
+        occurred_at=NOW,
+        recorded_at=NOW,
+        correlation_id="c-1",
+        causation_id=command_id,
+        metadata={"undoes": [1, 2]},
+    )
+    value = json.dumps({"line_id": "1"}).encode()
+    seen = kafka.from_binary_event(kafka.KafkaMessage(dict(headers), None, value))
+    assert seen.get_type() == "orders.ItemAdded"
+    assert seen.get_subject() == str(order_id)
+    assert seen.get_time() == NOW
+    assert seen.get_data() == {"line_id": "1"}
+    assert {name: seen.get_extension(name) for name in ("version", "schemaversion", "undoes")} == {
+        "version": "3",
+        "schemaversion": "2",
+        "undoes": "1,2",
+    }
+    ours = decode_event(SimpleNamespace(headers=headers, value=value))
+    assert (ours.event_id, ours.version, ours.undoes, ours.redoes) == (event_id, 3, (1, 2), ())
+    assert (ours.occurred_at, ours.recorded_at, ours.data) == (NOW, NOW, {"line_id": "1"})
+
+
+@pytest.mark.parametrize(
+    ("raw", "rule"),
+    [
+        (b"{", "is not JSON"),
+        (b'{"a": NaN}', "is not JSON"),
+        (b'{"a": 1, "a": 2}', "duplicate key"),
+        (b"[" * 100_000, "recursion limit"),
+        (b'"\\ud800"', "is not JSON"),
+        (b'{"a": "\xff"}', "is not JSON"),
+        (b"1" * 5_000, "number out of range"),
+    ],
+)
+def test_refuses_what_is_not_strict_json(raw: bytes, rule: str) -> None:
+    """Data that readers of JSON would disagree on is refused with the reason."""
+    with pytest.raises(Undecodable, match=rule):
+        open_envelope([("ce_id", b"x")], raw).data()
+
+
+def test_fractions_are_exact() -> None:
+    """A JSON number with a fraction is read as the decimal that was written."""
+    assert open_envelope([], b'{"price": 0.10}').data() == {"price": Decimal("0.10")}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("ce_id", b"1"), ("ce_id", b"2")],
+        [("ce_id", b"1"), ("CE_ID", b"1")],
+        [("content-type", b"application/json"), ("Content-Type", b"text/plain")],
+        [("ce_source", b"\xff")],
+        [("ce_source", None)],
+    ],
+)
+def test_refuses_headers_that_can_be_read_two_ways(headers: list[tuple[str, bytes]]) -> None:
+    """A doubled header or one that is not text is refused by name, never guessed at."""
+    with pytest.raises(Undecodable, match="header"):
+        open_envelope(headers, b"{}")
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [
+        (b"[]", "object"),
+        (b'{"id": 1.5}', "id"),
+        (b'{"id": true}', "id"),
+        (b'{"tenantid": {}}', "tenantid"),
+        (b'{"data_base64": "eA=="}', "data_base64"),
+    ],
+)
+def test_refuses_malformed_structured_events(document: bytes, field: str) -> None:
+    """A structured event with an attribute of the wrong kind is refused by the attribute's name."""
+    with pytest.raises(Undecodable, match=field):
+        open_envelope([("content-type", b"application/cloudevents+json; charset=utf-8")], document)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "getter"),
+    [
+        ("time", "2026-01-31T12:00:00", "time"),
+        ("time", "1970-01-01T00:00:00Z", "time"),
+        ("time", "2200-01-01T00:00:00Z", "time"),
+        ("time", "2026-02-30T00:00:00Z", "time"),
+        ("time", "0001-01-01T00:00:00+14:00", "time"),
+        ("id", "6BA7B810-9DAD-11D1-80B4-00C04FD430C8", "uuid"),
+        ("id", "6ba7b8109dad11d180b400c04fd430c8", "uuid"),
+        ("expectedversion", "-1", "integer"),
+        ("expectedversion", "4294967296", "integer"),
+        ("expectedversion", "²", "integer"),
+        ("tenantid", "", "text"),
+        ("tenantid", "x" * 65, "text"),
+        ("tenantid", "a\0b", "text"),
+        ("tenantid", "a\nb", "text"),
+    ],
+)
+def test_refuses_attributes_out_of_bounds(name: str, value: str, getter: str) -> None:
+    """An attribute out of its bounds is refused with a text that begins with its name."""
+    with pytest.raises(InvalidAttribute, match=f"^{name}: "):
+        getattr(Attributes({name: value}), getter)(name)
+
+
+def test_names_a_missing_attribute() -> None:
+    """A missing attribute is refused by name."""
+    with pytest.raises(InvalidAttribute, match="tenantid: is required"):
+        Attributes({}).text("tenantid")
+
+
+@given(st.datetimes(datetime(2000, 1, 2), datetime(2099, 12, 30), timezones=st.timezones()))  # noqa: DTZ001 - the strategy adds the zone
+def test_times_with_any_offset_mean_the_same_moment(moment: datetime) -> None:
+    """A time is read as the moment it names, whatever its offset."""
+    text = moment.isoformat()
+    if text.count(":") > 3:  # an offset with seconds, which RFC 3339 doesn't know
+        return
+    assert Attributes({"time": text}).time("time") == moment
