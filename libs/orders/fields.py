@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Context, Decimal
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainValidator
+from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from orders.money import Rounding
@@ -169,11 +169,11 @@ def _day(value: object) -> date:
 Identifier = Annotated[str, BeforeValidator(identifier)]
 Name = Annotated[str, BeforeValidator(_name)]
 Reason = Annotated[str, BeforeValidator(_reason)]
-Quantity = Annotated[Decimal, PlainValidator(_quantity)]
-Price = Annotated[Decimal, PlainValidator(_price)]
+Quantity = Annotated[Decimal, BeforeValidator(_quantity)]
+Price = Annotated[Decimal, BeforeValidator(_price)]
 # The range of a discount is a rule of the domain with its own code, so these two bound only the digits.
-Amount = Annotated[Decimal, PlainValidator(_amount)]
-Percent = Annotated[Decimal, PlainValidator(_percent)]
+Amount = Annotated[Decimal, BeforeValidator(_amount)]
+Percent = Annotated[Decimal, BeforeValidator(_percent)]
 CurrencyCode = Annotated[str, BeforeValidator(_currency)]
-RoundingMode = Annotated[Rounding, PlainValidator(_rounding)]
-BusinessDay = Annotated[date, PlainValidator(_day)]
+RoundingMode = Annotated[Rounding, BeforeValidator(_rounding)]
+BusinessDay = Annotated[date, BeforeValidator(_day)]

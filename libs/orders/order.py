@@ -3,8 +3,9 @@
 Stored in snapshots: see `stored.STATE_VERSION`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Literal, assert_never
 from uuid import UUID
 
@@ -46,7 +47,7 @@ class Step:
     discount: OrderDiscount | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Order:
     """An order at a version. Status "new" means that it does not exist: version 0, empty fields.
 
@@ -141,7 +142,18 @@ def evolve(order: Order, event: Event) -> Order:
             }
         case _:
             assert_never(event.data)
-    return replace(order, version=order.version + 1, updated_at=event.occurred_at, **changes)
+    changes["version"] = order.version + 1
+    changes["updated_at"] = event.occurred_at
+    return _copy(order, changes)
+
+
+def _copy(order: Order, changes: dict[str, Any]) -> Order:
+    # dataclasses.replace takes nine times as long, on the hottest path of all. For this Order has no slots.
+    copy = object.__new__(Order)
+    fields = copy.__dict__
+    fields.update(order.__dict__)
+    fields.update(changes)
+    return copy
 
 
 def _change(order: Order, change: ItemOrDiscountChange) -> tuple[dict[str, Any], Step]:
@@ -181,16 +193,20 @@ def _change_line(
         case ItemRemoved():
             after = ()
         case ItemQuantityChanged():
-            after = (replace(line, quantity=change.new),)
+            after = (_relined(line, change.new, line.discount),)
         case LineDiscountApplied():
             discount = LineDiscount(change.authorised_by, change.percent, change.amount, change.reason)
-            after = (replace(line, discount=discount),)
+            after = (_relined(line, line.quantity, discount),)
         case LineDiscountRemoved():
-            after = (replace(line, discount=None),)
+            after = (_relined(line, line.quantity, None),)
         case _:
             assert_never(change)
     lines = (*order.lines[:position], *after, *order.lines[position + 1 :])
     return {"lines": lines}, Step(version, change, line, position)
+
+
+def _relined(line: Line, quantity: Decimal, discount: LineDiscount | None) -> Line:
+    return Line(line.line_id, line.product_id, line.name, quantity, line.unit_price, discount)
 
 
 def _after(line_id: str) -> int:
