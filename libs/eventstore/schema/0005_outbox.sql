@@ -1,7 +1,7 @@
 -- Whole messages, written in the append's transaction and deleted by the relay once the broker has them.
 -- A relay reads all the shards it holds in id order; as a rule it holds all of them.
 CREATE TABLE outbox (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id bigint GENERATED ALWAYS AS IDENTITY,
     shard smallint NOT NULL CHECK (shard BETWEEN 0 AND 15),
     topic text NOT NULL,
     key bytea,
