@@ -1,0 +1,167 @@
+"""What one batch of commands comes to, without a database."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from aiokafka import ConsumerRecord
+
+from command_service.deciding import Decided, Deciding
+from command_service.requests import Request, read_request
+from eventstore import EventStore, Loaded, StoredOutcome, StreamKey, decode_headers
+from harness.plain_client import command
+from messaging import Topics
+from orders import ORDER, Order
+
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+STORE: EventStore[Order] = EventStore(ORDER)
+CREATE = {"cashier_id": "anna", "currency": "EUR"}
+ITEM = {"product_id": "p", "name": "Tea", "quantity": "1", "unit_price": "1.00"}
+
+
+def request(sent: dict[str, Any], offset: int = 0) -> Request:
+    record = ConsumerRecord(
+        "orders.commands", 0, offset, 0, 0, sent["key"], sent["value"], None, 0, 0, sent["headers"]
+    )
+    return read_request(record, {})
+
+
+def decide(
+    *requests: Request,
+    known: dict[tuple[str, UUID], StoredOutcome] | None = None,
+    states: dict[StreamKey, Loaded[Order]] | None = None,
+    now: datetime = NOW,
+) -> Decided:
+    keys = {StreamKey(each.tenant_id, each.order_id) for each in requests if each.order_id}
+    loaded = {
+        key: Loaded(ORDER.initial_state(key.tenant_id, key.aggregate_id), 0, None, None) for key in keys
+    }
+    deciding = Deciding(STORE, Topics(), known=known or {}, states={**loaded, **(states or {})}, now=now)
+    for each in requests:
+        deciding.decide(each)
+    return deciding.result()
+
+
+def outcome_of(decided: Decided, number: int) -> dict[str, Any]:
+    answers = [message for message in decided.batch.messages if message.topic == "orders.outcomes"]
+    return json.loads(answers[number].value or b"")
+
+
+def test_later_commands_see_what_earlier_ones_did() -> None:
+    """The commands of a batch build on each other, and one append holds all events of an order."""
+    order_id = str(uuid4())
+    decided = decide(
+        request(command("CreateOrder", order_id, CREATE)),
+        request(command("AddItem", order_id, ITEM)),
+        request(command("ConfirmOrder", order_id)),
+    )
+    (append,) = decided.batch.appends
+    assert append.expected_version == 0
+    assert [event.event_type for event in append.events] == ["OrderCreated", "ItemAdded", "OrderConfirmed"]
+    topics = [message.topic for message in decided.batch.messages]
+    assert topics == ["orders.events", "orders.outcomes"] * 3
+    versions = [
+        dict(decode_headers(message.headers))["ce_version"]
+        for message in decided.batch.messages
+        if message.topic == "orders.events"
+    ]
+    assert versions == [b"1", b"2", b"3"]
+    assert len({message.shard for message in decided.batch.messages}) == 1
+    (state,) = decided.states.values()
+    assert (state.version, state.state.status) == (3, "confirmed")
+
+
+def test_a_refusal_rests_on_the_version_it_was_decided_on() -> None:
+    """An outcome without events is stored only while its order is at the version that was looked at."""
+    order_id = uuid4()
+    refused = request(command("ConfirmOrder", str(order_id)))
+    decided = decide(refused)
+    assert decided.batch.unchanged == {StreamKey("store-1", order_id): 0}
+    assert outcome_of(decided, 0)["code"] == "order_not_found"
+    created = decide(request(command("CreateOrder", str(order_id), CREATE)), refused)
+    assert created.batch.unchanged == {}
+
+
+def test_a_repeat_gets_the_first_answer_again() -> None:
+    """A command id seen again with the same body changes nothing and is answered byte for byte as before."""
+    order_id, command_id = str(uuid4()), str(uuid4())
+    create = request(command("CreateOrder", order_id, CREATE))
+    add = command("AddItem", order_id, ITEM, command_id=command_id)
+    # Another spelling of the same values, later and from another place: still the same command.
+    again = command("AddItem", order_id, {**ITEM, "quantity": 1.0}, command_id=command_id, source="/till/8")
+    decided = decide(create, request(add), request(again))
+    assert len(decided.batch.outcomes) == 2
+    _, first, second = [m for m in decided.batch.messages if m.topic == "orders.outcomes"]
+    assert first == second
+    stored = {
+        (outcome.tenant_id, outcome.command_id): StoredOutcome(
+            outcome.fingerprint, outcome.headers, outcome.value
+        )
+        for outcome in decided.batch.outcomes
+    }
+    later = decide(request(again), known=stored)
+    assert (later.batch.appends, later.batch.outcomes) == ([], [])
+    assert later.batch.messages == [first]
+
+
+def test_an_id_reused_with_another_body_is_refused_and_not_stored() -> None:
+    """The same command id with other data, actor or expected version gets command_id_reused."""
+    order_id, command_id = str(uuid4()), str(uuid4())
+    first = command("CreateOrder", order_id, CREATE, command_id=command_id)
+    others = [
+        command("CreateOrder", order_id, {**CREATE, "cashier_id": "ben"}, command_id=command_id),
+        command("CreateOrder", order_id, CREATE, command_id=command_id, actor="ben"),
+        command("CreateOrder", order_id, CREATE, command_id=command_id, expectedversion="0"),
+        command("ConfirmOrder", order_id, command_id=command_id),
+    ]
+    decided = decide(request(first), *map(request, others))
+    assert len(decided.batch.outcomes) == 1
+    assert [outcome_of(decided, n)["code"] for n in range(1, 5)] == ["command_id_reused"] * 4
+
+
+def test_tenants_do_not_share_command_ids_or_orders() -> None:
+    """The same command id and order id in two tenants are two commands and two orders."""
+    order_id, command_id = str(uuid4()), str(uuid4())
+    decided = decide(
+        request(command("CreateOrder", order_id, CREATE, command_id=command_id, tenant="a")),
+        request(command("CreateOrder", order_id, CREATE, command_id=command_id, tenant="b")),
+        request(command("AddItem", order_id, ITEM, tenant="c")),
+    )
+    assert [result for _, result in decided.results] == ["accepted", "accepted", "order_not_found"]
+    ids = [event.event_id for append in decided.batch.appends for event in append.events]
+    assert len(set(ids)) == 2
+
+
+def test_recorded_time_never_runs_backwards_within_an_order() -> None:
+    """A database clock behind the order's last event does not take the order back in time."""
+    order_id = str(uuid4())
+    first = decide(request(command("CreateOrder", order_id, CREATE)))
+    earlier = NOW - timedelta(minutes=5)
+    second = decide(request(command("AddItem", order_id, ITEM)), states=dict(first.states), now=earlier)
+    assert second.batch.appends[0].recorded_at == NOW
+
+
+def test_a_malformed_command_is_answered_even_without_an_order() -> None:
+    """What names its id and tenant is rejected with the field at fault, and kept as an outcome."""
+    no_order = command("AddItem", "not-a-uuid", ITEM)
+    no_time = command("AddItem", str(uuid4()), ITEM, time="yesterday")
+    no_json = {**command("AddItem", str(uuid4()), ITEM), "value": b'{"quantity": NaN}'}
+    unknown = command("StealItem", str(uuid4()), ITEM)
+    decided = decide(*map(request, (no_order, no_time, no_json, unknown)))
+    answers = [outcome_of(decided, number) for number in range(4)]
+    assert {answer["code"] for answer in answers} == {"malformed"}
+    fields = [answer["message"].partition(":")[0] for answer in answers]
+    assert fields == ["subject", "time", "value", "type"]
+    assert decided.batch.outcomes[0].aggregate_id is None
+    assert decided.batch.unchanged == {}
+
+
+def test_a_long_order_gets_a_snapshot_with_its_events() -> None:
+    """An append that passes the snapshot interval stores the state it leads to."""
+    order_id = str(uuid4())
+    adds = [request(command("AddItem", order_id, ITEM)) for _ in range(100)]
+    decided = decide(request(command("CreateOrder", order_id, CREATE)), *adds)
+    (snapshot,) = decided.batch.snapshots
+    assert snapshot.version == 101
+    assert ORDER.load_state(snapshot.state) == next(iter(decided.states.values())).state
