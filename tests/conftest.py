@@ -1,7 +1,7 @@
 """The servers and databases that tests run against.
 
-`TILLSTREAM_SERVERS` picks the provider: `embedded` (the default) starts a real PostgreSQL and a real Kafka for
-the session; `external` takes `TILLSTREAM_ADMIN_DATABASE_URL` (a superuser's) and
+`TILLSTREAM_SERVERS` picks the provider: `embedded` (the default) starts a real PostgreSQL and a real Kafka
+for the session; `external` takes `TILLSTREAM_ADMIN_DATABASE_URL` (a superuser's) and
 `TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS`.
 """
 
@@ -18,8 +18,10 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
-from localservers import Postgres, free_port
+from eventstore import migrate, set_passwords
+from localservers import Kafka, Postgres, free_port, kafka_tool
 
 ROLES = ("command_service", "outbox_relay", "projector", "query", "analyst")
 
@@ -71,6 +73,17 @@ class Database:
         return self.server.dsn(self.name, role)
 
 
+@dataclass(frozen=True)
+class KafkaServer:
+    """A Kafka cluster, ours or somebody's."""
+
+    bootstrap_servers: str
+
+    def tool(self, name: str, *arguments: str) -> list[str]:
+        """Give the command of one of Kafka's own tools, such as `consumer-groups`."""
+        return kafka_tool(name, arguments, self.bootstrap_servers)
+
+
 async def _execute(dsn: str, statement: str) -> None:
     connection = await asyncpg.connect(dsn)
     try:
@@ -80,8 +93,6 @@ async def _execute(dsn: str, statement: str) -> None:
 
 
 async def _migrate(dsn: str, passwords: dict[str, str]) -> None:
-    from eventstore import migrate, set_passwords  # noqa: PLC0415 - being written
-
     connection = await asyncpg.connect(dsn)
     try:
         await migrate(connection)
@@ -120,3 +131,35 @@ def database(postgres_server: PostgresServer, _template: str) -> Iterator[Databa
     asyncio.run(_execute(postgres_server.admin_dsn, f"CREATE DATABASE {name} TEMPLATE {_template}"))
     yield Database(name, postgres_server)
     asyncio.run(_execute(postgres_server.admin_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """Give the session's Kafka."""
+    if _external():
+        yield KafkaServer(os.environ["TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS"])
+        return
+    folder = tmp_path_factory.mktemp("kafka")
+    with Kafka(folder, free_port()) as server:
+        yield KafkaServer(server.bootstrap_servers)
+    shutil.rmtree(folder)
+
+
+async def _delete_topics(bootstrap_servers: str, prefix: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        ours = [topic for topic in await admin.list_topics() if topic.startswith(prefix)]
+        if ours:
+            await admin.delete_topics(ours)
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
+def topic_prefix(kafka_server: KafkaServer) -> Iterator[str]:
+    """Give the test a prefix for its topics and groups; the topics are gone after it."""
+    prefix = f"t{secrets.token_hex(6)}."
+    yield prefix
+    # Each partition costs the broker files and memory: hundreds of tests would slow it down.
+    asyncio.run(_delete_topics(kafka_server.bootstrap_servers, prefix))

