@@ -6,16 +6,22 @@ import json
 import zlib
 from collections.abc import Iterable
 
+from pydantic_core import PydanticSerializationError, to_json
+
 SHARDS = 16
 
 
 def encode_headers(headers: Iterable[tuple[str, bytes]]) -> str:
     """Give headers as a JSON array of pairs, in their order and with repeats, in ASCII.
 
-    Values are UTF-8 as a rule; any other byte becomes a lone surrogate (PEP 383's surrogateescape), which
-    PostgreSQL's `json` keeps as it stands and its `jsonb` would refuse.
+    Values are UTF-8 as a rule; any other byte becomes an escaped lone surrogate (PEP 383's surrogateescape),
+    which PostgreSQL's `json` keeps as it stands and its `jsonb` would refuse.
     """
-    return json.dumps([(name, value.decode("utf-8", "surrogateescape")) for name, value in headers])
+    pairs = list(headers)
+    try:
+        return to_json([(name, value.decode()) for name, value in pairs]).decode("ascii")
+    except (UnicodeDecodeError, PydanticSerializationError):
+        return json.dumps([(name, value.decode("utf-8", "surrogateescape")) for name, value in pairs])
 
 
 def decode_headers(text: str) -> list[tuple[str, bytes]]:

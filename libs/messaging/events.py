@@ -70,9 +70,9 @@ def decode_event(record: Record) -> EventMessage:
 
 def event_headers(
     *,
-    event_id: UUID,
+    event_id: str,
     event_type: str,
-    order_id: UUID,
+    order_id: str,
     tenant_id: str,
     actor: str,
     version: int,
@@ -80,19 +80,20 @@ def event_headers(
     occurred_at: datetime,
     recorded_at: datetime,
     correlation_id: str,
-    causation_id: UUID,
+    causation_id: str,
     metadata: Mapping[str, Sequence[int]],
 ) -> list[tuple[str, bytes]]:
     """Return the headers of one event in binary mode.
 
-    `metadata` holds the versions that a compensating event `undoes` or `redoes`, if any.
+    Ids are given as the UUID's text, which whoever sends has at hand. `metadata` holds the versions
+    that a compensating event `undoes` or `redoes`, if any.
     """
     headers = [
         ("ce_specversion", b"1.0"),
-        ("ce_id", str(event_id).encode()),
+        ("ce_id", event_id.encode()),
         ("ce_source", SOURCE.encode()),
         ("ce_type", (TYPE_PREFIX + event_type).encode()),
-        ("ce_subject", str(order_id).encode()),
+        ("ce_subject", order_id.encode()),
         ("ce_time", format_time(occurred_at)),
         ("content-type", JSON_CONTENT.encode()),
         ("ce_tenantid", tenant_id.encode()),
@@ -101,7 +102,7 @@ def event_headers(
         ("ce_schemaversion", str(schema_version).encode()),
         ("ce_recordedtime", format_time(recorded_at)),
         ("ce_correlationid", correlation_id.encode()),
-        ("ce_causationid", str(causation_id).encode()),
+        ("ce_causationid", causation_id.encode()),
     ]
     headers.extend(
         (f"ce_{name}", ",".join(map(str, versions)).encode())

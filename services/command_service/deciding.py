@@ -1,10 +1,11 @@
 """Decides a batch of commands against the orders they name: no I/O, so that a conflict can decide anew."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid5
+
+from pydantic_core import to_json
 
 import orders
 from command_service.messages import dead_letter, event_message, outcome_content, outcome_message
@@ -96,7 +97,7 @@ class Deciding:
             headers, value = outcome_content(
                 request,
                 ACCEPTED,
-                {"version": version, "event_ids": [str(event_id) for event_id in event_ids]},
+                {"version": version, "event_ids": event_ids},
                 self._now,
             )
             order_version = version
@@ -136,9 +137,9 @@ class Deciding:
             request, REJECTED, {"code": str(refusal.code), "message": refusal.message}, self._now
         )
 
-    def _accept(self, request: Request) -> tuple[int, list[UUID]]:
+    def _accept(self, request: Request) -> tuple[int, list[str]]:
         """Return the order's version after the command and the ids of its events; raises Rejected."""
-        if request.command is None:
+        if request.command is None or request.subject is None:
             raise request.refusal or Rejected(RejectionCode.MALFORMED)
         working = self._order(StreamKey(request.tenant_id, request.command.order_id))
         event_ids = []
@@ -147,14 +148,15 @@ class Deciding:
             new = self._new_event(request, event, number)
             working.events.append(new)
             working.max_occurred_at = max(working.max_occurred_at or event.occurred_at, event.occurred_at)
-            event_ids.append(new.event_id)
+            event_ids.append(event_id := str(new.event_id))
             self._messages.append(
                 event_message(
                     self._topics.events,
                     request,
                     new,
                     version=working.aggregate.version,
-                    order_id=request.command.order_id,
+                    event_id=event_id,
+                    order_id=request.subject,
                     recorded_at=working.recorded_at,
                     compensated=orders.event_metadata(event),
                 )
@@ -179,7 +181,7 @@ class Deciding:
         metadata = {
             "actor": request.actor,
             "correlation_id": request.correlation_id,
-            "causation_id": str(request.command_id),
+            "causation_id": request.command_ref,
             **orders.event_metadata(event),
         }
         return NewEvent(
@@ -187,7 +189,7 @@ class Deciding:
             event_type=event_type,
             schema_version=schema_version,
             payload=payload,
-            metadata=json.dumps(metadata),
+            metadata=to_json(metadata).decode(),
             occurred_at=event.occurred_at,
         )
 

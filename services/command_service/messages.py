@@ -1,10 +1,11 @@
 """The messages that leave through the outbox: events, outcomes and dead letters."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
+
+from pydantic_core import to_json
 
 from command_service.requests import Record, Request
 from eventstore import NewEvent, OutboxMessage, encode_headers, shard_of
@@ -18,15 +19,16 @@ def event_message(
     request: Request,
     event: NewEvent,
     *,
-    order_id: UUID,
+    event_id: str,
+    order_id: str,
     version: int,
     recorded_at: datetime,
     compensated: Mapping[str, Sequence[int]],
 ) -> OutboxMessage:
     """Return the message of one new event; `compensated` names the versions it undoes or redoes."""
-    key = str(order_id).encode()
+    key = order_id.encode()
     headers = event_headers(
-        event_id=event.event_id,
+        event_id=event_id,
         event_type=event.event_type,
         order_id=order_id,
         tenant_id=request.tenant_id,
@@ -36,7 +38,7 @@ def event_message(
         occurred_at=event.occurred_at,
         recorded_at=recorded_at,
         correlation_id=request.correlation_id,
-        causation_id=request.command_id,
+        causation_id=request.command_ref,
         metadata=compensated,
     )
     return OutboxMessage(topic, key, encode_headers(headers), event.payload.encode(), shard_of(key))
@@ -53,16 +55,16 @@ def outcome_content(request: Request, kind: str, data: Mapping[str, Any], at: da
         ("content-type", JSON_CONTENT.encode()),
         ("ce_tenantid", request.tenant_id.encode()),
         ("ce_correlationid", request.correlation_id.encode()),
-        ("ce_causationid", str(request.command_id).encode()),
+        ("ce_causationid", request.command_ref.encode()),
     ]
-    if request.order_id is not None:
-        headers.append(("ce_subject", str(request.order_id).encode()))
-    return encode_headers(headers), json.dumps(data, ensure_ascii=False).encode()
+    if request.subject is not None:
+        headers.append(("ce_subject", request.subject.encode()))
+    return encode_headers(headers), to_json(data)
 
 
 def outcome_message(topic: str, request: Request, headers: str, value: bytes) -> OutboxMessage:
     """Return the message that answers `request`; its key is the order id, or the command id without one."""
-    key = str(request.order_id or request.command_id).encode()
+    key = (request.subject or request.command_ref).encode()
     return OutboxMessage(topic, key, headers, value, shard_of(key))
 
 

@@ -25,12 +25,15 @@ class Request:
     """One command as received.
 
     Exactly one of `command` and `refusal` is given: what can be decided, or why it makes no sense. What a
-    malformed command doesn't give in readable form is None. `data` is its normalised data, JSON text.
+    malformed command doesn't give in readable form is None. `data` is its normalised data, JSON text;
+    `command_ref` and `subject` are the command id and the order id as text.
     """
 
     record: Record
     tenant_id: str
     command_id: UUID
+    command_ref: str
+    subject: str | None
     correlation_id: str
     fingerprint: bytes
     order_id: UUID | None
@@ -71,9 +74,10 @@ def _readable(
         raise InvalidAttribute("specversion: must be 1.0")
     attributes.text("source", LONGEST_SOURCE)
     order_id = attributes.uuid("subject")
-    if record.key != str(order_id).encode():
+    subject = attributes.text("subject")
+    if record.key != subject.encode():
         raise Rejected(
-            RejectionCode.BAD_KEY, f"the record's key must be the order id, {order_id}, as the subject is"
+            RejectionCode.BAD_KEY, f"the record's key must be the order id, {subject}, as the subject is"
         )
     command_type = attributes.text("type")
     if not command_type.startswith(TYPE_PREFIX):
@@ -83,8 +87,9 @@ def _readable(
     expected_version = (
         None if attributes.get("expectedversion") is None else attributes.integer("expectedversion")
     )
+    command_ref = attributes.text("id")
     correlation_id = (
-        str(command_id)
+        command_ref
         if attributes.get("correlationid") is None
         else attributes.text("correlationid", LONGEST_CORRELATION_ID)
     )
@@ -95,8 +100,10 @@ def _readable(
         record=record,
         tenant_id=tenant_id,
         command_id=command_id,
+        command_ref=command_ref,
+        subject=subject,
         correlation_id=correlation_id,
-        fingerprint=_fingerprint(short_type, str(order_id), actor, expected_version, data.encode()),
+        fingerprint=_fingerprint(short_type, subject, actor, expected_version, data.encode()),
         order_id=order_id,
         command_type=short_type,
         actor=actor,
@@ -128,11 +135,14 @@ def _malformed(
             return None
 
     command_type = readable(attributes.text, "type") or ""
+    command_ref, order_id = str(command_id), readable(attributes.uuid, "subject")
     return Request(
         record=record,
         tenant_id=tenant_id,
         command_id=command_id,
-        correlation_id=readable(attributes.text, "correlationid", LONGEST_CORRELATION_ID) or str(command_id),
+        command_ref=command_ref,
+        subject=order_id and str(order_id),
+        correlation_id=readable(attributes.text, "correlationid", LONGEST_CORRELATION_ID) or command_ref,
         fingerprint=_fingerprint(
             attributes.get("type"),
             attributes.get("subject"),
@@ -140,7 +150,7 @@ def _malformed(
             attributes.get("expectedversion"),
             record.value or b"",
         ),
-        order_id=readable(attributes.uuid, "subject"),
+        order_id=order_id,
         command_type=command_type.removeprefix(TYPE_PREFIX),
         actor=readable(attributes.text, "actor") or "",
         occurred_at=readable(attributes.time, "time"),

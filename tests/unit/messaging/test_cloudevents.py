@@ -47,9 +47,9 @@ def test_the_sdk_reads_what_we_write() -> None:
     """The SDK reads our events in binary mode, every attribute as text."""
     order_id, event_id, command_id = uuid4(), uuid4(), uuid4()
     headers = event_headers(
-        event_id=event_id,
+        event_id=str(event_id),
         event_type="ItemAdded",
-        order_id=order_id,
+        order_id=str(order_id),
         tenant_id="store-1",
         actor="anna",
         version=3,
@@ -57,7 +57,7 @@ def test_the_sdk_reads_what_we_write() -> None:
         occurred_at=NOW,
         recorded_at=NOW,
         correlation_id="c-1",
-        causation_id=command_id,
+        causation_id=str(command_id),
         metadata={"undoes": [1, 2]},
     )
     value = json.dumps({"line_id": "1"}).encode()
@@ -168,4 +168,5 @@ def test_times_with_any_offset_mean_the_same_moment(moment: datetime) -> None:
     text = moment.isoformat()
     if text.count(":") > 3:  # an offset with seconds, which RFC 3339 doesn't know
         return
-    assert Attributes({"time": text}).time("time") == moment
+    # An hour that a zone lives twice equals nothing in another zone; its timestamp is plain.
+    assert Attributes({"time": text}).time("time").timestamp() == moment.timestamp()
