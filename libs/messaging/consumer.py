@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, UnknownTopicOrPartitionError
 from aiokafka.structs import OffsetAndMetadata
 from faststream import AckPolicy, FastStream
 from faststream.kafka import KafkaBroker
@@ -128,6 +128,9 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         watcher = asyncio.create_task(self._watch())
         try:
             await self._app.run(log_level=logging.DEBUG)
+        except UnknownTopicOrPartitionError:
+            log.error("consumer.topic_missing", topic=self._topic, advice="make the topics: till migrate")  # noqa: TRY400 - the traceback says less
+            return EXIT_FATAL
         finally:
             watcher.cancel()
             if self._taking_up is not None:

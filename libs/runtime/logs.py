@@ -35,6 +35,8 @@ def configure_logging(service: str, level: str = "INFO") -> None:
     # Group coordination is told by our own events; aiokafka and FastStream repeat it on every rebalance.
     for noisy in ("aiokafka", "faststream", "uvicorn"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    # It repeats a missing topic ten times a second; who needs the topic says so once.
+    logging.getLogger("aiokafka.cluster").setLevel(logging.CRITICAL)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -1,5 +1,6 @@
 """What end-to-end tests start from."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,13 +11,15 @@ import pytest
 
 from harness.installation import Installation
 from harness.plain_client import PlainClient, plain_client
+from messaging import Topics, ensure_topics
 
 
 @pytest.fixture
 def installation(
     kafka_server: Any, topic_prefix: str, database: Any, tmp_path: Path
 ) -> Iterator[Installation]:
-    """Give an installation without any service running yet."""
+    """Give an installation with topics and schema, without any service running yet."""
+    asyncio.run(ensure_topics(kafka_server.bootstrap_servers, Topics(topic_prefix)))
     with ExitStack() as stack:
         yield Installation(kafka_server.bootstrap_servers, topic_prefix, database.dsn, tmp_path, stack)
 

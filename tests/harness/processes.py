@@ -62,7 +62,7 @@ class ServiceProcess:
         """Wait until the process says that it is ready."""
 
         async def answer() -> bool:
-            assert self.process.poll() is None, f"{self.name} ended:\n{self.log}"
+            assert self.process.poll() is None, f"{self.name} ended:\n{self.log[-4000:]}"
             status, body = await asyncio.to_thread(self.get, "/readyz")
             return status == 200 and json.loads(body)["ready"]
 
