@@ -44,7 +44,7 @@ format: setup ## let ruff mend what it can
 	$(VENV)/bin/ruff format .
 
 bench: setup ## commands, relay and replay rates against a baseline of the same run
-	$(VENV)/bin/python tests/bench/bench.py
+	PYTHONPATH=tests $(VENV)/bin/python tests/bench/bench.py
 
 lock: setup ## renew requirements.lock and the lock of Kafka's jars
 	$(VENV)/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
