@@ -59,5 +59,5 @@ def _problem(error: ErrorDetails) -> str:
 
 def _quoted(name: object) -> str:
     # ascii() because a name from outside may hold anything, half a surrogate pair included.
-    text = ascii(name).strip("'")
+    text = ascii(str(name))[1:-1]
     return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
