@@ -16,12 +16,12 @@ ITEMS = 8
 # The same rows by the plainest means: one unnest statement a table and batch, nothing decoded or decided.
 _TABLES = {
     "order_events": (
-        "tenant_id, aggregate_id, version, event_id, event_type, schema_version, payload, metadata, occurred_at, "
-        "recorded_at"
+        "tenant_id, aggregate_id, version, event_id, event_type, schema_version, payload, metadata, "
+        "occurred_at, recorded_at"
     ),
     "command_outcomes": (
-        "tenant_id, command_id, aggregate_id, command_type, actor, data, occurred_at, fingerprint, code, version, "
-        "headers, value"
+        "tenant_id, command_id, aggregate_id, command_type, actor, data, occurred_at, fingerprint, code, "
+        "version, headers, value"
     ),
     "outbox": "shard, topic, key, headers, value",
 }

@@ -1,0 +1,171 @@
+"""The consumer that every service handles its batches with, on a real Kafka."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+
+from harness.waiting import eventually
+from messaging import Assigned, BatchConsumer, Committed, Topics, committed_offsets, ensure_topics
+from runtime import EXIT_FATAL, Health, Settings
+
+GROUP = "test"
+
+
+class Recording:
+    """A handler that keeps what it got and fails as often as it is told."""
+
+    def __init__(self, failures: int = 0, starts: Mapping[int, int] | None = None) -> None:
+        self.failures = failures
+        self.starts = starts or {}
+        self.handled: list[bytes] = []
+        self.attempts: list[list[bytes]] = []
+        self.facts: dict[TopicPartition, Assigned] = {}
+        self.acknowledged_offsets: dict[TopicPartition, int] = {}
+
+    async def assigned(self, partitions: Mapping[TopicPartition, Assigned]) -> Mapping[TopicPartition, int]:
+        self.facts = dict(partitions)
+        return {
+            partition: self.starts.get(
+                partition.partition, facts.committed.offset if facts.committed else facts.beginning
+            )
+            for partition, facts in partitions.items()
+        }
+
+    async def handle(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> None:
+        values = [record.value for records in batch.values() for record in records]
+        self.attempts.append(values)
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError("the database is away")
+        self.handled.extend(values)
+
+    def acknowledged(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self.acknowledged_offsets.update(offsets)
+
+    async def revoked(self) -> None:
+        pass
+
+
+class Consuming:
+    """One topic, and consumers of it in this process."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self.settings = settings
+        self.topic = topic
+        self.consumers: list[tuple[BatchConsumer, asyncio.Task[int]]] = []
+
+    async def send(self, *values: bytes) -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=self.settings.kafka_bootstrap_servers)
+        await producer.start()
+        for value in values:
+            await producer.send_and_wait(self.topic, value, partition=0)
+        await producer.stop()
+
+    def start(self, handler: Recording, **settings: Any) -> asyncio.Task[int]:
+        consumer = BatchConsumer(
+            self.settings.model_copy(update=settings),
+            topic=self.topic,
+            group=self.settings.topic_prefix + GROUP,
+            handler=handler,
+            health=Health(),
+        )
+        task = asyncio.create_task(consumer.run())
+        self.consumers.append((consumer, task))
+        return task
+
+    async def stop(self) -> None:
+        for consumer, task in self.consumers:
+            consumer._app.exit()
+            await asyncio.wait({task}, timeout=30)
+        self.consumers.clear()
+
+    async def committed(self) -> Committed | None:
+        offsets = await committed_offsets(
+            self.settings.kafka_bootstrap_servers, self.settings.topic_prefix + GROUP
+        )
+        return offsets.get(TopicPartition(self.topic, 0))
+
+
+@pytest.fixture
+async def consuming(kafka_server: Any, topic_prefix: str) -> AsyncIterator[Consuming]:
+    """Give a topic of one partition."""
+    topics = Topics(topic_prefix)
+    await ensure_topics(kafka_server.bootstrap_servers, topics, partitions=1)
+    settings = Settings(kafka_bootstrap_servers=kafka_server.bootstrap_servers, topic_prefix=topic_prefix)
+    made = Consuming(settings, topics.commands)
+    try:
+        yield made
+    finally:
+        await made.stop()
+
+
+async def handled(handler: Recording, count: int) -> None:
+    async def enough() -> bool:
+        return len(handler.handled) >= count
+
+    await eventually(enough)
+
+
+async def test_a_failed_batch_comes_again_and_nothing_is_passed_over(consuming: Consuming) -> None:
+    """A batch whose handling fails is tried again in place, before anything newer, until it succeeds."""
+    await consuming.send(b"1", b"2", b"3")
+    handler = Recording(failures=3)
+    consuming.start(handler)
+    await handled(handler, 3)
+    await consuming.send(b"4")
+    await handled(handler, 4)
+    assert handler.handled == [b"1", b"2", b"3", b"4"]
+    first = handler.attempts[0]
+    assert handler.attempts[:4] == [first] * 4
+
+
+async def test_past_the_budget_the_process_ends_and_commits_nothing(consuming: Consuming) -> None:
+    """A batch that can't be handled within the budget ends the consumer non-zero, its offset uncommitted."""
+    await consuming.send(b"1")
+    task = consuming.start(Recording(failures=1_000), retry_budget=1.0)
+    assert await asyncio.wait_for(task, 60) == EXIT_FATAL
+    assert await consuming.committed() == Committed(0, ours=True)
+    successor = Recording()
+    consuming.start(successor)
+    await handled(successor, 1)
+    assert successor.handled == [b"1"]
+
+
+async def test_commits_are_marked_as_ours_from_the_assignment_on(consuming: Consuming) -> None:
+    """Every committed offset carries our mark, already before the first record is handled."""
+    handler = Recording()
+    consuming.start(handler)
+
+    async def committed() -> Committed | None:
+        return await consuming.committed()
+
+    assert await eventually(committed) == Committed(0, ours=True)
+    await consuming.send(b"1", b"2")
+    await handled(handler, 2)
+
+    async def moved() -> bool:
+        return await consuming.committed() == Committed(2, ours=True)
+
+    await eventually(moved)
+    assert handler.acknowledged_offsets == {TopicPartition(consuming.topic, 0): 2}
+    await consuming.stop()
+    later = Recording()
+    consuming.start(later)
+
+    async def assigned() -> bool:
+        return bool(later.facts)
+
+    await eventually(assigned)
+    assert later.facts[TopicPartition(consuming.topic, 0)] == Assigned(Committed(2, ours=True), 0, 2)
+
+
+async def test_the_handler_decides_where_a_partition_goes_on(consuming: Consuming) -> None:
+    """Records before the offset that the handler chose never reach it, whatever Kafka has committed."""
+    await consuming.send(*(str(number).encode() for number in range(50)))
+    handler = Recording(starts={0: 45})
+    consuming.start(handler)
+    await handled(handler, 5)
+    assert handler.handled == [b"45", b"46", b"47", b"48", b"49"]
