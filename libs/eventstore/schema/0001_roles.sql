@@ -34,6 +34,7 @@ $$;
 
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO
-    tillstream_command_service, tillstream_outbox_relay, tillstream_projector, tillstream_query, tillstream_analyst;
+    tillstream_owner, tillstream_command_service, tillstream_outbox_relay, tillstream_projector, tillstream_query,
+    tillstream_analyst;
 
 ALTER TABLE schema_migrations OWNER TO tillstream_owner;

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from eventstore import Batch, Connection, StoredOutcome, decode_headers, encode_headers
+from integration.eventstore.tallies import STORE, refusal, stream
+
+
+async def test_a_stored_outcome_is_given_back_byte_for_byte(conn: Connection) -> None:
+    """A repeat finds its outcome with the message as it was stored, bytes that are no UTF-8 included."""
+    key, command_id = stream(), uuid4()
+    headers = [("ce_id", b"\xff\x00\xc3("), ("ce_id", "ünï".encode()), ("", b"")]
+    outcome = dataclasses.replace(
+        refusal(key, command_id, value=b"\x00\xff{}"), headers=encode_headers(headers)
+    )
+    await STORE.append(conn, Batch(outcomes=[outcome]))
+    _, known = await STORE.find_outcomes(conn, [(key.tenant_id, command_id), (key.tenant_id, uuid4())])
+    stored = StoredOutcome(outcome.fingerprint, outcome.headers, outcome.value)
+    assert known == {(key.tenant_id, command_id): stored}
+    assert decode_headers(known[key.tenant_id, command_id].headers) == headers
+
+
+async def test_every_field_of_an_outcome_is_kept(conn: Connection) -> None:
+    """The audit trail finds the command, what it asked for and why it was refused."""
+    key = stream()
+    outcome = refusal(key)
+    await STORE.append(conn, Batch(outcomes=[outcome]))
+    row = await conn.fetchrow("SELECT *, data::text, headers::text FROM command_outcomes")
+    assert row is not None
+    for field in dataclasses.fields(outcome):
+        assert row[field.name] == getattr(outcome, field.name), field.name
+
+
+async def test_a_malformed_command_keeps_its_text(conn: Connection) -> None:
+    """An outcome may lack what its command lacked, and its data may hold what jsonb would refuse."""
+    outcome = dataclasses.replace(
+        refusal(stream()), aggregate_id=None, data='{"name": "a\\u0000b"}', occurred_at=None
+    )
+    bare = dataclasses.replace(refusal(stream()), data=None)
+    await STORE.append(conn, Batch(outcomes=[outcome, bare]))
+    stored = await conn.fetchval("SELECT data::text FROM command_outcomes WHERE aggregate_id IS NULL")
+    assert stored == outcome.data
+
+
+async def test_one_tenant_cannot_find_anothers_outcome(conn: Connection) -> None:
+    """A command id is its tenant's own: another tenant's look-up finds nothing (pitfall 22)."""
+    key, command_id = stream("store-1"), uuid4()
+    await STORE.append(conn, Batch(outcomes=[refusal(key, command_id)]))
+    _, known = await STORE.find_outcomes(conn, [("store-2", command_id)])
+    assert known == {}
+
+
+async def test_the_look_up_brings_the_databases_clock(conn: Connection) -> None:
+    """The database's clock comes with every look-up, also one that finds nothing or asks for nothing."""
+    for ids in ([], [("store-1", uuid4())]):
+        now, known = await STORE.find_outcomes(conn, ids)
+        assert known == {}
+        assert abs(now - datetime.now(UTC)) < timedelta(minutes=5)
+    later, _ = await STORE.find_outcomes(conn, [])
+    assert later > now

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from eventstore import LOGIN_ROLES, OWNER_ROLE, Batch, Connection, MigrationRefused, migrate, set_passwords
+from integration.eventstore.tallies import STORE, appending, message, refusal, snapshot, stream
+
+SERVICES = [role.removeprefix("tillstream_") for role in LOGIN_ROLES]
+INSERT_ONLY = ["order_events", "command_outcomes"]
+CHANGES = ["UPDATE {} SET version = 7", "DELETE FROM {}", "TRUNCATE {} CASCADE"]
+
+
+@pytest_asyncio.fixture
+async def empty(postgres_server: Any) -> AsyncIterator[str]:
+    """Give the address of a database that nothing was migrated in."""
+    name = f"tillstream_empty_{secrets.token_hex(6)}"
+    admin = await asyncpg.connect(postgres_server.dsn("postgres"))
+    await admin.execute(f"CREATE DATABASE {name}")
+    yield postgres_server.dsn(name)
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest_asyncio.fixture
+async def stored(conn: Connection) -> None:
+    """Have a row in each of the event store's tables."""
+    key = stream()
+    await STORE.append(conn, Batch(appends=[appending(key)], outcomes=[refusal(key)], messages=[message()]))
+    await snapshot(conn, key, 1)
+
+
+async def test_migrations_are_applied_once(empty: str) -> None:
+    """A second migration finds nothing to do, and the numbered files were applied in their order."""
+    conn = await asyncpg.connect(empty)
+    applied = await migrate(conn)
+    assert applied == sorted(applied)
+    assert applied[0] == "0001_roles.sql"
+    assert await migrate(conn) == []
+    await conn.close()
+
+
+async def test_concurrent_migrations_do_the_work_once(empty: str) -> None:
+    """Of several migrations at a time one applies the files and the others wait for it."""
+    connections = [await asyncpg.connect(empty) for _ in range(4)]
+    results = await asyncio.gather(*(migrate(connection) for connection in connections))
+    assert sorted(map(len, results))[:-1] == [0, 0, 0]
+    assert "0002_order_events.sql" in max(results, key=len)
+    for connection in connections:
+        await connection.close()
+
+
+async def test_an_edited_migration_is_refused(admin: Connection) -> None:
+    """A file that is no longer the one applied stops the migration."""
+    await admin.execute("UPDATE schema_migrations SET sha256 = 'x' WHERE name = '0002_order_events.sql'")
+    with pytest.raises(MigrationRefused, match="0002_order_events"):
+        await migrate(admin)
+
+
+async def test_a_newer_schema_is_refused(admin: Connection) -> None:
+    """A database that a newer build has migrated is not one this build may work on."""
+    await admin.execute("INSERT INTO schema_migrations (name, sha256) VALUES ('9999_newer.sql', 'x')")
+    with pytest.raises(MigrationRefused, match="newer build"):
+        await migrate(admin)
+
+
+@pytest.mark.parametrize("table", INSERT_ONLY)
+@pytest.mark.usefixtures("stored")
+async def test_no_role_of_a_service_changes_the_log(database: Any, table: str) -> None:
+    """UPDATE, DELETE and TRUNCATE of events and outcomes fail as every role that a service logs in with."""
+    for role in SERVICES:
+        connection = await asyncpg.connect(database.dsn(role))
+        for change in CHANGES:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+                await connection.execute(change.format(table))
+        await connection.close()
+
+
+@pytest.mark.parametrize("table", INSERT_ONLY)
+@pytest.mark.usefixtures("stored")
+async def test_the_superuser_does_not_change_the_log_either(admin: Connection, table: str) -> None:
+    """The trigger refuses what grants can't: changes by the superuser, a replica and the owner."""
+    for preparation in (
+        "SELECT",
+        "SET session_replication_role = replica",
+        f"RESET session_replication_role; SET ROLE {OWNER_ROLE}",
+    ):
+        await admin.execute(preparation)
+        for change in CHANGES:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match=f" on {table} is refused"):
+                await admin.execute(change.format(table))
+    assert await admin.fetchval(f"SELECT count(*) FROM {table}") == 1  # noqa: S608 - a name of this file
+
+
+async def test_each_role_has_its_least_privileges(admin: Connection) -> None:
+    """Each role may do on each table what its service's work needs and no more; the public may nothing."""
+    rows = await admin.fetch(
+        """
+        SELECT acl.grantee::regrole::text AS role, c.relname AS name,
+            string_agg(acl.privilege_type, ' ' ORDER BY acl.privilege_type) AS privileges
+        FROM pg_class AS c
+        CROSS JOIN aclexplode(c.relacl) AS acl
+        WHERE c.relnamespace = 'public'::regnamespace AND acl.grantee <> c.relowner
+        GROUP BY 1, 2
+        """
+    )
+    granted = {(row["role"].removeprefix("tillstream_"), row["name"]): row["privileges"] for row in rows}
+    assert granted == {
+        ("command_service", "order_events"): "INSERT SELECT",
+        ("command_service", "command_outcomes"): "INSERT SELECT",
+        ("command_service", "order_snapshots"): "INSERT SELECT",
+        ("command_service", "outbox"): "INSERT",
+        ("outbox_relay", "outbox"): "DELETE SELECT",
+        ("projector", "order_events"): "SELECT",
+        ("projector", "order_snapshots"): "SELECT",
+        ("query", "order_events"): "SELECT",
+        ("query", "order_snapshots"): "SELECT",
+        ("query", "command_outcomes"): "SELECT",
+        ("analyst", "order_events"): "SELECT",
+    }
+
+
+async def test_the_tables_owner_cannot_log_in(admin: Connection) -> None:
+    """Tables, sequences and functions belong to a role that can't log in and has no members."""
+    assert await admin.fetchval("SELECT rolcanlogin FROM pg_roles WHERE rolname = $1", OWNER_ROLE) is False
+    owners = await admin.fetch(
+        """
+        SELECT DISTINCT relowner::regrole::text AS owner FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace
+        UNION
+        SELECT proowner::regrole::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+        """
+    )
+    assert [row["owner"] for row in owners] == [OWNER_ROLE]
+    members = await admin.fetch("SELECT * FROM pg_auth_members WHERE roleid = $1::text::regrole", OWNER_ROLE)
+    assert members == []
+
+
+async def test_service_roles_have_no_powers_of_the_cluster(admin: Connection) -> None:
+    """A service's role logs in and is nothing more: no superuser, no maker of roles or databases."""
+    rows = await admin.fetch(
+        """
+        SELECT rolname, rolcanlogin,
+            rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls AS powerful
+        FROM pg_roles WHERE rolname = ANY($1::text[])
+        """,
+        list(LOGIN_ROLES),
+    )
+    assert {tuple(row) for row in rows} == {(role, True, False) for role in LOGIN_ROLES}
+
+
+async def test_readers_see_the_projectors_views_and_not_its_tables(database: Any) -> None:
+    """The projector makes tables and views; query and analyst may read the views, the relay may not."""
+    projector = await asyncpg.connect(database.dsn("projector"))
+    await projector.execute("CREATE TABLE projections.sums AS SELECT 42 AS total")
+    await projector.execute("CREATE VIEW read_models.sums AS SELECT total FROM projections.sums")
+    await projector.close()
+    for role in ("query", "analyst"):
+        reader = await asyncpg.connect(database.dsn(role))
+        assert await reader.fetchval("SELECT total FROM read_models.sums") == 42
+        for refused in ("SELECT total FROM projections.sums", "CREATE TABLE read_models.mine ()"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await reader.execute(refused)
+        await reader.close()
+    relay = await asyncpg.connect(database.dsn("outbox_relay"))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await relay.execute("SELECT total FROM read_models.sums")
+    await relay.close()
+
+
+async def test_no_service_makes_tables_of_its_own_in_public(database: Any) -> None:
+    """Where the log lies, nobody but the migration makes anything."""
+    for role in SERVICES:
+        connection = await asyncpg.connect(database.dsn(role))
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("CREATE TABLE public.mine ()")
+        await connection.close()
+
+
+async def test_a_stranger_is_not_let_in(empty: str) -> None:
+    """A role that isn't ours may not even connect to a migrated database."""
+    admin = await asyncpg.connect(empty)
+    await migrate(admin)
+    to_public = """
+        SELECT bool_or(grantee = 0)
+        FROM pg_database CROSS JOIN aclexplode(datacl)
+        WHERE datname = current_database()
+    """
+    assert await admin.fetchval(to_public) is False
+    await admin.close()
+
+
+async def test_passwords_reach_the_server_as_verifiers_only(admin: Any) -> None:
+    """A password that was set logs in, is kept as a SCRAM verifier, and stands in no statement."""
+    role, password = f"tillstream_{SERVICES[-1]}", "correct 'horse' battery"
+    transaction = admin.transaction()  # roles are the whole cluster's: other tests go on with their passwords
+    await transaction.start()
+    statements: list[str] = []
+    with admin.query_logger(lambda record: statements.append(record.query)):
+        await set_passwords(admin, {role: password})
+        kept = await admin.fetchval("SELECT rolpassword FROM pg_authid WHERE rolname = $1", role)
+    assert kept.startswith("SCRAM-SHA-256$4096:")
+    assert any(kept in statement for statement in statements)
+    assert not any("horse" in statement for statement in statements)
+    await transaction.rollback()
+
+
+@pytest.mark.parametrize(
+    ("role", "password"),
+    [("postgres", "x"), (OWNER_ROLE, "x"), (LOGIN_ROLES[0], ""), (LOGIN_ROLES[0], "пароль")],
+)
+async def test_other_roles_and_other_passwords_are_refused(
+    admin: Connection, role: str, password: str
+) -> None:
+    """Only roles that services log in with get a password, and only one that needs no SASLprep."""
+    with pytest.raises(ValueError, match=role):
+        await set_passwords(admin, {role: password})
