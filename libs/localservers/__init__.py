@@ -1,5 +1,6 @@
 """A real PostgreSQL and a real Kafka on this machine, without Docker, as root or not."""
 
+from localservers.artifacts import kafka_jars
 from localservers.errors import (
     ChecksumError,
     DownloadError,
@@ -24,5 +25,6 @@ __all__ = [
     "StartError",
     "dying_with_parent",
     "free_port",
+    "kafka_jars",
     "kafka_tool",
 ]

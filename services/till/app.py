@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from localservers import LocalServerError
 from till.errors import TillError
 from till.output import notices
 from till.verbs.down import down
@@ -24,14 +25,15 @@ app = typer.Typer(
 app.command()(up)
 app.command()(down)
 app.command()(migrate)
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(kafka)
+# Options behind the tool's name are the tool's.
+app.command(context_settings={"allow_extra_args": True, "allow_interspersed_args": False})(kafka)
 
 
 def main() -> None:
     """Run the command line; an error a person can act on becomes one line, advice and exit code 1."""
     try:
         app()
-    except TillError as error:
+    except (TillError, LocalServerError) as error:
         notices.print(f"[bold red]till:[/] {error}", highlight=False, soft_wrap=True)
         notices.print(error.advice, highlight=False, soft_wrap=True)
         sys.exit(1)

@@ -1,7 +1,6 @@
 """What a verb raises when a person can do something about it.
 
-TillError
-└── NotUp      the servers or services that the verb needs do not run
+`NotUpError` is the `TillError` of a verb whose servers or services do not run.
 """
 
 

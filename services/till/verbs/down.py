@@ -1,9 +1,16 @@
 from __future__ import annotations
 
-from till.errors import TillError
-from till.output import Output, OutputOption
+from till.local import Home, take_down
+from till.output import Output, OutputOption, notices, print_json
 
 
 def down(output: OutputOption = Output.table) -> None:
-    """Not there yet."""
-    raise TillError(f"`till down` is not there yet ({output}).", "Wait for it.")
+    """Stop everything that `till up` started; the data is kept."""
+    with notices.status("Stopping …"):
+        stopped = take_down(Home())
+    if output is Output.json:
+        print_json({"stopped": stopped})
+    elif stopped:
+        notices.print(f"Stopped {', '.join(stopped)}. The data is kept in .tillstream.")
+    else:
+        notices.print("Nothing is running here.")

@@ -1,0 +1,36 @@
+"""What till itself reads: TILLSTREAM_* of the environment, else what `till up` left in .tillstream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import SettingsConfigDict
+
+from runtime import Settings
+from till.errors import NotUpError, TillError
+
+TILL_ENV = ".tillstream/till.env"
+
+
+class TillSettings(Settings):
+    """A service's settings (`database_url` is the role query's), and what only an operator may know."""
+
+    model_config = SettingsConfigDict(env_file=TILL_ENV, env_file_encoding="utf-8")
+
+    # A superuser's, or a role's that may create databases and roles: for `till migrate` alone.
+    admin_database_url: SecretStr | None = None
+    # Role → password, for `till migrate` to set; roles not named keep theirs.
+    role_passwords: Mapping[str, SecretStr] = Field(default_factory=dict)
+
+
+def till_settings() -> TillSettings:
+    """Read the settings. Raises NotUpError when nothing says where the servers are."""
+    try:
+        settings = TillSettings()
+    except ValidationError as error:
+        wrong = "; ".join(f"TILLSTREAM_{part['loc'][0]}: {part['msg']}".upper() for part in error.errors())
+        raise TillError(f"A setting is wrong: {wrong}", "Correct it in the environment.") from error
+    if not {"kafka_bootstrap_servers", "database_url"} & settings.model_fields_set:
+        raise NotUpError("Nothing is up here: neither the environment nor .tillstream names servers.")
+    return settings
