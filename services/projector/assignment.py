@@ -48,7 +48,10 @@ class Decision(NamedTuple):
 
 
 class RebuildNeeded(Exception):
-    """The topic can't bring this read model up to date any more; the text says why."""
+    """The topic can't bring this read model up to date any more; the text says why, and what to do."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}: rebuild the read model")
 
 
 def classify(kafka: Assigned, checkpoint: Checkpoint | None, topic_id: UUID) -> Decision:

@@ -11,9 +11,10 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 
 from messaging import Assigned, Fenced
+from projector.arrivals import read_arrivals
 from projector.assignment import PLAIN, Decision, classify
 from projector.checkpoints import Checkpoints, Move
-from projector.projection import Projection, decode
+from projector.projection import Projection
 from readmodels import OrderKey, ReadModel
 from runtime import Database, is_passing_fault
 
@@ -123,7 +124,7 @@ class Projector:
         Raises Fenced when a partition was taken by another process.
         """
         # Outside the transaction: no lock is held while this computes.
-        arrivals = decode(batch)
+        arrivals = read_arrivals(batch)
         moves = self._moves(batch)
         async with self._transaction() as conn:
             if await self._checkpoints.move(conn, moves):

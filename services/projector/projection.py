@@ -1,17 +1,15 @@
 """Turns records of `orders.events` into folded orders and has a read model write them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 import asyncpg
-from aiokafka import ConsumerRecord, TopicPartition
+import jiter
 from cachetools import LRUCache
 from prometheus_client import Counter
 
 from eventstore import EventStore, StreamKey
-from messaging import EventMessage, decode_event
-from orders import Order, evolve, initial_state
-from orders import decode_event as decode_order_event
+from orders import Order, decode_event, evolve, initial_state
+from projector.arrivals import Arrival
 from readmodels import OrderChange, OrderKey, ReadModel
 
 EVENTS = Counter(
@@ -24,35 +22,7 @@ LOADS = Counter("tillstream_projected_loads", "Orders folded from the event stor
 CACHED_ORDERS = 20_000
 
 
-class Arrival(NamedTuple):
-    """One event as it came."""
-
-    version: int
-    message: EventMessage
-    partition: int
-    offset: int
-
-
 Arrivals = Mapping[OrderKey, Sequence[Arrival]]
-
-
-def decode(batch: Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]) -> Arrivals:
-    """Return the events per order, those of one order as they came.
-
-    Raises Undecodable or InvalidAttribute for a record that the relay can't have written.
-    """
-    arrivals: dict[OrderKey, list[Arrival]] = {}
-    for topic_partition, records in batch.items():
-        partition = topic_partition.partition
-        for record in records:
-            message = decode_event(record)
-            key = (message.tenant_id, message.order_id)
-            arrival = Arrival(message.version, message, partition, record.offset)
-            if key in arrivals:
-                arrivals[key].append(arrival)
-            else:
-                arrivals[key] = [arrival]
-    return arrivals
 
 
 class Projection:
@@ -119,21 +89,14 @@ class Projection:
         """Return the order after the events; None when part of them has to come from the store."""
         if order.version != before:
             return None
-        for version, message, _, _ in newer:
+        for version, event_type, schema_version, occurred_at, undoes, redoes, value, _, _ in newer:
             if version <= order.version:
                 continue
             if version != order.version + 1:
                 return None
-            payload = self._store.upcast(
-                message.event_type, message.schema_version, message.data, version, message.occurred_at
-            )
-            event = decode_order_event(
-                message.event_type,
-                payload,
-                occurred_at=message.occurred_at,
-                undoes=message.undoes,
-                redoes=message.redoes,
-            )
+            payload = jiter.from_json(value, float_mode="decimal")
+            lifted = self._store.upcast(event_type, schema_version, payload, version, occurred_at)
+            event = decode_event(event_type, lifted, occurred_at=occurred_at, undoes=undoes, redoes=redoes)
             order = evolve(order, event)
         return order
 

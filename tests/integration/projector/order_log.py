@@ -1,0 +1,195 @@
+"""Orders made by deciding commands: stored in the event store, and laid out as the records of a topic."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID, uuid5
+from zlib import crc32
+
+import asyncpg
+from aiokafka import ConsumerRecord, TopicPartition
+
+from eventstore import Append, Batch, EventStore, NewEvent, StreamKey
+from messaging import event_headers
+from orders import (
+    ORDER,
+    AddItem,
+    ApplyDiscount,
+    ApplyLineDiscount,
+    ChangeItemQuantity,
+    Command,
+    CommandData,
+    ConfirmOrder,
+    CreateOrder,
+    Event,
+    Order,
+    RemoveItem,
+    UndoLastChange,
+    VoidOrder,
+    decide,
+    encode_event,
+    event_metadata,
+    evolve,
+    initial_state,
+)
+
+TOPIC = "orders.events"
+PARTITIONS = 3
+FIRST_MOMENT = datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
+RECORDED_AT = datetime(2026, 3, 2, tzinfo=UTC)
+NAMESPACE = UUID(int=7)
+
+
+def order_key(name: str, tenant_id: str = "store-1") -> StreamKey:
+    return StreamKey(tenant_id, uuid5(NAMESPACE, name))
+
+
+@dataclass
+class OrderLog:
+    """What has happened: `orders` as they stand, `records` per partition with offsets from 0."""
+
+    orders: dict[StreamKey, Order] = field(default_factory=dict)
+    records: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = field(
+        default_factory=lambda: {TopicPartition(TOPIC, number): [] for number in range(PARTITIONS)}
+    )
+    unstored: dict[StreamKey, list[NewEvent]] = field(default_factory=dict)
+    moment: datetime = FIRST_MOMENT
+
+    def do(self, key: StreamKey, *commands: CommandData) -> None:
+        for data in commands:
+            order = self.orders.get(key) or initial_state(*key)
+            self.moment += timedelta(minutes=1)
+            command_id = uuid5(key.aggregate_id, f"{key.tenant_id}:{order.version}")
+            command = Command(
+                command_id=command_id,
+                order_id=key.aggregate_id,
+                tenant_id=key.tenant_id,
+                actor="till-1",
+                occurred_at=self.moment,
+                data=data,
+                expected_version=order.version or None,
+            )
+            for event in decide(command, order):
+                order = evolve(order, event)
+                self._take(key, order.version, event)
+            self.orders[key] = order
+
+    def _take(self, key: StreamKey, version: int, event: Event) -> None:
+        event_id = uuid5(key.aggregate_id, f"{key.tenant_id} event {version}")
+        event_type, schema_version, payload = encode_event(event)
+        metadata = event_metadata(event)
+        self.unstored.setdefault(key, []).append(
+            NewEvent(
+                event_id,
+                event_type,
+                schema_version,
+                payload,
+                str(metadata).replace("'", '"'),
+                event.occurred_at,
+            )
+        )
+        headers = event_headers(
+            event_id=str(event_id),
+            event_type=event_type,
+            order_id=str(key.aggregate_id),
+            tenant_id=key.tenant_id,
+            actor="till-1",
+            version=version,
+            schema_version=schema_version,
+            occurred_at=event.occurred_at,
+            recorded_at=RECORDED_AT,
+            correlation_id="test",
+            causation_id=str(event_id),
+            metadata=metadata,
+        )
+        self.publish(key, headers, payload.encode())
+
+    def publish(self, key: StreamKey, headers: Sequence[tuple[str, bytes]], value: bytes) -> None:
+        text = str(key.aggregate_id).encode()
+        partition = TopicPartition(TOPIC, crc32(text) % PARTITIONS)
+        offset = len(self.records[partition])
+        self.records[partition].append(
+            ConsumerRecord(
+                TOPIC,
+                partition.partition,
+                offset,
+                0,
+                0,
+                text,
+                value,
+                None,
+                len(text),
+                len(value),
+                tuple(headers),
+            )
+        )
+
+    def repeat(self, partition: TopicPartition, start: int, end: int) -> None:
+        """Publish a stretch of a partition again, as a relay does after a crash."""
+        for record in self.records[partition][start:end]:
+            assert record.key is not None
+            assert record.value is not None
+            key = next(key for key in self.orders if str(key.aggregate_id).encode() == record.key)
+            self.publish(key, record.headers, record.value)
+
+    async def store(self, conn: asyncpg.Connection) -> None:
+        """Append what happened since the last call."""
+        appends = [
+            Append(key, self.orders[key].version - len(events), events, RECORDED_AT)
+            for key, events in self.unstored.items()
+        ]
+        await EventStore(ORDER).append(conn, Batch(appends=appends))
+        self.unstored.clear()
+
+
+def create(cashier_id: str = "ann", currency: str = "EUR") -> CreateOrder:
+    return CreateOrder(cashier_id=cashier_id, currency=currency)
+
+
+def item(price: str, quantity: str = "1") -> AddItem:
+    return AddItem(product_id="p", name="Pear", quantity=Decimal(quantity), unit_price=Decimal(price))
+
+
+CONFIRM = ConfirmOrder()
+VOID = VoidOrder(reason="customer left", authorised_by="bob")
+
+
+def _life(rng: random.Random) -> Iterator[CommandData]:
+    yield create(rng.choice(["ann", "bob"]), rng.choice(["EUR", "JPY"]))
+    lines = rng.randint(2, 6)
+    for _ in range(lines):
+        yield item(str(rng.randint(1, 900)), str(rng.randint(1, 9)))
+    if rng.random() < 0.4:
+        yield ChangeItemQuantity(line_id="1", quantity=Decimal(rng.randint(1, 20)))
+    if rng.random() < 0.4:
+        yield ApplyLineDiscount(line_id="1", percent=Decimal(rng.randint(1, 100)), authorised_by="bob")
+    if rng.random() < 0.4:
+        yield ApplyDiscount(percent=Decimal(rng.randint(1, 100)), authorised_by="bob")
+    if rng.random() < 0.3 and lines > 2:
+        yield RemoveItem(line_id="2")
+    if rng.random() < 0.3:
+        yield UndoLastChange()
+    if rng.random() < 0.8:
+        yield CONFIRM
+    if rng.random() < 0.2:
+        yield VOID
+
+
+def random_log(orders: int, seed: int = 1) -> OrderLog:
+    """Give a log of orders that were busy at the same time."""
+    rng = random.Random(seed)  # noqa: S311 - repeatable
+    log = OrderLog()
+    waiting = [
+        (order_key(f"order {n}", rng.choice(["store-1", "store-2"])), _life(rng)) for n in range(orders)
+    ]
+    while waiting:
+        place = rng.randrange(min(len(waiting), 30))
+        key, commands = waiting[place]
+        command = next(commands, None)
+        if command is None:
+            del waiting[place]
+        else:
+            log.do(key, command)
+    return log

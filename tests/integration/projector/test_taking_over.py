@@ -1,0 +1,305 @@
+"""How a projector takes partitions up: after a crash, from another owner, after a rewind."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from aiokafka import TopicPartition
+
+from integration.projector.consuming import NewConsumer
+from integration.projector.order_log import TOPIC, VOID, random_log
+from integration.projector.reading import NAMES, blocked, folded, kept, rows, summed
+from messaging import Fenced
+from projector import handler
+from projector.assignment import RebuildNeeded
+from projector.generations import open_live
+from readmodels import READ_MODELS
+
+FIRST = TopicPartition(TOPIC, 0)
+SECOND = TopicPartition(TOPIC, 1)
+LOCK_LAST = """
+SELECT FROM {table} WHERE partition = 0 ORDER BY tenant_id DESC, order_id DESC LIMIT 1 FOR UPDATE
+"""
+
+
+async def decided(conn: asyncpg.Connection) -> list[tuple[Any, ...]]:
+    found = await conn.fetch(
+        "SELECT partition, decision, committed_offset, checkpoint_offset, goes_on_from"
+        " FROM projections.assignments ORDER BY id"
+    )
+    return [tuple(row) for row in found]
+
+
+async def spoil(conn: asyncpg.Connection, name: str, partition: int, from_offset: int = 0) -> None:
+    """Make some of what a read model holds wrong, as a fault in its code could."""
+    amount = {"order_summary": "total", "sales": "gross"}[name]
+    table = READ_MODELS[name].orders_table.format(generation=1)
+    await conn.execute(
+        f"UPDATE {table} SET {amount} = {amount} + 1 WHERE partition = $1 AND last_offset >= $2",  # noqa: S608
+        partition,
+        from_offset,
+    )
+    if name == "sales":
+        await conn.execute(
+            "UPDATE projections.sales_1_totals SET gross = gross + 7 WHERE partition = $1", partition
+        )
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_rewind_to_the_start_rebuilds_identical_rows(
+    conn: asyncpg.Connection, new_consumer: NewConsumer, name: str
+) -> None:
+    """After a rewind to the start a partition's rows are what they should be, faults put right."""
+    log = random_log(40)
+    await log.store(conn)
+    consumer = await new_consumer(log, name)
+    await consumer.drain()
+    before = await rows(conn, name), await kept(conn, name)
+    await spoil(conn, name, FIRST.partition)
+    await consumer.projector.revoked()
+    consumer.reset(FIRST, 0)
+    assert (await consumer.assign())[FIRST] == 0
+    await consumer.drain()
+    assert (await rows(conn, name), await kept(conn, name)) == before
+    assert await decided(conn) == [(0, "rewind_to_start", 0, len(log.records[FIRST]), 0)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.95])
+async def test_a_rewind_part_of_the_way_equals_a_rebuild(
+    conn: asyncpg.Connection, new_consumer: NewConsumer, name: str, share: float
+) -> None:
+    """Orders with events past the rewind are folded again whole, also from events that lie before it."""
+    log = random_log(40)
+    await log.store(conn)
+    consumer = await new_consumer(log, name)
+    await consumer.drain()
+    before = await rows(conn, name), await kept(conn, name)
+    offset = int(len(log.records[FIRST]) * share)
+    await spoil(conn, name, FIRST.partition, offset)
+    await consumer.projector.revoked()
+    consumer.reset(FIRST, offset)
+    assert (await consumer.assign())[FIRST] == offset
+    await consumer.drain(at_once=7)
+    assert (await rows(conn, name), await kept(conn, name)) == before
+    assert await decided(conn) == [(0, "rewind_part_way", offset, len(log.records[FIRST]), offset)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_orders_before_a_rewind_part_of_the_way_stay(
+    conn: asyncpg.Connection, new_consumer: NewConsumer, name: str
+) -> None:
+    """Only orders with an event at or past the rewind are dropped, the others are readable throughout."""
+    log = random_log(40)
+    await log.store(conn)
+    consumer = await new_consumer(log, name)
+    await consumer.drain()
+    before = await kept(conn, name)
+    offset = len(log.records[FIRST]) // 2
+    consumer.reset(FIRST, offset)
+    await consumer.assign()
+    past = {record.key for record in log.records[FIRST][offset:]}
+    assert past
+    assert await kept(conn, name) == [row for row in before if str(row[1]).encode() not in past]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_an_interrupted_drop_is_finished_by_the_next_owner(
+    conn: asyncpg.Connection, new_consumer: NewConsumer, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A projector killed while it drops leaves no hole, even if the group is reset again meanwhile."""
+    monkeypatch.setattr(handler, "DROPPED_AT_ONCE", 3)
+    log = random_log(40)
+    await log.store(conn)
+    consumer = await new_consumer(log, name)
+    await consumer.drain()
+    before = await rows(conn, name), await kept(conn, name)
+    consumer.reset(FIRST, 0)
+    async with conn.transaction():
+        # The last order can't be dropped: the projector gets stuck in the middle.
+        await conn.execute(LOCK_LAST.format(table=READ_MODELS[name].orders_table.format(generation=1)))
+        taking_up = asyncio.create_task(consumer.assign())
+        await blocked(conn)
+        taking_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking_up
+    assert 0 < len(await kept(conn, name)) < len(before[1])
+    consumer.reset(FIRST, len(log.records[FIRST]))
+    successor = await new_consumer(log, name, consumer.committed)
+    await successor.drain()
+    assert (await rows(conn, name), await kept(conn, name)) == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_fenced_projector_writes_nothing(
+    conn: asyncpg.Connection, new_consumer: NewConsumer, name: str
+) -> None:
+    """A process that was overtaken while it slept gets its batch refused, and its rows are not written."""
+    log = random_log(20)
+    await log.store(conn)
+    sleeper = await new_consumer(log, name)
+    await sleeper.step(at_once=5)
+    successor = await new_consumer(log, name, sleeper.committed)
+    before = await kept(conn, name)
+    with pytest.raises(Fenced):
+        await sleeper.step()
+    assert await kept(conn, name) == before
+    await successor.drain()
+    with pytest.raises(Fenced):
+        await sleeper.step()
+    assert await rows(conn, name) == folded(name, log.orders.values())
+
+
+async def test_one_partition_taken_fences_the_whole_batch(
+    conn: asyncpg.Connection, new_consumer: NewConsumer
+) -> None:
+    """A batch over several partitions of which one was taken by another is rolled back whole."""
+    log = random_log(20)
+    consumer = await new_consumer(log, "sales")
+    await conn.execute("UPDATE projections.checkpoints SET epoch = epoch + 1 WHERE partition = 1")
+    with pytest.raises(Fenced):
+        await consumer.step()
+    assert await kept(conn, "sales") == []
+    assert await conn.fetchval("SELECT sum(next_offset) FROM projections.checkpoints") == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_crash_before_kafkas_commit_goes_on_from_the_checkpoint(
+    conn: asyncpg.Connection, new_consumer: NewConsumer, name: str
+) -> None:
+    """What the database committed and Kafka did not know of is not applied twice."""
+    log = random_log(30)
+    await log.store(conn)
+    consumer = await new_consumer(log, name)
+    for _ in range(3):
+        await consumer.step(at_once=9, commit=False)
+    assert {found.offset for found in consumer.committed.values()} == {0}
+    successor = await new_consumer(log, name, consumer.committed)
+    assert set(successor.positions.values()) == {27}
+    await successor.drain()
+    assert await rows(conn, name) == folded(name, log.orders.values())
+    assert await decided(conn) == []
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_made_twice(
+    conn: asyncpg.Connection, new_consumer: NewConsumer
+) -> None:
+    """A batch that comes again because nobody heard of its commit counts as done, not as fenced."""
+    log = random_log(10)
+    consumer = await new_consumer(log, "sales")
+    held, positions = dict(consumer.projector._held), dict(consumer.positions)
+    await consumer.step()
+    consumer.projector._held, consumer.positions = held, positions
+    await consumer.drain()
+    assert await rows(conn, "sales") == summed(log.orders.values())
+
+
+async def test_a_reset_to_the_current_offset_after_a_crash_is_no_move(
+    conn: asyncpg.Connection, new_consumer: NewConsumer
+) -> None:
+    """Kafka's last acknowledged offset is kept with the next batch: a reset to it drops nothing."""
+    log = random_log(30)
+    await log.store(conn)
+    consumer = await new_consumer(log, "order_summary")
+    await consumer.step(at_once=5)
+    await consumer.step(at_once=5, commit=False)
+    for partition in log.records:
+        consumer.reset(partition, 5)
+    before = await kept(conn, "order_summary")
+    assert set((await consumer.assign()).values()) == {10}
+    assert await kept(conn, "order_summary") == before
+    assert {row[1] for row in await decided(conn)} == {"no_move"}
+
+
+async def test_a_rewind_by_one_record_after_a_clean_stop_is_a_rewind(
+    conn: asyncpg.Connection, new_consumer: NewConsumer
+) -> None:
+    """A projector that stops cleanly knows that Kafka has its last offset: a step back is no crash."""
+    log = random_log(30)
+    await log.store(conn)
+    consumer = await new_consumer(log, "order_summary")
+    await consumer.step(at_once=5)
+    await consumer.step(at_once=1)
+    await consumer.projector.revoked()
+    consumer.reset(FIRST, 5)
+    await consumer.assign()
+    assert [row[:2] for row in await decided(conn)] == [(0, "rewind_part_way")]
+
+
+async def test_a_skip_ahead_is_refused_and_recorded(
+    conn: asyncpg.Connection, new_consumer: NewConsumer
+) -> None:
+    """A reset past the checkpoint skips nothing: the projector goes on where it was, and keeps a note."""
+    log = random_log(20)
+    await log.store(conn)
+    consumer = await new_consumer(log, "sales")
+    await consumer.step(at_once=5)
+    end = len(log.records[SECOND])
+    consumer.reset(SECOND, end)
+    assert (await consumer.assign())[SECOND] == 5
+    await consumer.drain()
+    assert await rows(conn, "sales") == summed(log.orders.values())
+    assert await decided(conn) == [(1, "skip_refused", end, 5, 5)]
+
+
+async def test_a_rewind_folds_what_came_after_it_too(
+    conn: asyncpg.Connection, new_consumer: NewConsumer
+) -> None:
+    """Events that arrive while a rewind is read again take effect once."""
+    log = random_log(20)
+    await log.store(conn)
+    consumer = await new_consumer(log, "sales")
+    await consumer.drain()
+    for partition in log.records:
+        consumer.reset(partition, 3)
+    await consumer.assign()
+    await consumer.step(at_once=2)
+    sold = [key for key, order in log.orders.items() if order.status == "confirmed"]
+    for key in sold[:5]:
+        log.do(key, VOID)
+    await log.store(conn)
+    await consumer.drain()
+    assert await rows(conn, "sales") == summed(log.orders.values())
+
+
+async def test_a_topic_made_anew_is_refused(conn: asyncpg.Connection, new_consumer: NewConsumer) -> None:
+    """A checkpoint of another topic of the same name stops the projector and stays as it is."""
+    log = random_log(10)
+    consumer = await new_consumer(log, "sales")
+    await consumer.drain()
+    await conn.execute("UPDATE projections.checkpoints SET topic_id = $1 WHERE partition = 1", UUID(int=2))
+    before = await conn.fetch("SELECT * FROM projections.checkpoints ORDER BY partition")
+    with pytest.raises(RebuildNeeded, match="made anew"):
+        await consumer.assign()
+    assert await conn.fetch("SELECT * FROM projections.checkpoints ORDER BY partition") == before
+
+
+async def test_tables_of_another_version_are_refused(
+    conn: asyncpg.Connection, new_consumer: NewConsumer
+) -> None:
+    """A build whose read model declares another version than the live tables does not write to them."""
+    log = random_log(1)
+    await new_consumer(log, "sales")
+    await conn.execute("UPDATE projections.generations SET version = version + 1")
+    with pytest.raises(RebuildNeeded, match="made by its version 2"):
+        await new_consumer(log, "sales")
+
+
+async def test_projectors_that_start_at_the_same_moment_make_the_tables_once(
+    conn: asyncpg.Connection, database: Any
+) -> None:
+    """Several first starts at once all succeed."""
+    async with AsyncExitStack() as stack:
+        connections = [await asyncpg.connect(database.dsn("projector")) for _ in range(6)]
+        for connection in connections:
+            stack.push_async_callback(connection.close)
+        await asyncio.gather(
+            *(
+                open_live(connection, READ_MODELS[name])
+                for connection, name in zip(connections, NAMES * 3, strict=True)
+            )
+        )
+    assert await conn.fetchval("SELECT count(*) FROM projections.generations") == len(NAMES)
