@@ -25,6 +25,9 @@ from messaging.offsets import MARKER, Committed, committed_offsets
 from runtime import EXIT_FATAL, Health, Settings
 
 log = structlog.get_logger(__name__)
+# FastStream's own logger writes past our JSON; its warnings only say that it makes no topics.
+_faststream_log = logging.getLogger(f"{__name__}.faststream")
+_faststream_log.setLevel(logging.ERROR)
 
 HANDLED = Counter("tillstream_records_handled", "Records handled, by topic.", ["topic"])
 RETRIES = Counter("tillstream_batch_retries", "Batches tried again after a failure, by topic.", ["topic"])
@@ -97,7 +100,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         health.add("consumer", self._problem)
         broker = KafkaBroker(
             settings.kafka_bootstrap_servers.split(","),
-            logger=logging.getLogger("faststream"),
+            logger=_faststream_log,
             apply_types=False,
             consumer_only=True,
             graceful_timeout=SHUTDOWN_WAIT,
@@ -121,7 +124,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             rebalance_timeout_ms=30_000,
         )
         self._subscriber(self._on_records)
-        self._app = FastStream(broker, logger=logging.getLogger("faststream"))
+        self._app = FastStream(broker, logger=_faststream_log)
 
     async def run(self) -> int:
         """Consume until SIGTERM or SIGINT; return the exit status: 0, or EXIT_FATAL past the retry budget."""

@@ -53,6 +53,8 @@ async def serve_http(health: Health, host: str, port: int) -> AsyncIterator[int]
         _app(health), host=host, port=port, log_config=None, access_log=False, lifespan="off"
     )
     socket = config.bind_socket()
+    # Who asks while the server still starts waits, and is not refused.
+    socket.listen(config.backlog)
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[socket]))
     try:

@@ -32,8 +32,8 @@ def configure_logging(service: str, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # Group coordination is told by our own events; aiokafka and FastStream repeat it on every rebalance.
-    for noisy in ("aiokafka", "faststream", "uvicorn"):
+    # Group coordination is told by our own events; aiokafka repeats it on every rebalance.
+    for noisy in ("aiokafka", "uvicorn"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     # It repeats a missing topic ten times a second; who needs the topic says so once.
     logging.getLogger("aiokafka.cluster").setLevel(logging.CRITICAL)

@@ -27,9 +27,11 @@ class Installation:
             self.folder,
             name,
             *arguments,
-            kafka_bootstrap_servers=self.bootstrap_servers,
-            topic_prefix=self.prefix,
-            database_url=self.database_url(name),
-            **settings,
+            **{
+                "kafka_bootstrap_servers": self.bootstrap_servers,
+                "topic_prefix": self.prefix,
+                "database_url": self.database_url(name),
+                **settings,
+            },
         )
         return self.stack.enter_context(process)
