@@ -9,9 +9,15 @@ import typer
 from localservers import LocalServerError
 from till.errors import TillError
 from till.output import notices
+from till.verbs.at import at
+from till.verbs.demo import demo
 from till.verbs.down import down
+from till.verbs.history import history
 from till.verbs.kafka import kafka
+from till.verbs.lag import lag
+from till.verbs.load import load
 from till.verbs.migrate import migrate
+from till.verbs.show import show
 from till.verbs.up import up
 
 app = typer.Typer(
@@ -25,6 +31,12 @@ app = typer.Typer(
 app.command()(up)
 app.command()(down)
 app.command()(migrate)
+app.command()(demo)
+app.command()(load)
+app.command()(show)
+app.command()(history)
+app.command()(at)
+app.command()(lag)
 # Options behind the tool's name are the tool's.
 app.command(context_settings={"allow_extra_args": True, "allow_interspersed_args": False})(kafka)
 

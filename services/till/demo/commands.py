@@ -33,8 +33,8 @@ class CommandRecord(NamedTuple):
     """One record for the commands topic."""
 
     key: bytes
-    value: bytes
     headers: list[tuple[str, bytes]]
+    value: bytes
 
 
 class _Step(NamedTuple):
@@ -77,7 +77,7 @@ def commands(basket: Basket) -> Iterator[CommandRecord]:
         ]
         if step.expected_version is not None:
             headers.append(("ce_expectedversion", b"%d" % step.expected_version))
-        yield CommandRecord(key, _encode(step.data).encode(), headers)
+        yield CommandRecord(key, headers, _encode(step.data).encode())
 
 
 def _steps(basket: Basket) -> Iterator[_Step]:

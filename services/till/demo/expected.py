@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -56,17 +57,18 @@ class Figures:
     sales: dict[SalesKey, SalesFigures]
 
 
-def basket_order() -> list[int]:
-    """Return every basket id in the order of loading."""
+def expected_figures(loaded: int, present: Collection[UUID]) -> Figures:
+    """Return the figures of the first `loaded` baskets, and of later ones up to the last that is present.
+
+    `present` are ids of orders: an earlier load may have been a larger one. Amounts have two places.
+    """
     lines = _lines()
     firsts = lines.drop_duplicates("basket_id").sort_values(["transaction_timestamp", "basket_id"])
-    return firsts["basket_id"].tolist()
-
-
-def expected_figures(basket_ids: list[int]) -> Figures:
-    """Return the figures of these baskets, in whole cents, given as Decimals with two places."""
-    lines = _lines()
-    lines = lines[lines["basket_id"].isin(basket_ids)].copy()
+    baskets_in_order: list[int] = firsts["basket_id"].tolist()
+    places = enumerate(baskets_in_order, start=1)
+    last_present = max((place for place, basket in places if order_id_of(basket) in present), default=0)
+    wanted = baskets_in_order[: max(loaded, last_present)]
+    lines = lines[lines["basket_id"].isin(wanted)].copy()
     lines["line"] = lines.groupby("basket_id").cumcount()
     counts = Counter[int](lines["basket_id"].tolist())
     choices = {basket: choose(basket, count) for basket, count in counts.items()}

@@ -26,8 +26,8 @@ CASHIER = cashier_of(330, 12)
 
 
 @pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> Figures:
-    """Give the figures of three baskets of one store and hour, out of four."""
+def four_baskets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put four baskets of one store and hour in the place of the data set."""
     paid_at = at("2017-03-01T12:30:00")
     monkeypatch.setattr(
         expected,
@@ -44,7 +44,12 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> Figures:
             ]
         ),
     )
-    return expected_figures([KEPT, CORRECTED, VOIDED])
+
+
+@pytest.fixture
+def figures(four_baskets: None) -> Figures:  # noqa: ARG001 - the data set that it reads
+    """Give the figures of the first three baskets."""
+    return expected_figures(3, ())
 
 
 def test_orders_are_summed_in_whole_cents(figures: Figures) -> None:
@@ -64,6 +69,14 @@ def test_sales_leave_voided_orders_out(figures: Figures) -> None:
             2, Decimal("4.98"), Decimal("0.91"), Decimal("4.07"), 1
         )
     }
+
+
+@pytest.mark.usefixtures("four_baskets")
+def test_an_earlier_larger_load_is_expected_too() -> None:
+    """Baskets past the wanted number are expected up to the last one that is present."""
+    assert expected_figures(1, {order_id_of(max(KEPT, CORRECTED, VOIDED))}) == expected_figures(3, ())
+    assert len(expected_figures(1, {order_id_of(LEFT)}).orders) == 4
+    assert len(expected_figures(1, ()).orders) == 1
 
 
 def test_equal_sides_compare_equal(figures: Figures) -> None:

@@ -1,0 +1,100 @@
+"""How far each read model is behind the topic of events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from messaging import Topics, committed_offsets, decode_event
+from readmodels import READ_MODELS
+from runtime import Settings
+from till.errors import NotUpError, TillError
+
+_ASKING_TIMEOUT = 15.0
+
+
+class Lag(NamedTuple):
+    """Events on the topic that a read model has not applied, and the age of the oldest; 0 when level."""
+
+    records: int
+    oldest_seconds: float
+
+
+async def read_lag(where: Settings) -> dict[str, Lag]:
+    """Return the lag of every read model.
+
+    It goes by the offsets that the projectors commit to Kafka after each transaction, so it is true for a
+    stopped projector and after a reset with any Kafka tool; after a crash it may count the last batch twice.
+    Raises NotUpError when Kafka doesn't answer, TillError when the topic is missing.
+    """
+    topics = Topics(where.topic_prefix)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=where.kafka_bootstrap_servers,
+        enable_auto_commit=False,
+        # One record of a partition is enough: the oldest.
+        max_partition_fetch_bytes=64 * 1024,
+    )
+    try:
+        async with asyncio.timeout(_ASKING_TIMEOUT):
+            try:
+                await consumer.start()
+                beginnings, ends = await _span(consumer, topics.events)
+                lags = {}
+                for name in READ_MODELS:
+                    group = topics.group(f"projector.{name}")
+                    committed = await committed_offsets(where.kafka_bootstrap_servers, group)
+                    # What retention has deleted can't be applied from the topic any more.
+                    places = {
+                        partition: max(beginning, committed[partition].offset)
+                        if partition in committed
+                        else beginning
+                        for partition, beginning in beginnings.items()
+                    }
+                    lags[name] = await _lag(consumer, places, ends)
+                return lags
+            finally:
+                await consumer.stop()
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise NotUpError(f"Kafka at {where.kafka_bootstrap_servers} does not answer: {error!r}.") from error
+
+
+async def _span(
+    consumer: AIOKafkaConsumer, topic: str
+) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+    """Return the first and the next offset of each partition."""
+    if topic not in await consumer.topics():
+        raise TillError(f"Kafka has no topic {topic}.", "`till up --detach` makes it.")
+    numbers = consumer.partitions_for_topic(topic) or set()
+    partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+    return await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+
+
+async def _lag(
+    consumer: AIOKafkaConsumer, places: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+) -> Lag:
+    behind = {partition: place for partition, place in places.items() if place < ends[partition]}
+    if not behind:
+        return Lag(0, 0.0)
+    oldest = min(await _recorded_times(consumer, behind))
+    records = sum(ends[partition] - place for partition, place in behind.items())
+    return Lag(records, round(max(0.0, (datetime.now(UTC) - oldest).total_seconds()), 3))
+
+
+async def _recorded_times(consumer: AIOKafkaConsumer, places: Mapping[TopicPartition, int]) -> list[datetime]:
+    """Return when the event at each of these places was recorded."""
+    missing = set(places)
+    consumer.assign(list(places))
+    for partition, place in places.items():
+        consumer.seek(partition, place)
+    found = []
+    # Ends with the caller's deadline: below the end of a partition there is a record.
+    while missing:
+        for partition, records in (await consumer.getmany(*missing, timeout_ms=1000)).items():
+            found.append(decode_event(records[0]).recorded_at)
+            missing.discard(partition)
+    return found
