@@ -35,7 +35,7 @@ async def migrate_all(settings: TillSettings, admin_dsn: str) -> Migrated:
     except MigrationRefused as error:
         raise TillError(
             f"The database is not this build's: {error}.",
-            "Use the build that made it. For a local one without data of worth: `till down`, remove .tillstream.",
+            "Use the build that made it, or, where its data may go, `till down` and remove .tillstream.",
         ) from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError, OSError) as error:
         raise TillError(

@@ -14,7 +14,8 @@ from till.local.home import Home
 from till.local.programs import Program
 from till.local.supervisor import Supervisor
 
-_READY_SECONDS = 90.0
+# Far more than it takes: a busy machine is no failure.
+_READY_SECONDS = 180.0
 _POLL_SECONDS = 0.1
 
 

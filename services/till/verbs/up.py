@@ -38,14 +38,11 @@ def up(
         with notices.status("Starting") as status:
             supervisor = bring_up(home, lambda step: status.update(f"{step} …"), with_us=not detach)
         _print(supervisor, output)
+        notices.print("Logs are in .tillstream/logs; `set -a; . .tillstream/env` points clients here.")
         if detach:
-            notices.print(
-                "Up until `till down`; logs are in .tillstream/logs. `set -a; . .tillstream/env` points clients at it."
-            )
+            notices.print("Up until `till down`.")
             return
-        notices.print(
-            "Up until Ctrl-C; logs are in .tillstream/logs. `set -a; . .tillstream/env` in another shell points clients at it."
-        )
+        notices.print("Up until Ctrl-C.")
         stay(supervisor)
     except KeyboardInterrupt:
         with notices.status("Stopping …"):
