@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,14 +12,19 @@ from typing import Annotated, Any
 
 import typer
 from pydantic_core import to_json
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 # Answers go to standard output; progress and errors to standard error, so that `-o json | jq` works.
-answers = Console()
+# A pipe or a file has no width: there a row should stay on one line.
+answers = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 notices = Console(stderr=True)
 
+_SHORTEST_WORD = 5
+_BETWEEN_COLUMNS = 2
 _LINE_COLUMNS = ("line_id", "product_id", "name", "quantity", "unit_price", "gross", "discount", "net")
 
 
@@ -43,14 +50,39 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output
     if output is Output.json:
         print_json(rows)
         return
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        is_number = bool(rows) and isinstance(rows[0][column], int | float | Decimal)
+    answers.print(Text(title, style="bold"), soft_wrap=True)
+    cells = [[_cell(row[column]) for column in columns] for row in rows]
+    headers = [column.replace("_", " ") for column in columns]
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for place, width in enumerate(_widths([headers, *cells])):
+        is_number = bool(rows) and isinstance(rows[0][columns[place]], int | float | Decimal)
         # Nothing is cut off: what doesn't fit goes on in the next line.
-        table.add_column(column.replace("_", " "), justify="right" if is_number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(row[column]) for column in columns))
+        table.add_column(
+            headers[place], justify="right" if is_number else "left", overflow="fold", width=width
+        )
+    for row in cells:
+        table.add_row(*row)
     answers.print(table)
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return column widths that fill the terminal at most, and keep words whole where it is wide enough.
+
+    Rich's own way to shrink a table cuts words, or columns off, in the middle.
+    """
+    columns = list(zip(*rows, strict=True))
+    wanted = [max(map(len, column)) for column in columns]
+    words = [max((len(word) for cell in column for word in cell.split()), default=1) for column in columns]
+    available = answers.width - _BETWEEN_COLUMNS * len(columns) + 1
+    while sum(words) > available and max(words) > _SHORTEST_WORD:
+        words[words.index(max(words))] -= 1
+    spare = available - sum(words)
+    widths = words
+    while spare > 0 and widths != wanted:
+        lacking = [want - width for want, width in zip(wanted, widths, strict=True)]
+        widths[lacking.index(max(lacking))] += 1
+        spare -= 1
+    return widths
 
 
 def _cell(value: object) -> str:
@@ -71,9 +103,11 @@ def print_order(order: Mapping[str, Any], output: Output) -> None:
     if output is Output.json:
         print_json(order)
         return
-    fields = Table(show_header=False, title=f"Order {order['order_id']}", title_justify="left")
+    answers.print(Text(f"Order {order['order_id']}", style="bold"), soft_wrap=True)
+    fields = Table.grid(padding=(0, 2))
     for name, value in order.items():
         if name not in {"order_id", "lines"}:
-            fields.add_row(name.replace("_", " "), _cell(value))
+            fields.add_row(f"  {name.replace('_', ' ')}", _cell(value))
     answers.print(fields)
+    answers.print()
     print_rows(order["lines"], _LINE_COLUMNS, output, title="Lines")

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import asyncpg
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -124,7 +125,7 @@ def _print(result: _Result, output: Output, *, stays: bool) -> None:
         print_json(_as_json(result))
         return
     comparison = result.comparison
-    table = Table(title="Sales", title_justify="left")
+    table = Table(box=SIMPLE_HEAD, show_edge=False)
     table.add_column("")
     for name in comparison.data_set._fields:
         table.add_column(name, justify="right")
