@@ -66,9 +66,8 @@ class Append:
 class Outcome:
     """A command and what became of it; kept for ever, one for each (tenant_id, command_id).
 
-    `code` is None for an accepted command. `data` is JSON text; a malformed command may have none, and name no
-    aggregate. `headers` and `value` are the whole message that answers the command, to be sent again byte for
-    byte.
+    `code` is None for an accepted command. `data` is JSON text; a malformed command may lack it and the
+    aggregate. `headers` and `value` are the whole message that answers the command, sent again byte for byte.
     """
 
     tenant_id: str
