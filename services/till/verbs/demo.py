@@ -17,6 +17,7 @@ from rich.box import SIMPLE_HEAD
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from localservers import kafka_jars
 from till.connecting import query_connection, run
 from till.demo import Comparison, compare, expected_figures, read_figures
 from till.demo.arrival import Arrival
@@ -68,6 +69,7 @@ def demo(
     is_equal = False
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        kafka_jars()  # The first time: a progress bar of its own.
         with notices.status("Starting") as status:
             supervisor = bring_up(home, lambda step: status.update(f"{step} …"), with_us=True)
         result = run(_load_and_check(till_settings(), orders))
