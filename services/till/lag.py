@@ -8,14 +8,16 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from messaging import Topics, committed_offsets, decode_event
+from messaging import Committed, Topics, committed_offsets, decode_event
 from readmodels import READ_MODELS
 from runtime import Settings
 from till.errors import NotUpError, TillError
 
 _ASKING_TIMEOUT = 15.0
+_RETRY_SECONDS = 0.2
 
 
 class Lag(NamedTuple):
@@ -43,11 +45,13 @@ async def read_lag(where: Settings) -> dict[str, Lag]:
         async with asyncio.timeout(_ASKING_TIMEOUT):
             try:
                 await consumer.start()
-                beginnings, ends = await _span(consumer, topics.events)
+                partitions = await _partitions(where.kafka_bootstrap_servers, topics.events)
+                beginnings = await consumer.beginning_offsets(partitions)
+                ends = await consumer.end_offsets(partitions)
                 lags = {}
                 for name in READ_MODELS:
                     group = topics.group(f"projector.{name}")
-                    committed = await committed_offsets(where.kafka_bootstrap_servers, group)
+                    committed = await _committed(where.kafka_bootstrap_servers, group)
                     # What retention has deleted can't be applied from the topic any more.
                     places = {
                         partition: max(beginning, committed[partition].offset)
@@ -63,15 +67,29 @@ async def read_lag(where: Settings) -> dict[str, Lag]:
         raise NotUpError(f"Kafka at {where.kafka_bootstrap_servers} does not answer: {error!r}.") from error
 
 
-async def _span(
-    consumer: AIOKafkaConsumer, topic: str
-) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
-    """Return the first and the next offset of each partition."""
-    if topic not in await consumer.topics():
+async def _committed(bootstrap_servers: str, group: str) -> dict[TopicPartition, Committed]:
+    """Return the group's committed offsets; a new cluster needs some tries until it can tell them."""
+    while True:
+        try:
+            return await committed_offsets(bootstrap_servers, group)
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _partitions(bootstrap_servers: str, topic: str) -> list[TopicPartition]:
+    """Return the topic's partitions. Raises TillError when there is no such topic."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        # Of all topics: to ask for one by name can make it, where the cluster makes topics by itself.
+        found = [each for each in await admin.describe_topics() if each["topic"] == topic]
+    finally:
+        await admin.close()
+    if not found:
         raise TillError(f"Kafka has no topic {topic}.", "`till up --detach` makes it.")
-    numbers = consumer.partitions_for_topic(topic) or set()
-    partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-    return await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+    return [TopicPartition(topic, partition["partition"]) for partition in found[0]["partitions"]]
 
 
 async def _lag(
