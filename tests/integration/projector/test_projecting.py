@@ -181,7 +181,7 @@ async def test_a_retry_of_a_failed_batch_applies_it_once(
     consumer = await new_consumer(log, "sales")
     await consumer.step(at_once=5)
     async with conn.transaction():
-        await conn.execute("LOCK TABLE projections.sales_1_orders")
+        await conn.execute("LOCK TABLE projections.sales_1_orders IN SHARE MODE")
         batch = asyncio.create_task(consumer.step())
         pid = await blocked(conn)
         await conn.execute("SELECT pg_terminate_backend($1)", pid)
