@@ -93,7 +93,7 @@ def exact_decimal(value: object, *, digits: int, decimals: int) -> Decimal:
         return _ZERO
     if number.adjusted() >= digits:
         raise _refused(f"must have at most {digits} digits before the point")
-    if number.adjusted() < -decimals or number != number.quantize(_STEPS[decimals], None, _CONTEXT):
+    if number != number.quantize(_STEPS[decimals], None, _CONTEXT):
         raise _refused(f"must have at most {decimals} decimals")
     trimmed = number.normalize(_CONTEXT)
     # normalize() writes 100 as 1E+2.
