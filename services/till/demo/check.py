@@ -13,6 +13,7 @@ import asyncpg
 from till.demo.expected import Figures, OrderFigures, SalesFigures, SalesKey
 
 _Key = TypeVar("_Key", bound=UUID | SalesKey)
+_Figures = TypeVar("_Figures", OrderFigures, SalesFigures)
 
 # The demo's tenants. Orders that somebody sends for another tenant are none of the check's business.
 _TENANTS = "store-%"
@@ -28,12 +29,26 @@ SELECT tenant_id, business_day, hour, cashier_id, currency, orders, gross, disco
 
 
 class Difference(NamedTuple):
-    """One row that differs. None on a side means that the side has no such row."""
+    """One row that differs, by column. None on a side means that the side has no such row."""
 
     read_model: str
     key: str
-    data_set: object
-    found: object
+    data_set: dict[str, object] | None
+    found: dict[str, object] | None
+
+    def __str__(self) -> str:
+        """Return a sentence that names the columns that differ."""
+        row = f"{self.read_model} {self.key}"
+        if self.found is None:
+            return f"{row} is missing"
+        if self.data_set is None:
+            return f"{row} is not in the data set"
+        told = (
+            f"{column} is {self.found[column]}, not {value}"
+            for column, value in self.data_set.items()
+            if self.found[column] != value
+        )
+        return f"{row}: {', '.join(told)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +91,18 @@ def compare(data_set: Figures, read_models: Figures) -> Comparison:
 
 
 def _differences(
-    read_model: str, data_set: Mapping[_Key, object], found: Mapping[_Key, object]
+    read_model: str, data_set: Mapping[_Key, _Figures], found: Mapping[_Key, _Figures]
 ) -> list[Difference]:
     keys = [*data_set, *(key for key in found if key not in data_set)]
     return [
-        Difference(read_model, _told(key), data_set.get(key), found.get(key))
+        Difference(read_model, _told(key), _columns(data_set.get(key)), _columns(found.get(key)))
         for key in keys
         if data_set.get(key) != found.get(key)
     ]
+
+
+def _columns(figures: OrderFigures | SalesFigures | None) -> dict[str, object] | None:
+    return None if figures is None else figures._asdict()
 
 
 def _equal(data_set: Mapping[_Key, object], found: Mapping[_Key, object]) -> int:

@@ -33,9 +33,10 @@ _SHOWN_DIFFERENCES = 10
 
 _EVENTS = "SELECT coalesce(sum(version), 0)::bigint FROM read_models.order_summary"
 # An order worth looking at: one with an undo.
-_UNDONE = (
-    "SELECT aggregate_id FROM order_events WHERE metadata ? 'undoes' AND aggregate_id = ANY ($1) LIMIT 1"
-)
+_UNDONE = """
+SELECT aggregate_id FROM order_events WHERE metadata ? 'undoes' AND aggregate_id = ANY ($1)
+ ORDER BY aggregate_id LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +141,7 @@ def _print(result: _Result, output: Output, *, stays: bool) -> None:
         highlight=False,
     )
     for difference in comparison.differences[:_SHOWN_DIFFERENCES]:
-        answers.print(f"differs: {difference.read_model} {difference.key}", markup=False, soft_wrap=True)
-        answers.print(f"  data set:    {difference.data_set}", markup=False, soft_wrap=True)
-        answers.print(f"  read models: {difference.found}", markup=False, soft_wrap=True)
+        answers.print(f"differs: {difference}", markup=False, highlight=False, soft_wrap=True)
     if comparison.differences:
         more = len(comparison.differences) - _SHOWN_DIFFERENCES
         answers.print(

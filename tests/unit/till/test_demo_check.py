@@ -109,6 +109,8 @@ def test_a_planted_difference_of_an_order_is_found(figures: Figures, planted: di
     assert [(found.read_model, found.key) for found in comparison.differences] == [
         ("order_summary", str(key))
     ]
+    ((column, value),) = planted.items()
+    assert f"{column} is {value}, not " in str(comparison.differences[0])
     assert comparison.orders_equal == 2
 
 
@@ -117,7 +119,14 @@ def test_a_missing_order_and_one_too_many_are_found(figures: Figures) -> None:
     orders = dict(figures.orders)
     row = orders.pop(order_id_of(KEPT))
     comparison = compare(figures, replace(figures, orders={**orders, order_id_of(LEFT): row}))
-    assert [(found.data_set, found.found) for found in comparison.differences] == [(row, None), (None, row)]
+    assert [(found.data_set, found.found) for found in comparison.differences] == [
+        (row._asdict(), None),
+        (None, row._asdict()),
+    ]
+    assert [str(found) for found in comparison.differences] == [
+        f"order_summary {order_id_of(KEPT)} is missing",
+        f"order_summary {order_id_of(LEFT)} is not in the data set",
+    ]
 
 
 @pytest.mark.parametrize("column", SalesFigures._fields)
@@ -127,5 +136,5 @@ def test_a_planted_difference_in_sales_is_found(figures: Figures, column: str) -
     planted = row._replace(**{column: getattr(row, column) + 1})
     comparison = compare(figures, replace(figures, sales={key: planted}))
     assert [(found.read_model, found.data_set, found.found) for found in comparison.differences] == [
-        ("sales", row, planted)
+        ("sales", row._asdict(), planted._asdict())
     ]
