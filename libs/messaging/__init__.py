@@ -2,7 +2,7 @@
 
 from messaging.attributes import Attributes, InvalidAttribute
 from messaging.cloudevents import JSON_CONTENT, Envelope, Undecodable, format_time, open_envelope
-from messaging.consumer import Assigned, BatchConsumer, BatchHandler, Fenced
+from messaging.consumer import Assigned, BatchConsumer, BatchHandler, Fenced, Unrecoverable
 from messaging.events import SOURCE, TYPE_PREFIX, EventMessage, decode_event, event_headers
 from messaging.offsets import Committed, committed_offsets
 from messaging.producer import Message, Producer
@@ -25,6 +25,7 @@ __all__ = [
     "Producer",
     "Topics",
     "Undecodable",
+    "Unrecoverable",
     "committed_offsets",
     "decode_event",
     "ensure_topics",

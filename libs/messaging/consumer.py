@@ -49,6 +49,10 @@ class Fenced(Exception):
     """Another process has taken over these partitions; nothing of the batch was written."""
 
 
+class Unrecoverable(Exception):
+    """What no further try can mend: the consumer ends at once, with the text as its reason."""
+
+
 class Assigned(NamedTuple):
     """What Kafka knows of a newly assigned partition: the committed offset, the first one and the end."""
 
@@ -188,6 +192,9 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
                 await self._seek(partitions, epoch)
             except _GONE:
                 return
+            except Unrecoverable as error:
+                self._give_up("consumer.refused", error)
+                return
             except Exception as error:  # noqa: BLE001 - tried again, then the process ends
                 if time.monotonic() + delay > deadline:
                     self._give_up("consumer.assignment_failed", error)
@@ -223,6 +230,9 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             while epoch == self._epoch and self._exit_status == 0:
                 try:
                     await self._handle(records)
+                except Unrecoverable as error:
+                    self._give_up("consumer.refused", error)
+                    return
                 except Exception as error:  # noqa: BLE001 - tried again, then the process ends
                     if time.monotonic() + delay > started + self._settings.retry_budget:
                         self._give_up("consumer.batch_failed", error)
@@ -256,7 +266,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
 
     def _give_up(self, event: str, error: Exception) -> None:
         # Neither SystemExit nor a bare raise ends FastStream's loop, and `exit` alone lets it consume on.
-        log.error(event, topic=self._topic, group=self._group, exc_info=error)
+        log.error(event, topic=self._topic, group=self._group, reason=str(error), exc_info=error)
         self._exit_status = EXIT_FATAL
         self._subscriber.running = False
         self._app.exit()

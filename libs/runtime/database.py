@@ -1,5 +1,7 @@
 """One held PostgreSQL connection for a service's loop, and which of its faults pass by themselves."""
 
+import asyncio
+import time
 from collections.abc import Mapping
 
 import asyncpg
@@ -10,6 +12,7 @@ log = structlog.get_logger(__name__)
 
 CONNECT_TIMEOUT = 10.0
 COMMAND_TIMEOUT = 30.0
+FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 
 _PASSING = (
     asyncpg.PostgresConnectionError,
@@ -84,12 +87,27 @@ class Database:
                     "timezone": "UTC",
                     # Compiling a plan costs more than these short statements take.
                     "jit": "off",
+                    # A plan kept from when a table was empty would scan it whole for every later batch.
+                    "plan_cache_mode": "force_custom_plan",
                     **self._server_settings,
                 },
             )
             self.generation += 1
             log.info("database.connected", application_name=self._application_name)
         return self._connection
+
+    async def reachable(self, budget: float) -> asyncpg.Connection:
+        """Return the open connection, trying for `budget` seconds; then raise what the last try raised."""
+        delay, deadline = FIRST_DELAY, time.monotonic() + budget
+        while True:
+            try:
+                return await self.connection()
+            except Exception as error:
+                if not is_passing_fault(error) or time.monotonic() + delay > deadline:
+                    raise
+                log.warning("database.unreachable", error=repr(error), delay=delay)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_DELAY)
 
     def discard(self) -> None:
         """Drop the connection without waiting for the server; the next use makes a new one."""

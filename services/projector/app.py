@@ -1,7 +1,6 @@
 """The projector's composition root."""
 
 import argparse
-import gc
 from functools import partial
 
 import structlog
@@ -20,19 +19,13 @@ from runtime import EXIT_FATAL, Database, Health, Settings, configure_logging, r
 
 log = structlog.get_logger(__name__)
 
-# A plan kept from when a table was empty would scan it whole for every batch of a replay that fills it.
-PLANS = {"plan_cache_mode": "force_custom_plan"}
-# Events, orders and rows are many and make no cycles. By the default threshold of 700 new objects the search
-# for cycles took half of the time of reading records.
-NEW_OBJECTS_BEFORE_COLLECTION = 20_000
-
 
 async def projector(name: str, settings: Settings) -> int:
     """Keep the read model `name` up to date until SIGTERM or SIGINT; returns the exit status."""
     service, health, topics = f"projector.{name}", Health(), Topics(settings.topic_prefix)
-    database = Database(settings.database_url, service, server_settings=PLANS)
+    database = Database(settings.database_url, service)
     try:
-        read_model = await open_live(await database.connection(), READ_MODELS[name])
+        read_model = await open_live(await database.reachable(settings.retry_budget), READ_MODELS[name])
         handler = Projector(
             database,
             read_model,
@@ -62,5 +55,4 @@ def main() -> None:
     name: str = parser.parse_args().read_model
     settings = Settings()
     configure_logging(f"projector.{name}", settings.log_level)
-    gc.set_threshold(NEW_OBJECTS_BEFORE_COLLECTION)
     run(projector(name, settings))

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from messaging import Assigned, Committed
+from messaging import Assigned, Committed, Unrecoverable
 
 
 class Checkpoint(NamedTuple):
@@ -47,7 +47,7 @@ class Decision(NamedTuple):
     drop: bool = False
 
 
-class RebuildNeeded(Exception):
+class RebuildNeeded(Unrecoverable):
     """The topic can't bring this read model up to date any more; the text says why, and what to do."""
 
     def __init__(self, why: str) -> None:

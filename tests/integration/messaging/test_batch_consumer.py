@@ -8,7 +8,15 @@ import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from harness.waiting import eventually
-from messaging import Assigned, BatchConsumer, Committed, Topics, committed_offsets, ensure_topics
+from messaging import (
+    Assigned,
+    BatchConsumer,
+    Committed,
+    Topics,
+    Unrecoverable,
+    committed_offsets,
+    ensure_topics,
+)
 from runtime import EXIT_FATAL, Health, Settings
 
 GROUP = "test"
@@ -169,3 +177,20 @@ async def test_the_handler_decides_where_a_partition_goes_on(consuming: Consumin
     consuming.start(handler)
     await handled(handler, 5)
     assert handler.handled == [b"45", b"46", b"47", b"48", b"49"]
+
+
+class Refusing(Recording):
+    """A handler that knows at once that it can't go on."""
+
+    async def handle(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> None:
+        await super().handle(batch)
+        raise Unrecoverable("the topic was made anew")
+
+
+async def test_what_no_try_can_mend_ends_the_process_at_once(consuming: Consuming) -> None:
+    """A handler's Unrecoverable is not tried again: one attempt, nothing committed, a non-zero status."""
+    await consuming.send(b"1")
+    handler = Refusing()
+    assert await asyncio.wait_for(consuming.start(handler, retry_budget=600), 60) == EXIT_FATAL
+    assert len(handler.attempts) == 1
+    assert await consuming.committed() == Committed(0, ours=True)
