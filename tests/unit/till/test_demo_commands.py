@@ -1,7 +1,7 @@
 """The demo's commands, sent through the domain's own decisions."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -100,7 +100,9 @@ def test_a_removed_line_is_the_chosen_one() -> None:
 
 def test_a_void_follows_the_confirmation() -> None:
     """A voided basket is confirmed first and voided by the manager later."""
-    order = ordered(list(commands(basket(voided))))
+    source = basket(voided)
+    order = ordered(list(commands(source)))
+    assert order.updated_at == source.paid_at + timedelta(minutes=20)
     assert (order.status, order.confirmed, order.voided_by) == ("voided", True, "manager-330")
 
 
