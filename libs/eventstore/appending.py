@@ -10,7 +10,7 @@ from asyncpg.exceptions import UniqueViolationError
 from eventstore.connection import Connection
 from eventstore.errors import ClockWentBack, OutcomeConflict, VersionConflict
 from eventstore.loading import find_outcomes, key_columns
-from eventstore.records import Append, Batch, OutboxMessage, Outcome, Snapshot, StreamKey
+from eventstore.records import Append, Batch, NewEvent, OutboxMessage, Outcome, Snapshot, StreamKey
 
 # Nothing is inserted unless every stream is where the batch takes it to be: at expected_version, which a
 # first new event must find committed as its predecessor. What a rival commits after this statement's
@@ -112,9 +112,9 @@ async def append(conn: Connection, batch: Batch) -> None:
             if batch.appends or batch.unchanged:
                 await _insert_events(conn, batch)
             if batch.outcomes:
-                await conn.execute(_OUTCOMES, *_outcome_columns(batch.outcomes))
+                await conn.execute(_OUTCOMES, *_columns(batch.outcomes, len(Outcome._fields)))
             if batch.messages:
-                await conn.execute(_MESSAGES, *_message_columns(batch.messages))
+                await conn.execute(_MESSAGES, *_columns(batch.messages, len(OutboxMessage._fields)))
             if batch.snapshots:
                 await conn.execute(_SNAPSHOTS, *_snapshot_columns(batch.snapshots))
     except UniqueViolationError as error:
@@ -170,48 +170,11 @@ def _stream_columns(batch: Batch) -> tuple[list[str], list[UUID], list[object], 
 
 def _event_columns(appends: Iterable[Append]) -> Iterable[list[object]]:
     rows = [
-        (
-            stream,
-            version,
-            event.event_id,
-            event.event_type,
-            event.schema_version,
-            event.payload,
-            event.metadata,
-            event.occurred_at,
-        )
+        (stream, version, *event)
         for stream, append in enumerate(appends, start=1)
         for version, event in enumerate(append.events, append.expected_version + 1)
     ]
-    return _columns(rows, 8)
-
-
-def _outcome_columns(outcomes: Iterable[Outcome]) -> Iterable[list[object]]:
-    rows = [
-        (
-            outcome.tenant_id,
-            outcome.command_id,
-            outcome.aggregate_id,
-            outcome.command_type,
-            outcome.actor,
-            outcome.data,
-            outcome.occurred_at,
-            outcome.fingerprint,
-            outcome.code,
-            outcome.version,
-            outcome.headers,
-            outcome.value,
-        )
-        for outcome in outcomes
-    ]
-    return _columns(rows, 12)
-
-
-def _message_columns(messages: Iterable[OutboxMessage]) -> Iterable[list[object]]:
-    rows = [
-        (message.topic, message.key, message.headers, message.value, message.shard) for message in messages
-    ]
-    return _columns(rows, 5)
+    return _columns(rows, 2 + len(NewEvent._fields))
 
 
 def _snapshot_columns(snapshots: Iterable[Snapshot]) -> Iterable[list[object]]:

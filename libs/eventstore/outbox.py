@@ -19,7 +19,7 @@ def encode_headers(headers: Iterable[tuple[str, bytes]]) -> str:
     """
     pairs = list(headers)
     try:
-        return to_json([(name, value.decode()) for name, value in pairs]).decode("ascii")
+        return to_json(pairs).decode("ascii")
     except (UnicodeDecodeError, PydanticSerializationError):
         return json.dumps([(name, value.decode("utf-8", "surrogateescape")) for name, value in pairs])
 

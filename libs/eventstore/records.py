@@ -1,4 +1,8 @@
-"""What goes into the event store and what comes out of it."""
+"""What goes into the event store and what comes out of it.
+
+What there is of one an event or command is a named tuple: it is made several times as fast as a frozen
+dataclass, and its fields in order are the columns of its table.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +22,13 @@ class StreamKey(NamedTuple):
     aggregate_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    """An event to append. `payload` and `metadata` are JSON objects as text; `occurred_at` is aware."""
+class NewEvent(NamedTuple):
+    """An event to append. `payload` and `metadata` are JSON objects as text; `occurred_at` is aware.
 
-    event_id: UUID
+    `event_id` may be the UUID's text, which spares who has just that at hand an object an event.
+    """
+
+    event_id: UUID | str
     event_type: str
     schema_version: int
     payload: str
@@ -62,8 +68,7 @@ class Append:
     recorded_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """A command and what became of it; kept for ever, one for each (tenant_id, command_id).
 
     `code` is None for an accepted command. `data` is JSON text; a malformed command may lack it and the
@@ -84,8 +89,7 @@ class Outcome:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StoredOutcome:
+class StoredOutcome(NamedTuple):
     """What a repeated command is answered with, and the fingerprint that shows it is the same command."""
 
     fingerprint: bytes
@@ -93,8 +97,7 @@ class StoredOutcome:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxMessage:
+class OutboxMessage(NamedTuple):
     """A whole message for the relay. `headers` comes from `encode_headers`, `shard` from `shard_of`."""
 
     topic: str

@@ -11,6 +11,7 @@ from messaging.cloudevents import JSON_CONTENT, format_time, open_envelope
 
 TYPE_PREFIX = "orders."
 SOURCE = "tillstream"
+_SOURCE, _CONTENT_TYPE = SOURCE.encode(), JSON_CONTENT.encode()
 
 
 class Record(Protocol):
@@ -91,11 +92,11 @@ def event_headers(
     headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", event_id.encode()),
-        ("ce_source", SOURCE.encode()),
+        ("ce_source", _SOURCE),
         ("ce_type", (TYPE_PREFIX + event_type).encode()),
         ("ce_subject", order_id.encode()),
         ("ce_time", format_time(occurred_at)),
-        ("content-type", JSON_CONTENT.encode()),
+        ("content-type", _CONTENT_TYPE),
         ("ce_tenantid", tenant_id.encode()),
         ("ce_actor", actor.encode()),
         ("ce_version", str(version).encode()),

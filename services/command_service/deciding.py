@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic_core import to_json
 
 import orders
-from command_service.messages import dead_letter, event_message, outcome_content, outcome_message
+from command_service.messages import dead_letter, derived_id, event_message, outcome_content, outcome_message
 from command_service.requests import Record, Request
 from eventstore import (
     Aggregate,
@@ -145,10 +145,11 @@ class Deciding:
         event_ids = []
         for number, event in enumerate(orders.decide(request.command, working.aggregate.state)):
             working.aggregate.record(event)
-            new = self._new_event(request, event, number)
+            event_id = derived_id(request, str(number))
+            new = self._new_event(request, event, event_id)
             working.events.append(new)
             working.max_occurred_at = max(working.max_occurred_at or event.occurred_at, event.occurred_at)
-            event_ids.append(event_id := str(new.event_id))
+            event_ids.append(event_id)
             self._messages.append(
                 event_message(
                     self._topics.events,
@@ -176,7 +177,7 @@ class Deciding:
             )
         return working
 
-    def _new_event(self, request: Request, event: Event, number: int) -> NewEvent:
+    def _new_event(self, request: Request, event: Event, event_id: str) -> NewEvent:
         event_type, schema_version, payload = orders.encode_event(event)
         metadata = {
             "actor": request.actor,
@@ -185,7 +186,7 @@ class Deciding:
             **orders.event_metadata(event),
         }
         return NewEvent(
-            event_id=uuid5(request.command_id, f"{request.tenant_id}:{number}"),
+            event_id=event_id,
             event_type=event_type,
             schema_version=schema_version,
             payload=payload,

@@ -1,5 +1,6 @@
 """The messages that leave through the outbox: events, outcomes and dead letters."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,18 @@ from eventstore import NewEvent, OutboxMessage, encode_headers, shard_of
 from messaging import JSON_CONTENT, SOURCE, TYPE_PREFIX, event_headers, format_time
 
 LONGEST_REASON = 1_000
+_SOURCE, _CONTENT_TYPE = SOURCE.encode(), JSON_CONTENT.encode()
+
+
+def derived_id(request: Request, name: str) -> str:
+    """Return the id of what follows from a command: decided anew after a conflict, it is the same.
+
+    The text of `uuid5(command_id, "tenant:name")` (RFC 9562, version 5), without the two objects on the way.
+    """
+    seed = request.command_id.bytes + f"{request.tenant_id}:{name}".encode()
+    text = hashlib.sha1(seed, usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
 
 
 def event_message(
@@ -48,11 +61,11 @@ def outcome_content(request: Request, kind: str, data: Mapping[str, Any], at: da
     """Return the headers (as the outbox keeps them) and the value of the message that answers a command."""
     headers = [
         ("ce_specversion", b"1.0"),
-        ("ce_id", str(uuid5(request.command_id, f"{request.tenant_id}:{kind}")).encode()),
-        ("ce_source", SOURCE.encode()),
+        ("ce_id", derived_id(request, kind).encode()),
+        ("ce_source", _SOURCE),
         ("ce_type", f"{TYPE_PREFIX}{kind}".encode()),
         ("ce_time", format_time(at)),
-        ("content-type", JSON_CONTENT.encode()),
+        ("content-type", _CONTENT_TYPE),
         ("ce_tenantid", request.tenant_id.encode()),
         ("ce_correlationid", request.correlation_id.encode()),
         ("ce_causationid", request.command_ref.encode()),

@@ -2,9 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from aiokafka import ConsumerRecord
@@ -20,8 +19,7 @@ class NamesNoCommand(ValueError):
     """A record without a readable command id and tenant: nobody could be answered. The text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One command as received.
 
     Exactly one of `command` and `refusal` is given: what can be decided, or why it makes no sense. What a

@@ -3,11 +3,12 @@
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from aiokafka import ConsumerRecord
 
 from command_service.deciding import Decided, Deciding
+from command_service.messages import derived_id
 from command_service.requests import Request, read_request
 from eventstore import EventStore, Loaded, StoredOutcome, StreamKey, decode_headers
 from harness.plain_client import command
@@ -165,3 +166,9 @@ def test_a_long_order_gets_a_snapshot_with_its_events() -> None:
     (snapshot,) = decided.batch.snapshots
     assert snapshot.version == 101
     assert ORDER.load_state(snapshot.state) == next(iter(decided.states.values())).state
+
+
+def test_derived_ids_are_uuids_of_version_5() -> None:
+    """An id derived from a command is the UUIDv5 of its id and its tenant: the same in every build."""
+    asked = request(command("CreateOrder", str(uuid4()), CREATE, tenant="störe"))
+    assert derived_id(asked, "0") == str(uuid5(asked.command_id, "störe:0"))
