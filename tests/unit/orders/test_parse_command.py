@@ -254,4 +254,4 @@ def test_canonical_json_is_the_same_for_the_same_values() -> None:
     )
     two = parse_command("AddItem", ITEM | {"name": "ชา", "product_id": "7", "line_id": None})
     assert canonical_json(one) == canonical_json(two)
-    assert canonical_json(one) == '{"name":"ชา","product_id":"7","quantity":"2","unit_price":"10.5"}'
+    assert canonical_json(one) == '{"product_id":"7","name":"ชา","quantity":"2","unit_price":"10.5"}'
