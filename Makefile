@@ -7,10 +7,10 @@ STAY ?= 1
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint format bench lock
+.PHONY: help setup demo up down compose-env test lint format bench lock
 
 help: ## list what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 setup: $(VENV)/.ready ## install everything into .venv
 
@@ -31,6 +31,9 @@ up: setup ## everything on this machine, until Ctrl-C
 down: setup ## stop what runs in the background
 	@$(VENV)/bin/till down
 
+compose-env: ## passwords for docker-compose.yml, made once and kept in .env
+	@deploy/compose-env
+
 test: setup ## unit, integration and end-to-end tests on a real PostgreSQL and a real Kafka
 	$(VENV)/bin/pytest $(TESTS)
 
@@ -46,7 +49,9 @@ format: setup ## let ruff mend what it can
 bench: setup ## commands, relay and replay rates against a baseline of the same run
 	PYTHONPATH=tests $(VENV)/bin/python tests/bench/bench.py
 
-lock: setup ## renew requirements.lock and the lock of Kafka's jars
+lock: setup ## renew requirements.lock, what the image takes of it, and the lock of Kafka's jars
 	$(VENV)/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --quiet --upgrade --output-file requirements.lock
+	$(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --constraint requirements.lock \
+		--generate-hashes --no-header --no-annotate --quiet --upgrade --output-file deploy/requirements.lock
 	$(VENV)/bin/python -m localservers.lock

@@ -14,9 +14,6 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-import requests
-from jgo.maven import MavenContext, PythonResolver
-from platformdirs import user_cache_path
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -28,6 +25,7 @@ from rich.progress import (
 )
 
 from localservers.errors import ChecksumError, DownloadError
+from localservers.parts import package_folder
 
 LOCK_FILE = "kafka.lock"
 _DOWNLOADS_AT_A_TIME = 6
@@ -62,10 +60,11 @@ def kafka_jars(artifacts: Sequence[Artifact] | None = None, cache: Path | None =
     """Give the folder that holds exactly the locked jars, after downloading them if need be.
 
     All checkouts of a user share it, and processes that ask at the same time download once. Files that have
-    not changed since they were verified are not read again. Raises DownloadError or ChecksumError.
+    not changed since they were verified are not read again. Raises DownloadError, ChecksumError or, without
+    the extra `local`, MissingPartError.
     """
     wanted = locked_artifacts() if artifacts is None else artifacts
-    cache = user_cache_path("tillstream") if cache is None else cache
+    cache = _user_cache() if cache is None else cache
     # Named by content: a renewed lock gets another folder, and an older checkout keeps its own.
     names = "\n".join(f"{artifact.sha256} {artifact.filename}" for artifact in wanted)
     folder = cache / f"kafka-{hashlib.sha256(names.encode()).hexdigest()[:16]}"
@@ -86,6 +85,13 @@ def sha256_of(file: Path) -> str:
     """Give a file's SHA-256 in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _user_cache() -> Path:
+    package_folder("platformdirs", "platformdirs")
+    from platformdirs import user_cache_path  # noqa: PLC0415 - of the extra `local`, which till runs without too
+
+    return user_cache_path("tillstream")
 
 
 def _state(folder: Path) -> dict[str, list[int]]:
@@ -149,6 +155,10 @@ def _fill(folder: Path, wanted: Sequence[Artifact]) -> None:
 
 def _download(artifact: Artifact, scratch: Path, advance: Advance) -> Path:
     """Download one jar and give its place under `scratch`. Raises DownloadError."""
+    # Of the extra `local`, and slow: imported only where there is something to download.
+    import requests  # noqa: PLC0415
+    from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415
+
     got = 0
 
     def count(size: int) -> None:
@@ -159,8 +169,6 @@ def _download(artifact: Artifact, scratch: Path, advance: Advance) -> Path:
     @contextmanager
     def counting(_name: str, _size: int) -> Iterator[Advance]:
         yield count
-
-    # Imported only where there is something to download: they take most of a second.
 
     resolver = PythonResolver(progress_callback=counting)
     context = MavenContext(resolver, repo_cache=scratch, local_repos=[], timeout=_TIMEOUT_SECONDS)
