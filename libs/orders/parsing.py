@@ -46,7 +46,7 @@ def canonical_json(data: CommandData) -> str:
     """Return the command's fields as JSON text that is the same however the sender wrote the same values.
 
     Keys in the order the command's class has them, no spaces, numbers as plain decimal strings, absent and
-    null fields left out, no `type`. Stored as part of each command's fingerprint: keep the order of the fields.
+    null fields left out, no `type`. Part of each command's stored fingerprint: keep the order of the fields.
     """
     return data.model_dump_json(exclude=_WITHOUT_TYPE, exclude_none=True)
 

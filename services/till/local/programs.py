@@ -49,6 +49,11 @@ password={password}
 
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+
+[supervisorctl]
+serverurl=http://127.0.0.1:{port}
+username=till
+password={password}
 """
 # One group, so that the services are stopped together, and all before the servers.
 _GROUP = """
