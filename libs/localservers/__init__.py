@@ -11,6 +11,7 @@ from localservers.errors import (
 from localservers.kafka import TOOLS, Kafka, kafka_tool
 from localservers.ports import free_port
 from localservers.postgres import Postgres
+from localservers.security import KafkaSecurity, Tls
 from localservers.server import LocalServer, dying_with_parent
 
 __all__ = [
@@ -18,11 +19,13 @@ __all__ = [
     "ChecksumError",
     "DownloadError",
     "Kafka",
+    "KafkaSecurity",
     "LocalServer",
     "LocalServerError",
     "MissingPartError",
     "Postgres",
     "StartError",
+    "Tls",
     "dying_with_parent",
     "free_port",
     "kafka_jars",

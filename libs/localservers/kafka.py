@@ -11,11 +11,13 @@ import subprocess
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from localservers.artifacts import kafka_jars
 from localservers.errors import StartError
 from localservers.parts import package_folder
 from localservers.ports import free_port
+from localservers.security import KafkaSecurity
 from localservers.server import LocalServer, dying_with_parent
 
 # What Kafka's scripts of these names (kafka-NAME.sh) run.
@@ -48,14 +50,23 @@ appender.console.layout.pattern=%d{ISO8601} %p %m (%c)%n
 """
 
 
-def kafka_tool(name: str, arguments: Sequence[str], bootstrap_servers: str) -> list[str]:
+def kafka_tool(
+    name: str, arguments: Sequence[str], bootstrap_servers: str, command_config: Path | None = None
+) -> list[str]:
     """Give the command of one of Kafka's own tools (a key of TOOLS).
 
-    `--bootstrap-server` is filled in unless the arguments give one. Raises KeyError for a tool not in TOOLS.
+    `--bootstrap-server`, and `--command-config` (a properties file that says how to connect), are filled in
+    unless the arguments give them. Raises KeyError for a tool not in TOOLS.
     """
-    given = any(argument.partition("=")[0] == "--bootstrap-server" for argument in arguments)
-    server = [] if given else ["--bootstrap-server", bootstrap_servers]
-    return [*_java("-XX:TieredStopAtLevel=1"), TOOLS[name], *server, *arguments]
+    given = {argument.partition("=")[0] for argument in arguments}
+    filled = {"--bootstrap-server": bootstrap_servers, "--command-config": command_config}
+    options = [
+        part
+        for option, value in filled.items()
+        if value and option not in given
+        for part in (option, str(value))
+    ]
+    return [*_java("-XX:TieredStopAtLevel=1"), TOOLS[name], *options, *arguments]
 
 
 def _java(*more: str) -> list[str]:
@@ -75,12 +86,20 @@ class Kafka(LocalServer):
     """A Kafka broker and controller in one process on 127.0.0.1.
 
     `data_dir` gets `log/` (Kafka's own), `server.properties` and `log4j2.properties` (written anew each
-    time), `port` and, when `start` runs it, a log.
+    time), `port` and, when `start` runs it, a log. With `security` a client needs TLS, a user and ACLs; the
+    users are made with the data folder.
     """
 
     name = "kafka"
     usual_port = 9092
     stop_signal = signal.SIGTERM
+
+    def __init__(
+        self, data_dir: Path, port: int | None = None, *, security: KafkaSecurity | None = None
+    ) -> None:
+        """Take the folder that all of this server lies in, its port, and what secures it, if anything."""
+        super().__init__(data_dir, port)
+        self._security = security
 
     @property
     def bootstrap_servers(self) -> str:
@@ -105,11 +124,21 @@ class Kafka(LocalServer):
     def is_ready(self) -> bool:
         """Say whether the broker answers requests now; it does so once it has joined its cluster of one."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
+            with self._connect() as connection:
                 connection.sendall(_ARE_YOU_THERE)
                 return len(connection.recv(8)) == _REPLY_BEGINS
         except OSError:
             return False
+
+    def _connect(self) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=2)
+        if self._security is None:
+            return connection
+        try:
+            return self._security.tls.client_context().wrap_socket(connection, server_hostname="127.0.0.1")
+        except OSError:
+            connection.close()
+            raise
 
     def _prepare_data(self) -> None:
         (self.data_dir / "log4j2.properties").write_text(_LOGGING)
@@ -137,6 +166,11 @@ class Kafka(LocalServer):
             # The wait for more members before a group's first assignment: on one machine it only costs time.
             "group.initial.rebalance.delay.ms": 0,
         }
+        if self._security is not None:
+            broker = f"127.0.0.1:{free_port()}"
+            values |= self._security.settings(self.bootstrap_servers, controller, broker)
+        # It can hold the key of our certificate.
+        settings.touch(mode=0o600)
         settings.write_text("".join(f"{key}={_escaped(value)}\n" for key, value in values.items()))
         if not (self.log / "meta.properties").exists():
             self._format(settings)
@@ -148,13 +182,19 @@ class Kafka(LocalServer):
         java = _java("-XX:TieredStopAtLevel=1", logging)
         # Written with =, since an id may begin with a dash.
         arguments = ["format", f"--cluster-id={cluster}", "--config", str(settings), "--ignore-formatted"]
-        made = subprocess.run(  # noqa: S603 - our own program and paths
-            [*java, "kafka.tools.StorageTool", *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-            env=self.environment(),
-        )
+        with NamedTemporaryFile("w", dir=self.data_dir) as users:
+            if self._security is not None:
+                # A file of one argument a line: everybody may read a process's own arguments.
+                users.write("".join(f"{part}\n" for part in self._security.format_arguments()))
+                users.flush()
+                arguments.append(f"@{users.name}")
+            made = subprocess.run(  # noqa: S603 - our own program and paths
+                [*java, "kafka.tools.StorageTool", *arguments],
+                check=False,
+                capture_output=True,
+                text=True,
+                env=self.environment(),
+            )
         if made.returncode != 0:
             raise StartError(
                 f"Kafka could not make its data folder: {(made.stderr or made.stdout).strip()[-500:]}",
