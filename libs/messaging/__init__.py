@@ -2,6 +2,7 @@
 
 from messaging.attributes import Attributes, InvalidAttribute
 from messaging.cloudevents import JSON_CONTENT, Envelope, Undecodable, format_time, open_envelope
+from messaging.connection import KafkaConnection
 from messaging.consumer import Assigned, BatchConsumer, BatchHandler, Fenced, Unrecoverable
 from messaging.events import SOURCE, TYPE_PREFIX, EventMessage, decode_event, event_headers
 from messaging.offsets import Committed, committed_offsets
@@ -21,6 +22,7 @@ __all__ = [
     "EventMessage",
     "Fenced",
     "InvalidAttribute",
+    "KafkaConnection",
     "Message",
     "Producer",
     "Topics",

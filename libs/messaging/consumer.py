@@ -21,6 +21,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 from prometheus_client import Counter, Gauge, Histogram
 
+from messaging.connection import KafkaConnection
 from messaging.offsets import MARKER, Committed, committed_offsets
 from runtime import EXIT_FATAL, Health, Settings
 
@@ -91,6 +92,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         self, settings: Settings, *, topic: str, group: str, handler: BatchHandler, health: Health
     ) -> None:
         self._settings = settings
+        self._kafka = KafkaConnection.of(settings)
         self._topic = topic
         self._group = group
         self._handler = handler
@@ -103,7 +105,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         self._progress_at = time.monotonic()
         health.add("consumer", self._problem)
         broker = KafkaBroker(
-            settings.kafka_bootstrap_servers.split(","),
+            self._kafka.bootstrap_servers.split(","),
+            security=self._kafka.security(),
             logger=_faststream_log,
             apply_types=False,
             consumer_only=True,
@@ -206,7 +209,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
                 return
 
     async def _seek(self, partitions: list[TopicPartition], epoch: int) -> None:
-        committed = await committed_offsets(self._settings.kafka_bootstrap_servers, self._group)
+        committed = await committed_offsets(self._kafka, self._group)
         beginnings = await self._consumer.beginning_offsets(partitions)
         ends = await self._consumer.end_offsets(partitions)
         facts = {p: Assigned(committed.get(p), beginnings[p], ends[p]) for p in partitions}

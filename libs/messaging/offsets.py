@@ -5,6 +5,8 @@ from typing import NamedTuple
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from messaging.connection import KafkaConnection
+
 MARKER = "tillstream"
 """The metadata of every offset we commit: a reset by any Kafka tool leaves it empty."""
 
@@ -16,12 +18,12 @@ class Committed(NamedTuple):
     ours: bool
 
 
-async def committed_offsets(bootstrap_servers: str, group: str) -> dict[TopicPartition, Committed]:
+async def committed_offsets(kafka: KafkaConnection, group: str) -> dict[TopicPartition, Committed]:
     """Return the group's committed offsets; a partition without one is absent.
 
     The consumer's own `committed()` hides the metadata, so they are asked of an admin client.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = AIOKafkaAdminClient(**kafka.options())
     await admin.start()
     try:
         offsets = await admin.list_consumer_group_offsets(group)

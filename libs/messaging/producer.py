@@ -10,6 +10,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from messaging.connection import KafkaConnection
+
 log = structlog.get_logger(__name__)
 
 # The broker refuses a batch above the topic's max.message.bytes (1 MiB), however small its records are.
@@ -43,9 +45,9 @@ class Producer:
     (aiokafka#1017), and what it still holds must not be flushed after newer messages.
     """
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    def __init__(self, kafka: KafkaConnection) -> None:
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap_servers,
+            **kafka.options(),
             enable_idempotence=True,
             acks="all",
             max_batch_size=BATCH_BYTES,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from messaging.connection import KafkaConnection
+
 MEBIBYTE = 1024 * 1024
 DAY_MS = 24 * 60 * 60 * 1000
 PARTITIONS = 12
@@ -53,13 +55,13 @@ class Topics:
         }
 
 
-async def ensure_topics(bootstrap_servers: str, topics: Topics, partitions: int = PARTITIONS) -> list[str]:
+async def ensure_topics(kafka: KafkaConnection, topics: Topics, partitions: int = PARTITIONS) -> list[str]:
     """Make the topics that are missing and return their names; topics that exist stay as they are.
 
     With three brokers or more each topic has three replicas of which two must be in sync.
     Raises KafkaError when the cluster refuses.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = AIOKafkaAdminClient(**kafka.options())
     await admin.start()
     try:
         brokers = len((await admin.describe_cluster())["brokers"])

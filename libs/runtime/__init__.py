@@ -5,12 +5,14 @@ from runtime.health import Health
 from runtime.http import serve_http
 from runtime.logs import configure_logging
 from runtime.process import EXIT_FATAL, run
-from runtime.settings import Settings
+from runtime.settings import SaslMechanism, SecurityProtocol, Settings
 
 __all__ = [
     "EXIT_FATAL",
     "Database",
     "Health",
+    "SaslMechanism",
+    "SecurityProtocol",
     "Settings",
     "configure_logging",
     "is_content_fault",

@@ -1,9 +1,9 @@
 """Settings of our own processes, read from the environment under the names `TILLSTREAM_*`."""
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, Field, FilePath, SecretStr, StringConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -15,18 +15,33 @@ def _known_time_zone(name: str) -> str:
 
 
 TimeZoneName = Annotated[str, AfterValidator(_known_time_zone)]
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"]
 
 
 class Settings(BaseSettings):
     """What a service reads at start; a wrong value stops it with an error that names the setting.
 
     Durations are seconds. `database_url` is the service's own role's
-    (`postgresql://tillstream_projector:…@host:port/database`) and is never logged.
+    (`postgresql://tillstream_projector:…@host:port/database?sslmode=verify-full&sslrootcert=ca.pem`) and is
+    never logged.
     """
 
-    model_config = SettingsConfigDict(env_prefix="TILLSTREAM_", extra="ignore", frozen=True)
+    # An error that repeated its input would show passwords.
+    model_config = SettingsConfigDict(
+        env_prefix="TILLSTREAM_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     kafka_bootstrap_servers: str = "127.0.0.1:9092"
+    kafka_security_protocol: SecurityProtocol = "PLAINTEXT"
+    kafka_sasl_mechanism: SaslMechanism = "SCRAM-SHA-512"
+    kafka_sasl_username: str = ""
+    kafka_sasl_password: SecretStr = SecretStr("")
+    # PEM files. Without the authority's certificate the system's are trusted; a certificate and key of our
+    # own are for brokers that ask their clients for one.
+    kafka_ssl_ca_file: FilePath | None = None
+    kafka_ssl_certificate_file: FilePath | None = None
+    kafka_ssl_key_file: FilePath | None = None
     database_url: SecretStr = SecretStr("postgresql://127.0.0.1:5432/tillstream")
     # Several installations can share one Kafka cluster: topics and groups begin with it, such as "staging.".
     topic_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]*$", max_length=64)] = ""
@@ -41,3 +56,37 @@ class Settings(BaseSettings):
     stalled_after: Annotated[float, Field(gt=0, le=3600)] = 30.0
     # Tenants not named here are on UTC.
     tenant_time_zones: dict[str, TimeZoneName] = {}
+
+    @model_validator(mode="after")
+    def _kafka_settings_agree(self) -> Self:
+        """Refuse what a person took for secured and would not be."""
+        protocol = self.kafka_security_protocol
+        password = self.kafka_sasl_password.get_secret_value()
+        credentials = {
+            "TILLSTREAM_KAFKA_SASL_USERNAME": self.kafka_sasl_username,
+            "TILLSTREAM_KAFKA_SASL_PASSWORD": password,
+        }
+        files = {
+            "TILLSTREAM_KAFKA_SSL_CA_FILE": self.kafka_ssl_ca_file,
+            "TILLSTREAM_KAFKA_SSL_CERTIFICATE_FILE": self.kafka_ssl_certificate_file,
+            "TILLSTREAM_KAFKA_SSL_KEY_FILE": self.kafka_ssl_key_file,
+        }
+        for settings, part in ((credentials, "SASL"), (files, "SSL")):
+            for name, value in settings.items():
+                if value and part not in protocol:
+                    raise ValueError(f"{name} is set, but TILLSTREAM_KAFKA_SECURITY_PROTOCOL is {protocol}")
+        if "SASL" in protocol:
+            for name, value in credentials.items():
+                if not value:
+                    raise ValueError(f"{name} is needed where the security protocol is {protocol}")
+                if not (value.isascii() and value.isprintable()):
+                    raise ValueError(f"{name} must be printable ASCII")
+        if protocol == "SASL_PLAINTEXT" and self.kafka_sasl_mechanism == "PLAIN":
+            raise ValueError(
+                "TILLSTREAM_KAFKA_SASL_MECHANISM PLAIN would send the password unencrypted: use SASL_SSL"
+            )
+        if bool(self.kafka_ssl_certificate_file) != bool(self.kafka_ssl_key_file):
+            raise ValueError(
+                "TILLSTREAM_KAFKA_SSL_CERTIFICATE_FILE and TILLSTREAM_KAFKA_SSL_KEY_FILE go together"
+            )
+        return self

@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from eventstore import decode_headers
-from messaging import Message, Producer
+from messaging import KafkaConnection, Message, Producer
 from outbox_relay.shards import Shards
 from runtime import EXIT_FATAL, Database, Health, Settings
 
@@ -48,7 +48,7 @@ class Relay:
         settings: Settings,
         database: Database,
         shards: Shards,
-        new_producer: Callable[[str], Producer],
+        new_producer: Callable[[KafkaConnection], Producer],
         health: Health,
     ) -> None:
         self._settings = settings
@@ -96,7 +96,7 @@ class Relay:
         OLDEST.set(rows[0]["age"] if rows else 0)
         if rows:
             if self._producer is None:
-                self._producer = self._new_producer(self._settings.kafka_bootstrap_servers)
+                self._producer = self._new_producer(KafkaConnection.of(self._settings))
                 await self._producer.start()
             await self._producer.send(
                 [

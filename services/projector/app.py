@@ -6,7 +6,7 @@ from functools import partial
 import structlog
 
 from eventstore import EventStore
-from messaging import BatchConsumer, Topics
+from messaging import BatchConsumer, KafkaConnection, Topics
 from orders import ORDER
 from projector.assignment import RebuildNeeded
 from projector.checkpoints import Checkpoints
@@ -31,7 +31,7 @@ async def projector(name: str, settings: Settings) -> int:
             read_model,
             Projection(read_model, EventStore(ORDER)),
             Checkpoints(name, read_model.generation, topics.events),
-            partial(fetch_topic_id, settings.kafka_bootstrap_servers, topics.events),
+            partial(fetch_topic_id, KafkaConnection.of(settings), topics.events),
         )
         consumer = BatchConsumer(
             settings, topic=topics.events, group=topics.group(service), handler=handler, health=health

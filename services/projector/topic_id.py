@@ -22,6 +22,8 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
+from messaging import KafkaConnection
+
 _API_KEY, _API_VERSION = 3, 12
 
 
@@ -106,12 +108,12 @@ class _MetadataRequest(Request[_MetadataRequestStruct]):  # type: ignore[misc] #
         return request_struct_class([(UUID(int=0), self._topic, {})], False, False, {})
 
 
-async def fetch_topic_id(bootstrap_servers: str, topic: str) -> UUID:
+async def fetch_topic_id(kafka: KafkaConnection, topic: str) -> UUID:
     """Return the topic's id.
 
     Raises aiokafka's UnknownTopicOrPartitionError when there is no such topic, and other KafkaErrors.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = AIOKafkaAdminClient(**kafka.options())
     await admin.start()
     try:
         response = await admin._send_request(_MetadataRequest(topic))  # noqa: SLF001 - the one way to send it

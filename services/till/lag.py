@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from messaging import Committed, Topics, committed_offsets, decode_event
+from messaging import Committed, KafkaConnection, Topics, committed_offsets, decode_event
 from readmodels import READ_MODELS
 from runtime import Settings
 from till.errors import NotUpError, TillError
@@ -34,9 +34,9 @@ async def read_lag(where: Settings) -> dict[str, Lag]:
     stopped projector and after a reset with any Kafka tool; after a crash it may count the last batch twice.
     Raises NotUpError when Kafka doesn't answer, TillError when the topic is missing.
     """
-    topics = Topics(where.topic_prefix)
+    topics, kafka = Topics(where.topic_prefix), KafkaConnection.of(where)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=where.kafka_bootstrap_servers,
+        **kafka.options(),
         enable_auto_commit=False,
         # One record of a partition is enough: the oldest.
         max_partition_fetch_bytes=64 * 1024,
@@ -45,13 +45,13 @@ async def read_lag(where: Settings) -> dict[str, Lag]:
         async with asyncio.timeout(_ASKING_TIMEOUT):
             try:
                 await consumer.start()
-                partitions = await _partitions(where.kafka_bootstrap_servers, topics.events)
+                partitions = await _partitions(kafka, topics.events)
                 beginnings = await consumer.beginning_offsets(partitions)
                 ends = await consumer.end_offsets(partitions)
                 lags = {}
                 for name in READ_MODELS:
                     group = topics.group(f"projector.{name}")
-                    committed = await _committed(where.kafka_bootstrap_servers, group)
+                    committed = await _committed(kafka, group)
                     # What retention has deleted can't be applied from the topic any more.
                     places = {
                         partition: max(beginning, committed[partition].offset)
@@ -64,23 +64,23 @@ async def read_lag(where: Settings) -> dict[str, Lag]:
             finally:
                 await consumer.stop()
     except (KafkaError, TimeoutError, OSError) as error:
-        raise NotUpError(f"Kafka at {where.kafka_bootstrap_servers} does not answer: {error!r}.") from error
+        raise NotUpError(f"Kafka at {kafka.bootstrap_servers} does not answer: {error!r}.") from error
 
 
-async def _committed(bootstrap_servers: str, group: str) -> dict[TopicPartition, Committed]:
+async def _committed(kafka: KafkaConnection, group: str) -> dict[TopicPartition, Committed]:
     """Return the group's committed offsets; a new cluster needs some tries until it can tell them."""
     while True:
         try:
-            return await committed_offsets(bootstrap_servers, group)
+            return await committed_offsets(kafka, group)
         except KafkaError as error:
             if not error.retriable:
                 raise
             await asyncio.sleep(_RETRY_SECONDS)
 
 
-async def _partitions(bootstrap_servers: str, topic: str) -> list[TopicPartition]:
+async def _partitions(kafka: KafkaConnection, topic: str) -> list[TopicPartition]:
     """Return the topic's partitions. Raises TillError when there is no such topic."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = AIOKafkaAdminClient(**kafka.options())
     await admin.start()
     try:
         # Of all topics: to ask for one by name can make it, where the cluster makes topics by itself.

@@ -29,7 +29,10 @@ def till_settings() -> TillSettings:
     try:
         settings = TillSettings()
     except ValidationError as error:
-        wrong = "; ".join(f"TILLSTREAM_{part['loc'][0]}: {part['msg']}".upper() for part in error.errors())
+        wrong = "; ".join(
+            ": ".join([*(f"TILLSTREAM_{name}".upper() for name in part["loc"][:1]), part["msg"]])
+            for part in error.errors()
+        )
         raise TillError(f"A setting is wrong: {wrong}", "Correct it in the environment.") from error
     if not {"kafka_bootstrap_servers", "database_url"} & settings.model_fields_set:
         raise NotUpError("Nothing is up here: neither the environment nor .tillstream names servers.")

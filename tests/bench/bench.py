@@ -18,7 +18,7 @@ from rich.table import Table
 
 from harness.installation import Installation
 from localservers import Kafka, Postgres, free_port
-from messaging import Topics, ensure_topics
+from messaging import KafkaConnection, Topics, ensure_topics
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -35,7 +35,7 @@ async def measure(orders: int, folder: Path, stack: ExitStack) -> list[Measureme
     postgres = stack.enter_context(Postgres(folder / "postgres", free_port()))
     kafka = stack.enter_context(Kafka(folder / "kafka", free_port()))
     topics = Topics()
-    await ensure_topics(kafka.bootstrap_servers, topics)
+    await ensure_topics(KafkaConnection(kafka.bootstrap_servers), topics)
     connection = await asyncpg.connect(postgres.dsn())
     try:
         await migrate(connection)

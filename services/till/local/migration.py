@@ -9,7 +9,7 @@ import asyncpg
 from aiokafka.errors import KafkaError
 
 from eventstore import MigrationRefused, migrate, set_passwords
-from messaging import Topics, ensure_topics
+from messaging import KafkaConnection, Topics, ensure_topics
 from till.errors import TillError
 from till.settings import TillSettings
 
@@ -54,7 +54,7 @@ async def _migrate(settings: TillSettings, admin_dsn: str) -> Migrated:
         await set_passwords(connection, passwords)
     finally:
         await connection.close()
-    topics = await ensure_topics(settings.kafka_bootstrap_servers, Topics(settings.topic_prefix))
+    topics = await ensure_topics(KafkaConnection.of(settings), Topics(settings.topic_prefix))
     return Migrated(name, migrations, sorted(passwords), topics)
 
 

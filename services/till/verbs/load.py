@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from messaging import Message, Producer, Topics
+from messaging import KafkaConnection, Message, Producer, Topics
 from runtime import Settings
 from till.connecting import run
 from till.demo import Basket, commands, order_id_of, read_baskets
@@ -86,7 +86,7 @@ async def send_baskets(where: Settings, limit: int | None) -> LoadedBaskets:
     with notices.status("Reading the data set …"):
         count, baskets = read_baskets(limit)
     topic = Topics(where.topic_prefix).commands
-    sender = _Sender(where.kafka_bootstrap_servers)
+    sender = _Sender(KafkaConnection.of(where))
     commands_of: dict[UUID, int] = {}
     sent = 0
     began = time.monotonic()
@@ -125,8 +125,8 @@ class _Sender:
     A batch may be sent twice then; the command service takes each command once.
     """
 
-    def __init__(self, bootstrap_servers: str) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, kafka: KafkaConnection) -> None:
+        self._kafka = kafka
         self._producer: Producer | None = None
 
     async def send(self, messages: list[Message]) -> None:
@@ -135,14 +135,14 @@ class _Sender:
         while True:
             try:
                 if self._producer is None:
-                    self._producer = Producer(self._bootstrap_servers)
+                    self._producer = Producer(self._kafka)
                     await self._producer.start()
                 await self._producer.send(messages)
             except (KafkaError, TimeoutError, OSError) as error:
                 await self.close()
                 if time.monotonic() + _RETRY_PAUSE > end:
                     raise NotUpError(
-                        f"Kafka at {self._bootstrap_servers} takes no commands: {error!r}."
+                        f"Kafka at {self._kafka.bootstrap_servers} takes no commands: {error!r}."
                     ) from error
                 await asyncio.sleep(_RETRY_PAUSE)
             else:

@@ -12,6 +12,7 @@ from messaging import (
     Assigned,
     BatchConsumer,
     Committed,
+    KafkaConnection,
     Topics,
     Unrecoverable,
     committed_offsets,
@@ -92,7 +93,7 @@ class Consuming:
 
     async def committed(self) -> Committed | None:
         offsets = await committed_offsets(
-            self.settings.kafka_bootstrap_servers, self.settings.topic_prefix + GROUP
+            KafkaConnection.of(self.settings), self.settings.topic_prefix + GROUP
         )
         return offsets.get(TopicPartition(self.topic, 0))
 
@@ -101,7 +102,7 @@ class Consuming:
 async def consuming(kafka_server: Any, topic_prefix: str) -> AsyncIterator[Consuming]:
     """Give a topic of one partition."""
     topics = Topics(topic_prefix)
-    await ensure_topics(kafka_server.bootstrap_servers, topics, partitions=1)
+    await ensure_topics(KafkaConnection(kafka_server.bootstrap_servers), topics, partitions=1)
     settings = Settings(kafka_bootstrap_servers=kafka_server.bootstrap_servers, topic_prefix=topic_prefix)
     made = Consuming(settings, topics.commands)
     try:

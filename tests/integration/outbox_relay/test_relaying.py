@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer
 
 from eventstore import decode_headers, encode_headers, shard_of
 from harness.waiting import eventually
-from messaging import Message, Producer, Topics, ensure_topics
+from messaging import KafkaConnection, Message, Producer, Topics, ensure_topics
 from outbox_relay.relay import Relay
 from outbox_relay.shards import Shards
 from runtime import EXIT_FATAL, Database, Health, Settings
@@ -75,7 +75,7 @@ class Outbox:
 async def outbox(kafka_server: Any, topic_prefix: str, database: Any) -> AsyncIterator[Outbox]:
     """Give an empty outbox and its topic."""
     topics = Topics(topic_prefix)
-    await ensure_topics(kafka_server.bootstrap_servers, topics, partitions=3)
+    await ensure_topics(KafkaConnection(kafka_server.bootstrap_servers), topics, partitions=3)
     settings = Settings(
         kafka_bootstrap_servers=kafka_server.bootstrap_servers,
         database_url=database.dsn("outbox_relay"),

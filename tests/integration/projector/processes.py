@@ -15,7 +15,7 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 
 from integration.projector.order_log import PARTITIONS, OrderLog
-from messaging import Topics, ensure_topics
+from messaging import KafkaConnection, Topics, ensure_topics
 
 DEADLINE = 60.0
 
@@ -47,7 +47,7 @@ class Installation:
         return self.topics.group(f"projector.{name}")
 
     async def make_topics(self) -> None:
-        await ensure_topics(self.kafka.bootstrap_servers, self.topics, PARTITIONS)
+        await ensure_topics(KafkaConnection(self.kafka.bootstrap_servers), self.topics, PARTITIONS)
 
     async def send(self, log: OrderLog, already: Sequence[int] = (0,) * PARTITIONS) -> list[int]:
         """Send each partition's records past those already sent; return how many each has now."""

@@ -17,7 +17,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 from integration.projector.order_log import PARTITIONS, VOID, random_log
 from integration.projector.processes import Installation, checkpoints, until
 from integration.projector.reading import NAMES, folded, kept, rows
-from messaging import committed_offsets
+from messaging import KafkaConnection, committed_offsets
 from projector.topic_id import fetch_topic_id
 
 KILLED_AFTER_THE_DATABASE_COMMIT = """
@@ -96,7 +96,9 @@ async def test_a_kill_between_the_databases_commit_and_kafkas_goes_on_from_the_c
     with installation.running("sales", KILLED_AFTER_THE_DATABASE_COMMIT) as process:
         assert await asyncio.to_thread(process.wait, 60) == -signal.SIGKILL
     reached = await checkpoints(conn, "sales")
-    committed = await committed_offsets(installation.kafka.bootstrap_servers, installation.group("sales"))
+    committed = await committed_offsets(
+        KafkaConnection(installation.kafka.bootstrap_servers), installation.group("sales")
+    )
     assert 0 < sum(reached) < sum(ends)
     assert {found.offset for found in committed.values()} == {0}
     with installation.running("sales") as process:
@@ -137,7 +139,7 @@ async def test_a_topic_made_anew_ends_the_process_with_advice(
         await installation.level(conn, "order_summary", ends)
         assert await installation.stop(process) == 0
     bootstrap_servers, topic = installation.kafka.bootstrap_servers, installation.topics.events
-    old = await fetch_topic_id(bootstrap_servers, topic)
+    old = await fetch_topic_id(KafkaConnection(bootstrap_servers), topic)
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     await admin.start()
     try:
@@ -147,7 +149,7 @@ async def test_a_topic_made_anew_ends_the_process_with_advice(
 
     async def gone() -> bool:
         try:
-            await fetch_topic_id(bootstrap_servers, topic)
+            await fetch_topic_id(KafkaConnection(bootstrap_servers), topic)
         except UnknownTopicOrPartitionError:
             return True
         return False
@@ -155,7 +157,7 @@ async def test_a_topic_made_anew_ends_the_process_with_advice(
     await until(gone, "the topic deleted")
     await installation.make_topics()
     await installation.send(log)
-    assert await fetch_topic_id(bootstrap_servers, topic) != old
+    assert await fetch_topic_id(KafkaConnection(bootstrap_servers), topic) != old
     with installation.running("order_summary") as process:
         assert await asyncio.to_thread(process.wait, 60) == 70
     printed = installation.output("order_summary").read_text()
@@ -169,4 +171,4 @@ async def test_a_topics_id_is_the_one_kafkas_tool_shows(installation: Installati
     printed = await installation.tool("topics", "--describe", "--topic", topic)
     text = printed.split("TopicId:", 1)[1].split()[0]
     shown = UUID(bytes=base64.urlsafe_b64decode(text + "=="))
-    assert await fetch_topic_id(installation.kafka.bootstrap_servers, topic) == shown
+    assert await fetch_topic_id(KafkaConnection(installation.kafka.bootstrap_servers), topic) == shown

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from integration.till.conftest import Till
-from messaging import Topics, ensure_topics, event_headers
+from messaging import KafkaConnection, Topics, ensure_topics, event_headers
 from till.errors import NotUpError, TillError
 
 
@@ -21,7 +21,7 @@ class EventTopic:
     def __init__(self, bootstrap_servers: str, prefix: str) -> None:
         self.bootstrap_servers = bootstrap_servers
         self.topics = Topics(prefix)
-        asyncio.run(ensure_topics(bootstrap_servers, self.topics, partitions=2))
+        asyncio.run(ensure_topics(KafkaConnection(bootstrap_servers), self.topics, partitions=2))
 
     def send(self, partition: int, *seconds_ago: float) -> None:
         """Put events on a partition that were recorded so long ago."""
