@@ -11,8 +11,8 @@ from pydantic_core import PydanticSerializationError, to_json
 SHARDS = 16
 
 
-def encode_headers(headers: Iterable[tuple[str, bytes]]) -> str:
-    """Give headers as a JSON array of pairs, in their order and with repeats, in ASCII.
+def encode_headers(headers: Iterable[tuple[str, bytes | None]]) -> str:
+    """Give headers as a JSON array of pairs, in their order, with repeats and nulls, in ASCII.
 
     Values are UTF-8 as a rule; any other byte becomes an escaped lone surrogate (PEP 383's surrogateescape),
     which PostgreSQL's `json` keeps as it stands and its `jsonb` would refuse.
@@ -21,12 +21,20 @@ def encode_headers(headers: Iterable[tuple[str, bytes]]) -> str:
     try:
         return to_json(pairs).decode("ascii")
     except (UnicodeDecodeError, PydanticSerializationError):
-        return json.dumps([(name, value.decode("utf-8", "surrogateescape")) for name, value in pairs])
+        return json.dumps(
+            [
+                (name, None if value is None else value.decode("utf-8", "surrogateescape"))
+                for name, value in pairs
+            ]
+        )
 
 
-def decode_headers(text: str) -> list[tuple[str, bytes]]:
+def decode_headers(text: str) -> list[tuple[str, bytes | None]]:
     """Take headers back from what `encode_headers` gave."""
-    return [(name, value.encode("utf-8", "surrogateescape")) for name, value in json.loads(text)]
+    return [
+        (name, None if value is None else value.encode("utf-8", "surrogateescape"))
+        for name, value in json.loads(text)
+    ]
 
 
 def shard_of(key: bytes) -> int:

@@ -19,6 +19,7 @@ STRUCTURED_JSON_CONTENT = "application/cloudevents+json"
 _PREFIX = "ce_"
 _CONTENT_TYPE = "content-type"
 _NOT_PARSED = object()
+_QUOTE_START, _QUOTE_END = 64, 32
 
 
 class Undecodable(ValueError):
@@ -34,7 +35,21 @@ def parse_json(raw: bytes) -> Any:  # noqa: ANN401 - any JSON value
     try:
         return jiter.from_json(raw, allow_inf_nan=False, catch_duplicate_keys=True, float_mode="decimal")
     except ValueError as error:
-        raise Undecodable(f"value: is not JSON: {error}") from None
+        problem = _shown(str(error))
+        if problem.startswith("Internal error"):
+            # jiter's words for an exponent that no Decimal can hold.
+            problem = f"number out of range{problem[problem.rfind(' at line') :]}"
+        raise Undecodable(f"value: is not JSON: {problem}") from None
+
+
+def _shown(text: str) -> str:
+    """Return a text from outside as a message may quote it: printable, without its middle when it is long.
+
+    A parser's message quotes a key of any length and ends with the place, which is kept.
+    """
+    if len(text) > _QUOTE_START + _QUOTE_END:
+        text = f"{text[:_QUOTE_START]}…{text[-_QUOTE_END:]}"
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 class Envelope:
@@ -62,10 +77,10 @@ class Envelope:
         return parse_json(self._value) if self._value else {}
 
 
-def open_envelope(headers: Sequence[tuple[str, bytes]], value: bytes | None) -> Envelope:
+def open_envelope(headers: Sequence[tuple[str, bytes | None]], value: bytes | None) -> Envelope:
     """Read a record's attributes (names in lower case, without `ce_`), in binary or structured mode.
 
-    Raises Undecodable for doubled headers, texts that are not UTF-8 and unreadable structured values.
+    Raises Undecodable for doubled or null headers, texts that are not UTF-8 and unreadable structured values.
     """
     attributes: dict[str, str] = {}
     for name, raw in headers:
@@ -73,13 +88,15 @@ def open_envelope(headers: Sequence[tuple[str, bytes]], value: bytes | None) -> 
         is_attribute = lower.startswith(_PREFIX)
         if not is_attribute and lower != _CONTENT_TYPE:
             continue
+        if raw is None:
+            raise Undecodable(f"header {_shown(name)}: has no value")
         try:
             text = raw.decode()
-        except (UnicodeDecodeError, AttributeError):
-            raise Undecodable(f"header {name}: is not UTF-8 text") from None
+        except UnicodeDecodeError:
+            raise Undecodable(f"header {_shown(name)}: is not UTF-8 text") from None
         key = lower[len(_PREFIX) :] if is_attribute else "datacontenttype"
         if key in attributes:
-            raise Undecodable(f"header {name}: is given twice")
+            raise Undecodable(f"header {_shown(name)}: is given twice")
         attributes[key] = text
     if content_type := attributes.get("datacontenttype"):
         attributes["datacontenttype"] = content_type.partition(";")[0].strip().lower()
@@ -100,7 +117,7 @@ def _open_structured(value: bytes | None) -> Envelope:
             raise Undecodable("data_base64: is not taken; send the data as JSON in `data`")
         # CloudEvents' integer attributes are JSON numbers in this mode and text in the other.
         if isinstance(item, bool) or not isinstance(item, str | int):
-            raise Undecodable(f"{name[:64]}: an attribute must be text or a whole number")
+            raise Undecodable(f"{_shown(name)}: an attribute must be text or a whole number")
         attributes[name] = str(item)
     return Envelope(attributes, None, document.get("data", {}))
 

@@ -9,6 +9,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from messaging.connection import KafkaConnection
 
@@ -28,8 +29,12 @@ class Message(NamedTuple):
 
     topic: str
     key: bytes | None
-    headers: list[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
     value: bytes | None
+
+    def size(self) -> int:
+        """Return the bytes it takes in a batch, its timestamp and place in the batch left out."""
+        return int(DefaultRecordBatchBuilder.size_of(self.key, self.value, self.headers))
 
 
 @lru_cache(maxsize=65_536)

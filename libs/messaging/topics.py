@@ -47,7 +47,15 @@ class Topics:
         """Return topic name → Kafka's topic settings."""
         month = str(30 * DAY_MS)
         return {
-            self.commands: {"retention.ms": month, "max.message.bytes": str(MEBIBYTE)},
+            self.commands: {
+                "retention.ms": month,
+                "max.message.bytes": str(MEBIBYTE),
+                # Upstream may compress as it likes. Kafka takes it apart, so that a few bytes can't unfold
+                # into a value beyond all bounds here, and we need no decompressor.
+                "compression.type": "uncompressed",
+                # A till's clock of 1970 must not make a command old enough to be deleted before it is read.
+                "message.timestamp.type": "LogAppendTime",
+            },
             self.events: {"retention.ms": "-1", "max.message.bytes": str(MEBIBYTE)},
             self.outcomes: {"retention.ms": month, "max.message.bytes": str(MEBIBYTE)},
             # A dead letter is a record as received and the reason: it must never be too large for its topic.

@@ -35,10 +35,12 @@ def parse_command(command_type: str, data: object) -> CommandData:
         if not unknown:
             return command
         problems = []
-    problems += [f"{_quoted(key)}: is not a field of {command_type}" for key in unknown]
+    count = len(problems) + len(unknown)
+    # A value of 1 MiB can hold a hundred thousand unknown fields.
+    problems += [f"{_quoted(key)}: is not a field of {command_type}" for key in unknown[:_MOST_ERRORS]]
     message = "; ".join(problems[:_MOST_ERRORS])
-    if len(problems) > _MOST_ERRORS:
-        message += f"; and {len(problems) - _MOST_ERRORS} more"
+    if count > _MOST_ERRORS:
+        message += f"; and {count - _MOST_ERRORS} more"
     raise Rejected(RejectionCode.MALFORMED, message)
 
 

@@ -10,9 +10,20 @@ from pydantic_core import to_json
 
 from command_service.requests import Record, Request
 from eventstore import NewEvent, OutboxMessage, encode_headers, shard_of
-from messaging import JSON_CONTENT, SOURCE, TYPE_PREFIX, event_headers, format_time
+from messaging import (
+    JSON_CONTENT,
+    SOURCE,
+    TYPE_PREFIX,
+    Message,
+    Unrecoverable,
+    event_headers,
+    format_time,
+)
+from messaging.topics import MEBIBYTE
 
 LONGEST_REASON = 1_000
+# What the topic takes, less the frame of a batch.
+LARGEST_DEAD_LETTER = 2 * MEBIBYTE - 1_024
 _SOURCE, _CONTENT_TYPE = SOURCE.encode(), JSON_CONTENT.encode()
 
 
@@ -82,19 +93,26 @@ def outcome_message(topic: str, request: Request, headers: str, value: bytes) ->
 
 
 def dead_letter(topic: str, record: Record, reason: str) -> OutboxMessage:
-    """Return a record as it was received, with where it came from and why as further headers.
+    """Return a record whole, as it was received, with where it came from and why as further headers.
 
-    Its id derives from the place it was read at, so a repeat after a crash has the same one.
+    Its id derives from the place it was read at, so a repeat after a crash has the same one. Nothing needs to
+    be cut: `orders.commands` takes records of up to 1 MiB, the dead letters twice that, and only the reason
+    is ours to bound. Raises Unrecoverable for a record that a topic with other settings has let in.
     """
     place = f"{record.topic}/{record.partition}/{record.offset}"
     headers = [
-        *((name, value if value is not None else b"") for name, value in record.headers),
+        *record.headers,
         ("deadletter_id", str(uuid5(UUID(int=0), place)).encode()),
         ("deadletter_topic", record.topic.encode()),
         ("deadletter_partition", str(record.partition).encode()),
         ("deadletter_offset", str(record.offset).encode()),
         ("deadletter_reason", reason[:LONGEST_REASON].encode(errors="replace")),
     ]
+    if (size := Message(topic, record.key, headers, record.value).size()) > LARGEST_DEAD_LETTER:
+        raise Unrecoverable(
+            f"{place} would need {size:,} bytes on {topic}: give {record.topic} the settings "
+            f"compression.type=uncompressed and max.message.bytes={MEBIBYTE}, then move the group past it"
+        )
     return OutboxMessage(
         topic, record.key, encode_headers(headers), record.value, shard_of(record.key or b"")
     )

@@ -1,0 +1,238 @@
+"""Whatever bytes come in: a request or a named reason, and rows and messages that can be stored and sent."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from aiokafka import ConsumerRecord
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from command_service.deciding import Decided, Deciding
+from command_service.messages import LARGEST_DEAD_LETTER, dead_letter
+from command_service.requests import NamesNoCommand, Record, Request, read_request
+from eventstore import EventStore, Loaded, OutboxMessage, StreamKey, decode_headers
+from harness.plain_client import command
+from messaging import Message, Topics, Unrecoverable
+from messaging.topics import MEBIBYTE
+from orders import ORDER, Event, Order, OrderCreated, Rounding, evolve
+
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+STORE: EventStore[Order] = EventStore(ORDER)
+NAMES = [
+    *("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject", "ce_time", "ce_tenantid", "ce_actor"),
+    *("ce_expectedversion", "ce_correlationid", "content-type", "CE_ID", "ce_", "x"),
+]
+ORDER_ID, COMMAND_ID = str(UUID(int=1)), str(UUID(int=2))
+GOOD: dict[str, Any] = command(
+    "AddItem",
+    ORDER_ID,
+    {"product_id": "p", "name": "Tea", "quantity": "1", "unit_price": "1.00"},
+    command_id=COMMAND_ID,
+)
+
+TEXTS = st.one_of(
+    st.text(max_size=80),
+    st.sampled_from(
+        [
+            ORDER_ID,
+            COMMAND_ID,
+            "1.0",
+            "orders.AddItem",
+            "orders.",
+            "store-1",
+            "2026-01-31T12:00:00Z",
+            "1970-01-01T00:00:00Z",
+            "application/json",
+            "application/cloudevents+json",
+            "a\0b",
+            "9" * 5_000,
+            "x" * 70_000,
+        ]
+    ),
+)
+VALUES = st.one_of(
+    st.none(), st.binary(max_size=80), TEXTS.map(lambda text: text.encode(errors="surrogatepass"))
+)
+HEADERS = st.lists(st.tuples(st.one_of(st.sampled_from(NAMES), st.text(max_size=8)), VALUES), max_size=12)
+# A valid command with some headers replaced reaches deeper than chance would.
+NEARLY = st.tuples(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=3), st.booleans()).map(
+    lambda change: [*({**dict(GOOD["headers"]), **change[0]}.items()), *([("ce_id", b"1")] * change[1])]
+)
+NUMBERS = st.one_of(
+    st.integers(-(10**70), 10**70),
+    st.floats(),
+    st.sampled_from([10**4_299, True, None]),
+)
+JSON = st.recursive(
+    st.one_of(NUMBERS, TEXTS),
+    lambda children: st.one_of(
+        st.lists(children, max_size=3),
+        st.dictionaries(
+            st.one_of(
+                st.sampled_from(["product_id", "name", "quantity", "unit_price", "line_id", "data", "id"]),
+                TEXTS,
+            ),
+            children,
+            max_size=5,
+        ),
+    ),
+    max_leaves=8,
+)
+STRUCTURED = st.dictionaries(
+    st.one_of(st.sampled_from([name.removeprefix("ce_") for name in NAMES] + ["data"]), TEXTS), JSON
+).map(
+    lambda change: json.dumps(
+        {**json.loads(command("AddItem", ORDER_ID, {}, structured=True)["value"]), **change}
+    ).encode()
+)
+BODIES = st.one_of(
+    st.none(),
+    st.binary(max_size=200),
+    st.just(GOOD["value"]),
+    JSON.map(lambda value: json.dumps(value).encode()),
+    JSON.map(lambda value: json.dumps({**json.loads(GOOD["value"]), "name": value}).encode()),
+    STRUCTURED,
+)
+KEYS = st.one_of(st.none(), st.binary(max_size=40), st.just(ORDER_ID.encode()))
+
+
+def record(key: bytes | None, headers: Any, value: bytes | None) -> Record:
+    return ConsumerRecord("orders.commands", 3, 7, 0, 0, key, value, None, 0, 0, tuple(headers))
+
+
+def read_or_reason(received: Record) -> Request | str:
+    try:
+        return read_request(received, {})
+    except NamesNoCommand as reason:
+        return str(reason)
+
+
+def decided(request: Request) -> Decided:
+    """Decide the request on an open order without lines."""
+    key = StreamKey(request.tenant_id, request.order_id or UUID(int=0))
+    created = OrderCreated(
+        cashier_id="a", currency="EUR", minor_unit=2, rounding=Rounding.HALF_UP, business_day=NOW.date()
+    )
+    state = evolve(ORDER.initial_state(*key), Event(created, NOW))
+    states = {key: Loaded(state, 1, NOW, NOW)}
+    deciding = Deciding(STORE, Topics(), known={}, states=states, now=NOW)
+    deciding.decide(request)
+    return deciding.result()
+
+
+def assert_fits(message: OutboxMessage, largest: int) -> None:
+    assert (
+        Message(message.topic, message.key, decode_headers(message.headers), message.value).size() < largest
+    )
+    # As PostgreSQL's json takes it: text in ASCII.
+    assert message.headers.isascii()
+    assert isinstance(message.value, bytes | None)
+
+
+def assert_text(*texts: str | None) -> None:
+    """PostgreSQL's text takes neither NUL nor a surrogate."""
+    for text in texts:
+        assert text is None or "\0" not in text.encode().decode()
+
+
+@given(KEYS, st.one_of(HEADERS, NEARLY), BODIES)
+@example(ORDER_ID.encode(), [("content-type", b"application/cloudevents+json")], b'{"id": ' + b"9" * 4_300)
+@example(ORDER_ID.encode(), GOOD["headers"], b'{"quantity": 1E+9999999999999999999999}')
+def test_any_record_is_a_request_or_names_no_command(
+    key: bytes | None, headers: list[tuple[str, bytes | None]], value: bytes | None
+) -> None:
+    """Any bytes are read without another exception, and what they come to can be stored and sent."""
+    received = record(key, headers, value)
+    read = read_or_reason(received)
+    if isinstance(read, str):
+        assert 0 < len(read) < 300
+        assert read.isprintable()
+        letter = dead_letter("orders.dead-letters", received, read)
+        assert_fits(letter, 2 * MEBIBYTE)
+        assert (letter.key, letter.value) == (key, value)
+        assert decode_headers(letter.headers)[: len(headers)] == list(headers)
+        return
+    batch = decided(read).batch
+    (outcome,) = batch.outcomes
+    assert_text(outcome.tenant_id, outcome.command_type, outcome.actor, outcome.data, outcome.headers)
+    for message in batch.messages:
+        assert_fits(message, 8_192)
+    for append in batch.appends:
+        for event in append.events:
+            assert_text(event.payload, event.metadata)
+    if outcome.code is not None:
+        answer = json.loads(outcome.value)
+        assert 0 < len(answer["message"]) < 600
+        assert answer["message"].isprintable()
+
+
+def test_messages_stay_small_whatever_they_quote() -> None:
+    """A name of a megabyte is quoted by its ends in reasons and refusals; the place in the value is kept."""
+    long = "k" * MEBIBYTE
+    doubled = {
+        **GOOD,
+        "value": json.dumps({long: 1})[:-1].encode() + b"," + json.dumps({long: 2})[1:].encode(),
+    }
+    refusal = read_request(record(doubled["key"], doubled["headers"], doubled["value"]), {}).refusal
+    assert refusal is not None
+    assert refusal.message.startswith('value: is not JSON: Detected duplicate key "kkk')
+    assert refusal.message.endswith("at line 1 column 2097163")
+    assert len(refusal.message) < 200
+    with pytest.raises(NamesNoCommand, match=r"^header ce_kkk.*kkk: is given twice$") as raised:
+        read_request(record(None, [(f"ce_{long}", b"")] * 2, b""), {})
+    assert len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("", None)] * 500_000,
+        [("x" * 10, b"\xff" * 10)] * 40_000,
+        [("x", b"\xff" * (MEBIBYTE - 10))],
+    ],
+    ids=["half a million", "many", "one huge"],
+)
+def test_a_dead_letter_keeps_all_headers(headers: list[tuple[str, bytes | None]]) -> None:
+    """A record of up to 1 MiB fits the dead letters with every header as received, whatever they are."""
+    letter = dead_letter("orders.dead-letters", record(None, headers, None), "tenantid: is required")
+    assert_fits(letter, MEBIBYTE + 1_024)
+    assert decode_headers(letter.headers)[:-5] == headers
+    assert dict(decode_headers(letter.headers))["deadletter_reason"] == b"tenantid: is required"
+
+
+def test_a_record_beyond_the_dead_letters_limit_stops_the_service() -> None:
+    """What a topic with other settings let in is not cut, and does not get stuck in the relay."""
+    with pytest.raises(Unrecoverable, match=r"^orders\.commands/3/7 would need .* compression\.type="):
+        dead_letter(
+            "orders.dead-letters", record(None, [], b"x" * LARGEST_DEAD_LETTER), "tenantid: is required"
+        )
+
+
+def test_an_exponent_beyond_all_numbers_is_told_as_such() -> None:
+    """The parser's internal words for an exponent it can't hold don't reach the sender."""
+    number = b'{"quantity": 1E-99999999999999999999}'
+    refusal = read_request(record(GOOD["key"], GOOD["headers"], number), {}).refusal
+    assert refusal is not None
+    assert refusal.message.startswith("value: is not JSON: number out of range at line 1")
+
+
+def test_a_header_without_a_value_is_named() -> None:
+    """A null header is told apart from one that is not text."""
+    with pytest.raises(NamesNoCommand, match=r"^header ce_actor: has no value$"):
+        read_request(record(None, [("ce_actor", None)], b"{}"), {})
+
+
+def test_a_dead_letter_of_ours_says_where_it_came_from_last() -> None:
+    """Headers of the record itself that pass for ours come before ours, so the last one of a name is true."""
+    forged = [("deadletter_reason", b"none"), ("deadletter_offset", b"0")]
+    letter = dead_letter("orders.dead-letters", record(uuid4().bytes, forged, b""), "id: is required")
+    assert dict(decode_headers(letter.headers)) | {"deadletter_id": b""} == {
+        "deadletter_id": b"",
+        "deadletter_topic": b"orders.commands",
+        "deadletter_partition": b"3",
+        "deadletter_offset": b"7",
+        "deadletter_reason": b"id: is required",
+    }
