@@ -2,18 +2,22 @@
 
 from collections.abc import Mapping
 
+from readmodels.audit_log import AuditLog
 from readmodels.order_summary import OrderSummary
-from readmodels.read_model import OrderChange, OrderKey, ReadModel
+from readmodels.read_model import AppliedEvent, OrderChange, OrderKey, Provenance, ReadModel
 from readmodels.sales import Sales
 
-READ_MODELS: Mapping[str, type[ReadModel]] = {model.name: model for model in (OrderSummary, Sales)}
+READ_MODELS: Mapping[str, type[ReadModel]] = {model.name: model for model in (AuditLog, OrderSummary, Sales)}
 """Every read model by its name, which is also the name of its view in the schema `read_models`."""
 
 __all__ = [
     "READ_MODELS",
+    "AppliedEvent",
+    "AuditLog",
     "OrderChange",
     "OrderKey",
     "OrderSummary",
+    "Provenance",
     "ReadModel",
     "Sales",
 ]

@@ -1,5 +1,6 @@
 """`order_summary`: one row per order, as it stands."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from readmodels.read_model import OrderChange, ReadModel
@@ -65,11 +66,11 @@ class OrderSummary(ReadModel):
     write_sql: ClassVar = _WRITE
 
     @staticmethod
-    def row(change: OrderChange) -> tuple[object, ...]:
+    def rows(change: OrderChange) -> Iterable[tuple[object, ...]]:
         """Return the order's row."""
         order = change.order
         totals = order.totals
-        return (
+        row = (
             order.tenant_id,
             order.order_id,
             order.status,
@@ -86,3 +87,4 @@ class OrderSummary(ReadModel):
             change.partition,
             change.last_offset,
         )
+        return (row,)

@@ -1,24 +1,49 @@
 """What every read model is: tables that are a function of the folded orders."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from itertools import chain
 from typing import ClassVar, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from orders import Order
+from orders import Event, Order
 
 OrderKey = tuple[str, UUID]
 """An order's tenant and id."""
 
 
+class Provenance(NamedTuple):
+    """Who did what an event tells, when that was recorded, and the command that caused it."""
+
+    actor: str
+    recorded_at: datetime
+    command_id: UUID
+    correlation_id: str
+
+
+class AppliedEvent(NamedTuple):
+    """One event of a change, and the order before and after it."""
+
+    event: Event
+    provenance: Provenance
+    before: Order
+    after: Order
+
+
 class OrderChange(NamedTuple):
-    """An order as it is now, and where on the topic its newest event lies."""
+    """An order as it is now, and where on the topic its newest event lies.
+
+    `events` are those since the order's last applied version, without a gap, oldest first. They are given to
+    a read model that `needs_events`; for the others there are none.
+    """
 
     order: Order
     partition: int
     last_offset: int
+    events: Sequence[AppliedEvent] = ()
 
 
 class ReadModel(ABC):
@@ -32,12 +57,16 @@ class ReadModel(ABC):
     name: ClassVar[str]
     version: ClassVar[int]
     """One more with each change of the tables or of what is written to them."""
+    needs_events: ClassVar[bool] = False
+    """Each event with the order before and after it, not just the order as it is now."""
     orders_table: ClassVar[str]
+    further_tables: ClassVar[Sequence[str]] = ()
+    """Other tables with rows of one order each, by tenant_id and order_id: dropped with the order."""
     tables_sql: ClassVar[str]
     """Makes what is missing; may run again."""
     view_sql: ClassVar[str]
     write_sql: ClassVar[str]
-    """One statement; takes one array for each element of `row`; leaves a row that is as new as its change."""
+    """One statement; takes an array for each element of `rows`; leaves a row that is as new as its change."""
     settle_sql: ClassVar[Sequence[str]] = ()
     """Statements on one partition ($1) that make what is summed over its orders agree with them."""
 
@@ -50,6 +79,13 @@ class ReadModel(ABC):
             FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, order_id)
             JOIN {table} AS o USING (tenant_id, order_id)
         """  # noqa: S608 - the table's name is ours
+        drops = [
+            f"""dropped_{number} AS (
+                DELETE FROM {each.format(generation=generation)} AS o USING page
+                WHERE o.tenant_id = page.tenant_id AND o.order_id = page.order_id AND page.last_offset >= $5
+            )"""  # noqa: S608 - the table's name is ours
+            for number, each in enumerate((self.orders_table, *self.further_tables))
+        ]
         # Pages go by key, not by offset: an index on an offset that moves with every event would make each
         # update of a row an update of all its indexes.
         self._drop = f"""
@@ -57,16 +93,13 @@ class ReadModel(ABC):
                 SELECT tenant_id, order_id, last_offset FROM {table}
                 WHERE partition = $1 AND (tenant_id, order_id) > ($2, $3)
                 ORDER BY tenant_id, order_id LIMIT $4
-            ), dropped AS (
-                DELETE FROM {table} AS o USING page
-                WHERE o.tenant_id = page.tenant_id AND o.order_id = page.order_id AND page.last_offset >= $5
-            )
+            ), {", ".join(drops)}
             SELECT tenant_id, order_id FROM page ORDER BY tenant_id DESC, order_id DESC LIMIT 1
         """  # noqa: S608 - the table's name is ours
 
     @staticmethod
     @abstractmethod
-    def row(change: OrderChange) -> tuple[object, ...]:
+    def rows(change: OrderChange) -> Iterable[tuple[object, ...]]:
         """Return what is written for one order."""
 
     async def create_tables(self, conn: asyncpg.Connection) -> None:
@@ -86,7 +119,7 @@ class ReadModel(ABC):
 
     async def write(self, conn: asyncpg.Connection, changes: Sequence[OrderChange]) -> None:
         """Write the changed orders, each of which is there once."""
-        await conn.execute(self._write, *zip(*map(self.row, changes), strict=True))
+        await conn.execute(self._write, *zip(*chain.from_iterable(map(self.rows, changes)), strict=True))
 
     async def drop_orders(
         self, conn: asyncpg.Connection, partition: int, from_offset: int, *, after: OrderKey, limit: int

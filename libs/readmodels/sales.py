@@ -5,6 +5,7 @@ and hour. What each order contributes is kept, so that a change moves the totals
 the old one. Totals are kept per partition of the topic, so that two projectors never write the same row.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import ClassVar
 
@@ -128,14 +129,14 @@ class Sales(ReadModel):
     settle_sql: ClassVar = (_CLEAR, _SUM)
 
     @staticmethod
-    def row(change: OrderChange) -> tuple[object, ...]:
+    def rows(change: OrderChange) -> Iterable[tuple[object, ...]]:
         """Return what the order contributes, and where."""
         order = change.order
         identity = (order.tenant_id, order.order_id, order.version, change.partition, change.last_offset)
         if not order.confirmed:
-            return *identity, None, None, order.cashier_id, order.currency, *_NOTHING, 0
+            return ((*identity, None, None, order.cashier_id, order.currency, *_NOTHING, 0),)
         place = (order.business_day, order.hour, order.cashier_id, order.currency)
         if order.status == "voided":
-            return *identity, *place, *_NOTHING, 1
+            return ((*identity, *place, *_NOTHING, 1),)
         totals = order.totals
-        return *identity, *place, 1, totals.gross, totals.gross - totals.total, totals.total, 0
+        return ((*identity, *place, 1, totals.gross, totals.gross - totals.total, totals.total, 0),)

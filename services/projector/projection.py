@@ -1,16 +1,18 @@
 """Turns records of `orders.events` into folded orders and has a read model write them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
 
 import asyncpg
 import jiter
 from cachetools import LRUCache
 from prometheus_client import Counter
 
-from eventstore import EventStore, StreamKey
-from orders import Order, decode_event, evolve, initial_state
-from projector.arrivals import Arrival
-from readmodels import OrderChange, OrderKey, ReadModel
+from eventstore import EventStore, StoredEvent, StreamKey, VersionNotFound
+from orders import Event, Order, decode_event, evolve, initial_state
+from projector.arrivals import Arrival, read_provenance
+from readmodels import AppliedEvent, OrderChange, OrderKey, Provenance, ReadModel
 
 EVENTS = Counter(
     "tillstream_projected_events",
@@ -23,6 +25,13 @@ CACHED_ORDERS = 20_000
 
 
 Arrivals = Mapping[OrderKey, Sequence[Arrival]]
+
+
+class _Folded(NamedTuple):
+    """An order as it is now, and how it came there if the read model wants to know."""
+
+    order: Order
+    events: Sequence[AppliedEvent] = ()
 
 
 class Projection:
@@ -56,8 +65,8 @@ class Projection:
         database), and NewerSchema for an event that only a newer build knows.
         """
         applied = await self._applied_versions(conn, arrivals)
-        folded: dict[OrderKey, Order] = {}
-        gaps: dict[StreamKey, int] = {}
+        folded: dict[OrderKey, _Folded] = {}
+        gaps: dict[StreamKey, tuple[int, int]] = {}
         skipped = 0
         for key, came in arrivals.items():
             before = applied.get(key, 0)
@@ -65,18 +74,18 @@ class Projection:
             skipped += len(came) - len(newer)
             if not newer:
                 continue
-            order = self._fold(self._orders.get(key) or initial_state(*key), before, newer)
-            if order is None:
-                gaps[StreamKey(*key)] = max(arrival.version for arrival in newer)
+            now = self._fold(self._orders.get(key) or initial_state(*key), before, newer)
+            if now is None:
+                gaps[StreamKey(*key)] = (before, max(arrival.version for arrival in newer))
             else:
-                folded[key] = order
+                folded[key] = now
         folded.update(await self._load(conn, gaps))
         if folded:
-            changes = [_change(order, arrivals[key]) for key, order in folded.items()]
+            changes = [_change(now, arrivals[key]) for key, now in folded.items()]
             await self._read_model.write(conn, changes)
         self._skipped.inc(skipped)
         self._applied.inc(sum(map(len, arrivals.values())) - skipped)
-        return list(folded.values())
+        return [now.order for now in folded.values()]
 
     async def _applied_versions(self, conn: asyncpg.Connection, arrivals: Arrivals) -> dict[OrderKey, int]:
         versions = {key: self._orders[key].version for key in arrivals if key in self._orders}
@@ -85,29 +94,73 @@ class Projection:
             versions.update(await self._read_model.applied_versions(conn, unknown))
         return versions
 
-    def _fold(self, order: Order, before: int, newer: Sequence[Arrival]) -> Order | None:
+    def _fold(self, order: Order, before: int, newer: Sequence[Arrival]) -> _Folded | None:
         """Return the order after the events; None when part of them has to come from the store."""
         if order.version != before:
             return None
-        for version, event_type, schema_version, occurred_at, undoes, redoes, value, _, _ in newer:
+        events: list[AppliedEvent] | None = [] if self._read_model.needs_events else None
+        for version, event_type, schema_version, occurred_at, undoes, redoes, record in newer:
             if version <= order.version:
                 continue
             if version != order.version + 1:
                 return None
-            payload = jiter.from_json(value, float_mode="decimal")
+            payload = jiter.from_json(record.value or b"{}", float_mode="decimal")
             lifted = self._store.upcast(event_type, schema_version, payload, version, occurred_at)
             event = decode_event(event_type, lifted, occurred_at=occurred_at, undoes=undoes, redoes=redoes)
-            order = evolve(order, event)
-        return order
+            after = evolve(order, event)
+            if events is not None:
+                events.append(AppliedEvent(event, read_provenance(record), order, after))
+            order = after
+        return _Folded(order, events or ())
 
-    async def _load(self, conn: asyncpg.Connection, gaps: Mapping[StreamKey, int]) -> dict[OrderKey, Order]:
+    async def _load(
+        self, conn: asyncpg.Connection, gaps: Mapping[StreamKey, tuple[int, int]]
+    ) -> dict[OrderKey, _Folded]:
+        """Fold orders from the store, each from its applied version to the newest that has come."""
         if not gaps:
             return {}
         self._loads.inc(len(gaps))
-        loaded = await self._store.load_many_at(conn, gaps)
-        return {key: found.state for key, found in loaded.items()}
+        if not self._read_model.needs_events:
+            newest = {key: version for key, (_, version) in gaps.items()}
+            loaded = await self._store.load_many_at(conn, newest)
+            return {key: _Folded(found.state) for key, found in loaded.items()}
+        applied = await self._store.load_many_at(conn, {key: before for key, (before, _) in gaps.items()})
+        # A second look is safe: what a stream holds up to a version never changes.
+        histories = await self._store.histories(conn, gaps)
+        folded: dict[OrderKey, _Folded] = {}
+        short: dict[StreamKey, int] = {}
+        for key, (_, newest_version) in gaps.items():
+            now = folded[key] = _replay(applied[key].state, histories[key])
+            if now.order.version != newest_version:
+                short[key] = now.order.version
+        if short:
+            raise VersionNotFound(short)
+        return folded
 
 
-def _change(order: Order, came: Sequence[Arrival]) -> OrderChange:
-    newest = next(arrival for arrival in came if arrival.version == order.version)
-    return OrderChange(order, newest.partition, newest.offset)
+def _replay(order: Order, history: Iterable[StoredEvent]) -> _Folded:
+    events = []
+    for stored in history:
+        event, metadata = _event(stored), stored.metadata
+        provenance = Provenance(
+            metadata["actor"], stored.recorded_at, UUID(metadata["causation_id"]), metadata["correlation_id"]
+        )
+        after = evolve(order, event)
+        events.append(AppliedEvent(event, provenance, order, after))
+        order = after
+    return _Folded(order, events)
+
+
+def _event(stored: StoredEvent) -> Event:
+    return decode_event(
+        stored.event_type,
+        stored.payload,
+        occurred_at=stored.occurred_at,
+        undoes=stored.metadata.get("undoes", ()),
+        redoes=stored.metadata.get("redoes", ()),
+    )
+
+
+def _change(now: _Folded, came: Sequence[Arrival]) -> OrderChange:
+    newest = next(arrival.record for arrival in came if arrival.version == now.order.version)
+    return OrderChange(now.order, newest.partition, newest.offset, now.events)

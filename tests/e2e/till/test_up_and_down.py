@@ -19,7 +19,8 @@ from dotenv import dotenv_values
 from till.local.supervisor import MARK
 
 TILL = [sys.executable, "-m", "till"]
-NAMES = ["postgres", "kafka", "command_service", "outbox_relay", "projector_order_summary", "projector_sales"]
+PROJECTORS = ["projector_audit_log", "projector_order_summary", "projector_sales"]
+NAMES = ["postgres", "kafka", "command_service", "outbox_relay", *PROJECTORS]
 
 
 def till(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -119,6 +119,7 @@ async def test_each_role_has_its_least_privileges(admin: Connection) -> None:
         ("outbox_relay", "outbox"): "DELETE SELECT",
         ("projector", "order_events"): "SELECT",
         ("projector", "order_snapshots"): "SELECT",
+        ("projector", "refused_commands"): "SELECT",
         ("query", "order_events"): "SELECT",
         ("query", "order_snapshots"): "SELECT",
         ("query", "command_outcomes"): "SELECT",

@@ -1,10 +1,12 @@
 """Orders made by deciding commands: stored in the event store, and laid out as the records of a topic."""
 
+import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID, uuid5
 from zlib import crc32
 
@@ -39,6 +41,7 @@ TOPIC = "orders.events"
 PARTITIONS = 3
 FIRST_MOMENT = datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
 RECORDED_AT = datetime(2026, 3, 2, tzinfo=UTC)
+CORRELATION_ID = "visit-9"
 NAMESPACE = UUID(int=7)
 
 
@@ -46,9 +49,22 @@ def order_key(name: str, tenant_id: str = "store-1") -> StreamKey:
     return StreamKey(tenant_id, uuid5(NAMESPACE, name))
 
 
+class Happened(NamedTuple):
+    """One event, who did it by which command, and the order before and after it."""
+
+    actor: str
+    command_id: UUID
+    event: Event
+    before: Order
+    after: Order
+
+
 @dataclass
 class OrderLog:
-    """What has happened: `orders` as they stand, `records` per partition with offsets from 0."""
+    """What has happened: `orders` as they stand, `records` per partition with offsets from 0.
+
+    What is done is done by `actor`.
+    """
 
     orders: dict[StreamKey, Order] = field(default_factory=dict)
     records: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = field(
@@ -56,6 +72,8 @@ class OrderLog:
     )
     unstored: dict[StreamKey, list[NewEvent]] = field(default_factory=dict)
     moment: datetime = FIRST_MOMENT
+    actor: str = "till-1"
+    history: list[Happened] = field(default_factory=list)
 
     def do(self, key: StreamKey, *commands: CommandData) -> None:
         for data in commands:
@@ -66,27 +84,29 @@ class OrderLog:
                 command_id=command_id,
                 order_id=key.aggregate_id,
                 tenant_id=key.tenant_id,
-                actor="till-1",
+                actor=self.actor,
                 occurred_at=self.moment,
                 data=data,
                 expected_version=order.version or None,
             )
             for event in decide(command, order):
-                order = evolve(order, event)
-                self._take(key, order.version, event)
+                before, order = order, evolve(order, event)
+                self.history.append(Happened(self.actor, command_id, event, before, order))
+                self._take(key, order.version, event, command_id)
             self.orders[key] = order
 
-    def _take(self, key: StreamKey, version: int, event: Event) -> None:
+    def _take(self, key: StreamKey, version: int, event: Event, command_id: UUID) -> None:
         event_id = uuid5(key.aggregate_id, f"{key.tenant_id} event {version}")
         event_type, schema_version, payload = encode_event(event)
         metadata = event_metadata(event)
+        origin = {"actor": self.actor, "correlation_id": CORRELATION_ID, "causation_id": str(command_id)}
         self.unstored.setdefault(key, []).append(
             NewEvent(
                 event_id,
                 event_type,
                 schema_version,
                 payload,
-                str(metadata).replace("'", '"'),
+                json.dumps({**origin, **metadata}),
                 event.occurred_at,
             )
         )
@@ -95,13 +115,13 @@ class OrderLog:
             event_type=event_type,
             order_id=str(key.aggregate_id),
             tenant_id=key.tenant_id,
-            actor="till-1",
+            actor=self.actor,
             version=version,
             schema_version=schema_version,
             occurred_at=event.occurred_at,
             recorded_at=RECORDED_AT,
-            correlation_id="test",
-            causation_id=str(event_id),
+            correlation_id=CORRELATION_ID,
+            causation_id=str(command_id),
             metadata=metadata,
         )
         self.publish(key, headers, payload.encode())

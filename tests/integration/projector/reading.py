@@ -1,14 +1,16 @@
 """What the read models should hold and what they do."""
 
 import asyncio
+import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
 import asyncpg
 
-from orders import Order
+from integration.projector.order_log import CORRELATION_ID, RECORDED_AT, OrderLog
+from orders import Line, LineDiscount, Order, OrderDiscount
 from readmodels import READ_MODELS
 
 NAMES = sorted(READ_MODELS)
@@ -16,7 +18,23 @@ NAMES = sorted(READ_MODELS)
 
 async def rows(conn: asyncpg.Connection, name: str) -> list[tuple[Any, ...]]:
     found = await conn.fetch(f"SELECT * FROM read_models.{name} ORDER BY 1, 2, 3, 4, 5")  # noqa: S608 - ours
-    return [tuple(row) for row in found]
+    return [tuple(_leaves(value) if key in _JSON else value for key, value in row.items()) for row in found]
+
+
+_JSON = {"before", "after"}
+
+
+def _leaves(text: str | None) -> dict[str, Any] | None:
+    return None if text is None else dict(leaves(json.loads(text)))
+
+
+def leaves(fields: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Give each value within nested fields, by the dotted path to it."""
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{path}{name}.")
+        elif value is not None:
+            yield f"{path}{name}", value
 
 
 async def kept(conn: asyncpg.Connection, name: str) -> list[tuple[Any, ...]]:
@@ -62,6 +80,61 @@ def summaries(orders: Iterable[Order]) -> list[tuple[Any, ...]]:
         )
         for order in orders
     )
+
+
+def _written(order: Order) -> dict[str, Any]:
+    """Give all an order's fields as the audit trail writes them, by their paths."""
+
+    def amounts(of: object, *names: str) -> dict[str, str]:
+        return {name: f"{getattr(of, name):f}" for name in names if getattr(of, name, None) is not None}
+
+    def discount(of: LineDiscount | OrderDiscount | None) -> dict[str, Any]:
+        if of is None:
+            return {}
+        return {**amounts(of, "percent", "amount"), "authorised_by": of.authorised_by, "reason": of.reason}
+
+    def line(of: Line) -> dict[str, Any]:
+        texts = {"product_id": of.product_id, "name": of.name}
+        return {**texts, **amounts(of, "quantity", "unit_price"), "discount": discount(of.discount)}
+
+    if not order.version:
+        return {}
+    simple = ["status", "cashier_id", "currency", "rounding", "hour", "voided_reason", "voided_by"]
+    fields: dict[str, Any] = {name: getattr(order, name) for name in simple}
+    fields["business_day"] = str(order.business_day)
+    fields["totals"] = amounts(order.totals, "gross", "line_discount", "subtotal", "order_discount", "total")
+    fields["discount"] = discount(order.discount)
+    fields["lines"] = {each.line_id: line(each) for each in order.lines}
+    return dict(leaves(fields))
+
+
+def audited(log: OrderLog) -> list[tuple[Any, ...]]:
+    """Write the audit trail of all that happened, in plain Python: fields before and after by their paths."""
+    trail = []
+    for actor, command_id, event, before, after in log.history:
+        was, now = _written(before), _written(after)
+        row = (
+            after.tenant_id,
+            after.order_id,
+            after.version,
+            event.data.type,
+            actor,
+            getattr(event.data, "authorised_by", None),
+            event.occurred_at,
+            RECORDED_AT,
+            command_id,
+            CORRELATION_ID,
+            list(event.undoes),
+            list(event.redoes),
+            {path: value for path, value in was.items() if now.get(path) != value},
+            {path: value for path, value in now.items() if was.get(path) != value},
+        )
+        trail.append((*row, None, None, None))
+    return sorted(trail, key=lambda row: row[:3])
+
+
+def expected(name: str, log: OrderLog) -> list[tuple[Any, ...]]:
+    return audited(log) if name == "audit_log" else folded(name, log.orders.values())
 
 
 def folded(name: str, orders: Iterable[Order]) -> list[tuple[Any, ...]]:

@@ -161,13 +161,16 @@ async def test_an_event_of_a_newer_build_stops_the_projector(
     assert await conn.fetchval("SELECT sum(next_offset) FROM projections.checkpoints") == 0
 
 
-async def test_an_event_that_the_store_lacks_stops_the_projector(new_consumer: NewConsumer) -> None:
+@pytest.mark.parametrize("name", NAMES)
+async def test_an_event_that_the_store_lacks_stops_the_projector(
+    new_consumer: NewConsumer, name: str
+) -> None:
     """A gap that the event store can't fill means a restored database: refused, not papered over."""
     log = OrderLog()
     log.do(order_key("a"), create(), item("1.00"), item("2.00"))
     for partition, records in log.records.items():
         log.records[partition] = [replace(record, offset=offset) for offset, record in enumerate(records[1:])]
-    consumer = await new_consumer(log, "order_summary")
+    consumer = await new_consumer(log, name)
     with pytest.raises(VersionNotFound):
         await consumer.step()
 

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 
 from integration.projector.consuming import NewConsumer
 from integration.projector.order_log import TOPIC, VOID, random_log
-from integration.projector.reading import NAMES, blocked, folded, kept, rows, summed
+from integration.projector.reading import NAMES, blocked, expected, kept, rows, summed
 from messaging import Fenced
 from projector import handler
 from projector.assignment import RebuildNeeded
@@ -35,6 +35,16 @@ async def decided(conn: asyncpg.Connection) -> list[tuple[Any, ...]]:
 
 async def spoil(conn: asyncpg.Connection, name: str, partition: int, from_offset: int = 0) -> None:
     """Make some of what a read model holds wrong, as a fault in its code could."""
+    if name == "audit_log":
+        await conn.execute(
+            "UPDATE projections.audit_log_1 AS e SET actor = 'nobody'"
+            " FROM projections.audit_log_1_orders AS o WHERE e.tenant_id = o.tenant_id"
+            " AND e.order_id = o.order_id AND partition = $1 AND last_offset >= $2",
+            partition,
+            from_offset,
+        )
+        await conn.execute("DELETE FROM projections.audit_log_1 WHERE actor = 'nobody' AND version % 3 = 0")
+        return
     amount = {"order_summary": "total", "sales": "gross"}[name]
     table = READ_MODELS[name].orders_table.format(generation=1)
     await conn.execute(
@@ -151,7 +161,7 @@ async def test_a_fenced_projector_writes_nothing(
     await successor.drain()
     with pytest.raises(Fenced):
         await sleeper.step()
-    assert await rows(conn, name) == folded(name, log.orders.values())
+    assert await rows(conn, name) == expected(name, log)
 
 
 async def test_one_partition_taken_fences_the_whole_batch(
@@ -181,7 +191,7 @@ async def test_a_crash_before_kafkas_commit_goes_on_from_the_checkpoint(
     successor = await new_consumer(log, name, consumer.committed)
     assert set(successor.positions.values()) == {27}
     await successor.drain()
-    assert await rows(conn, name) == folded(name, log.orders.values())
+    assert await rows(conn, name) == expected(name, log)
     assert await decided(conn) == []
 
 
@@ -300,7 +310,7 @@ async def test_projectors_that_start_at_the_same_moment_make_the_tables_once(
         await asyncio.gather(
             *(
                 open_live(connection, READ_MODELS[name])
-                for connection, name in zip(connections, NAMES * 3, strict=True)
+                for connection, name in zip(connections, NAMES * 2, strict=True)
             )
         )
     assert await conn.fetchval("SELECT count(*) FROM projections.generations") == len(NAMES)

@@ -1,0 +1,135 @@
+"""`audit_log`: one row per event, with what it changed; the view adds the commands that were refused.
+
+Events come from the topic. Refused commands change nothing and are no events: they lie in the event store's
+`command_outcomes`, and the view reads them there.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from pydantic_core import to_json
+
+from readmodels.changed_fields import changed_fields
+from readmodels.read_model import OrderChange, ReadModel
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS projections.audit_log_{generation} (
+    -- Compared by code point as in the event store: the union of two collations could not be sorted.
+    tenant_id text COLLATE "C" NOT NULL,
+    order_id uuid NOT NULL,
+    version integer NOT NULL,
+    kind text NOT NULL,
+    actor text NOT NULL,
+    authorised_by text,
+    occurred_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    command_id uuid NOT NULL,
+    correlation_id text NOT NULL,
+    undoes integer[] NOT NULL,
+    redoes integer[] NOT NULL,
+    before jsonb NOT NULL,
+    after jsonb NOT NULL,
+    PRIMARY KEY (tenant_id, order_id, version)
+);
+-- The newest rows are asked for most.
+CREATE INDEX IF NOT EXISTS audit_log_{generation}_recorded
+    ON projections.audit_log_{generation} (recorded_at);
+CREATE TABLE IF NOT EXISTS projections.audit_log_{generation}_orders (
+    tenant_id text COLLATE "C" NOT NULL,
+    order_id uuid NOT NULL,
+    version integer NOT NULL,
+    partition integer NOT NULL,
+    last_offset bigint NOT NULL,
+    PRIMARY KEY (tenant_id, order_id)
+) WITH (fillfactor = 80);  -- room for the next version of a row on its page
+CREATE INDEX IF NOT EXISTS audit_log_{generation}_orders_partition
+    ON projections.audit_log_{generation}_orders (partition, tenant_id, order_id);
+"""
+
+# The projector may read the refused commands through a view of the tables' owner, and not command_outcomes:
+# it needs neither accepted commands nor what was in the refused ones. That view belongs to no generation:
+# another generation of this one reads the same.
+_VIEW = """
+CREATE OR REPLACE VIEW read_models.audit_log AS
+SELECT tenant_id, order_id, version, kind, actor, authorised_by, occurred_at, recorded_at, command_id,
+       correlation_id, undoes, redoes, before, after,
+       NULL::text AS command_type, NULL::text AS code, NULL::text AS message
+FROM projections.audit_log_{generation}
+UNION ALL
+SELECT tenant_id, order_id, NULL, 'refused', actor, authorised_by, occurred_at, recorded_at, command_id,
+       NULL, NULL, NULL, NULL, NULL,
+       command_type, code, message
+FROM public.refused_commands
+"""
+
+_WRITE = """
+WITH came AS (
+    SELECT * FROM unnest(
+        $1::text[], $2::uuid[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
+        $8::timestamptz[], $9::uuid[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
+        $15::integer[], $16::bigint[]
+    ) AS c (
+        tenant_id, order_id, version, kind, actor, authorised_by, occurred_at, recorded_at, command_id,
+        correlation_id, undoes, redoes, before, after, partition, last_offset
+    )
+), written AS (
+    INSERT INTO projections.audit_log_{generation} (
+        tenant_id, order_id, version, kind, actor, authorised_by, occurred_at, recorded_at, command_id,
+        correlation_id, undoes, redoes, before, after
+    )
+    SELECT tenant_id, order_id, version, kind, actor, authorised_by, occurred_at, recorded_at, command_id,
+           correlation_id, undoes::integer[], redoes::integer[], before::jsonb, after::jsonb
+    FROM came ORDER BY tenant_id, order_id, version
+    ON CONFLICT DO NOTHING
+)
+INSERT INTO projections.audit_log_{generation}_orders AS o (
+    tenant_id, order_id, version, partition, last_offset
+)
+SELECT tenant_id, order_id, max(version), partition, last_offset
+FROM came GROUP BY tenant_id, order_id, partition, last_offset ORDER BY tenant_id, order_id
+ON CONFLICT (tenant_id, order_id) DO UPDATE SET
+    version = excluded.version, partition = excluded.partition, last_offset = excluded.last_offset
+WHERE o.version < excluded.version
+"""
+
+
+class AuditLog(ReadModel):
+    """Who did and who authorised what, when, by which command, and the order's changed fields."""
+
+    name: ClassVar = "audit_log"
+    version: ClassVar = 1
+    needs_events: ClassVar = True
+    orders_table: ClassVar = "projections.audit_log_{generation}_orders"
+    further_tables: ClassVar = ("projections.audit_log_{generation}",)
+    tables_sql: ClassVar = _TABLES
+    view_sql: ClassVar = _VIEW
+    write_sql: ClassVar = _WRITE
+
+    @staticmethod
+    def rows(change: OrderChange) -> Iterable[tuple[object, ...]]:
+        """Return a row for each event."""
+        for event, provenance, before, after in change.events:
+            was, now = changed_fields(before, after)
+            yield (
+                after.tenant_id,
+                after.order_id,
+                after.version,
+                event.data.type,
+                provenance.actor,
+                getattr(event.data, "authorised_by", None),
+                event.occurred_at,
+                provenance.recorded_at,
+                provenance.command_id,
+                provenance.correlation_id,
+                # As text: unnest would take an array of arrays apart.
+                _array(event.undoes),
+                _array(event.redoes),
+                to_json(was).decode(),
+                to_json(now).decode(),
+                change.partition,
+                change.last_offset,
+            )
+
+
+def _array(versions: Sequence[int]) -> str:
+    return f"{{{','.join(map(str, versions))}}}"
