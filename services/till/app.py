@@ -10,6 +10,7 @@ from localservers import LocalServerError
 from till.errors import TillError
 from till.output import notices
 from till.verbs.at import at
+from till.verbs.audit import audit
 from till.verbs.demo import demo
 from till.verbs.down import down
 from till.verbs.history import history
@@ -36,6 +37,7 @@ app.command()(load)
 app.command()(show)
 app.command()(history)
 app.command()(at)
+app.command()(audit)
 app.command()(lag)
 # Options behind the tool's name are the tool's.
 app.command(context_settings={"allow_extra_args": True, "allow_interspersed_args": False})(kafka)

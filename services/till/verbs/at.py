@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from till.orders_found import OrderArgument, TenantOption, find_order
 from till.output import Output, OutputOption, print_order
 from till.settings import till_settings
 from till.telling import line_rows, order_row
+from till.times import parse_time
 
 
 class Clock(StrEnum):
@@ -42,23 +43,13 @@ def at(
     if version is not None and time is None:
         moment: int | datetime = version
     elif time is not None and version is None:
-        moment = _parse(time)
+        moment = parse_time(time)
     else:
         raise TillError(
             "Say either at which version or at which time.",
             f"For example `till at {order} --version 1` or `till at {order} --time 2017-01-01T12:00:00Z`.",
         )
     print_order(run(_at(order, tenant, moment, clock)), output)
-
-
-def _parse(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise TillError(
-            f"{text!r} is no time.", "Write it as 2017-01-01T12:00:00Z, or with an offset such as +02:00."
-        ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 async def _at(order: str, tenant: str | None, moment: int | datetime, clock: Clock) -> dict[str, Any]:
