@@ -39,6 +39,7 @@ LAG = Gauge("tillstream_consumer_lag_records", "Records not yet handled.", ["top
 
 SESSION_TIMEOUT_MS = 10_000
 REVOKE_WAIT = 10.0
+COMMIT_WAIT = 10.0
 SHUTDOWN_WAIT = 15.0
 WATCH_INTERVAL = 2.0
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
@@ -107,6 +108,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         broker = KafkaBroker(
             self._kafka.bootstrap_servers.split(","),
             security=self._kafka.security(),
+            # What Kafka's own tools show an operator.
+            client_id=group,
             logger=_faststream_log,
             apply_types=False,
             consumer_only=True,
@@ -148,6 +151,10 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         log.info("consumer.stopped", topic=self._topic, group=self._group, status=self._exit_status)
         return self._exit_status
 
+    def stop(self) -> None:
+        """Let `run` end once the batch in flight has, as SIGTERM does."""
+        self._app.exit()
+
     # FastStream's own parser decodes every header and body; raw records are some six times as fast, and a
     # record that can't be decoded then fails in our handler, where it can be dead-lettered.
     async def _parse(self, records: tuple[ConsumerRecord[bytes, bytes], ...]) -> KafkaAckableMessage:
@@ -165,6 +172,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Let the batch in flight end, within a bound; what it writes later is fenced in the database."""
         self._epoch += 1
+        # Until the group has a new assignment, which may never come (aiokafka#1154), nothing gets done here.
+        self._joined, self._progress_at = False, time.monotonic()
         if self._taking_up is not None:
             self._taking_up.cancel()
         try:
@@ -209,7 +218,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
                 return
 
     async def _seek(self, partitions: list[TopicPartition], epoch: int) -> None:
-        committed = await committed_offsets(self._kafka, self._group)
+        committed = await committed_offsets(self._kafka, self._group, partitions)
         beginnings = await self._consumer.beginning_offsets(partitions)
         ends = await self._consumer.end_offsets(partitions)
         facts = {p: Assigned(committed.get(p), beginnings[p], ends[p]) for p in partitions}
@@ -224,7 +233,11 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         self._consumer.resume(*partitions)
 
     async def _commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        await self._consumer.commit({p: OffsetAndMetadata(offset, MARKER) for p, offset in positions.items()})
+        # aiokafka tries again without a bound while the group's coordinator is away.
+        async with asyncio.timeout(COMMIT_WAIT):
+            await self._consumer.commit(
+                {partition: OffsetAndMetadata(offset, MARKER) for partition, offset in positions.items()}
+            )
         self._handler.acknowledged(positions)
 
     async def _on_records(self, records: tuple[ConsumerRecord[bytes, bytes], ...]) -> None:
@@ -232,7 +245,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         async with self._in_flight:
             while epoch == self._epoch and self._exit_status == 0:
                 try:
-                    await self._handle(records)
+                    await self._handle(records, epoch)
                 except Unrecoverable as error:
                     self._give_up("consumer.refused", error)
                     return
@@ -249,7 +262,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
                     self._progress_at = time.monotonic()
                     return
 
-    async def _handle(self, records: tuple[ConsumerRecord[bytes, bytes], ...]) -> None:
+    async def _handle(self, records: tuple[ConsumerRecord[bytes, bytes], ...], epoch: int) -> None:
         batch: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = {}
         for record in records:
             partition = TopicPartition(record.topic, record.partition)
@@ -260,33 +273,45 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             return
         await self._handler.handle(batch)
         positions = {partition: found[-1].offset + 1 for partition, found in batch.items()}
-        self._positions.update(positions)
         HANDLED.labels(self._topic).inc(sum(map(len, batch.values())))
+        if epoch != self._epoch:
+            # The partitions are another's by now, who goes on from the database.
+            return
+        self._positions.update(positions)
         try:
             await self._commit(positions)
-        except _GONE as error:
-            log.info("consumer.commit_came_late", topic=self._topic, error=repr(error))
+        except (*_GONE, TimeoutError) as error:
+            # Nothing is lost: the database has it, and the next commit covers this one.
+            log.info("consumer.commit_failed", topic=self._topic, error=repr(error))
 
     def _give_up(self, event: str, error: Exception) -> None:
         # Neither SystemExit nor a bare raise ends FastStream's loop, and `exit` alone lets it consume on.
         log.error(event, topic=self._topic, group=self._group, reason=str(error), exc_info=error)
         self._exit_status = EXIT_FATAL
         self._subscriber.running = False
-        self._app.exit()
+        self.stop()
 
     async def _watch(self) -> None:
         """Compare positions with the partitions' ends: the consumer's own view of them can stall unseen."""
+        answered_at = time.monotonic()
         while True:
             await asyncio.sleep(WATCH_INTERVAL)
             partitions = list(self._positions)
-            if not partitions or self._subscriber.consumer is None:
+            if self._subscriber.consumer is None:
                 continue
             try:
                 async with asyncio.timeout(WATCH_INTERVAL * 2):
-                    ends = await self._consumer.end_offsets(partitions)
-            except Exception as error:  # noqa: BLE001 - a look that fails is told, and counts as no progress
-                log.warning("consumer.ends_unknown", topic=self._topic, error=repr(error))
+                    # A member without partitions asks just to see whether Kafka answers.
+                    ends = await self._consumer.end_offsets(partitions) if partitions else {}
+                    await self._consumer.topics()
+            except Exception as error:  # noqa: BLE001 - told, and past the budget the process ends
+                log.warning("consumer.kafka_silent", topic=self._topic, error=repr(error))
+                if time.monotonic() - answered_at > self._settings.retry_budget:
+                    # FastStream tries again for ever, and a supervisor would never know.
+                    self._give_up("consumer.kafka_lost", error)
+                    return
                 continue
+            answered_at = time.monotonic()
             lags = {p: max(0, end - self._positions[p]) for p, end in ends.items() if p in self._positions}
             for partition, lag in lags.items():
                 LAG.labels(self._topic, str(partition.partition)).set(lag)
@@ -294,9 +319,11 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
                 self._progress_at = time.monotonic()
 
     def _problem(self) -> str | None:
-        if not self._joined:
-            return f"has not joined the group {self._group} yet"
+        if self._exit_status:
+            return f"gave up on {self._topic} and ends; the log says why"
         still = time.monotonic() - self._progress_at
+        if not self._joined:
+            return f"not in the group {self._group} for {still:.0f} s"
         # A member without partitions stands by: there is nothing it could get done.
         waiting = bool(self._positions) or (self._taking_up is not None and not self._taking_up.done())
         if waiting and still > self._settings.stalled_after:

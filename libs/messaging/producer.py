@@ -79,13 +79,15 @@ class Producer:
                     count = counts[message.topic] = len(await self._producer.partitions_for(message.topic))
                 partition = _hash(message.key or b"") % count
                 partitions.setdefault((message.topic, partition), []).append(message)
-            acknowledgements = []
-            for (topic, partition), group in partitions.items():
-                for batch in self._batches(group):
-                    acknowledgements.append(  # noqa: PERF401 - awaited one by one, to keep their order
-                        await self._producer.send_batch(batch, topic, partition=partition)
-                    )
-            await asyncio.gather(*acknowledgements)
+            async with asyncio.TaskGroup() as sending:
+                for (topic, partition), group in partitions.items():
+                    sending.create_task(self._send_in_order(topic, partition, group))
+
+    async def _send_in_order(self, topic: str, partition: int, messages: Sequence[Message]) -> None:
+        # Each batch only after the one before it is safe: were that one given up, a producer id that is new
+        # to the partition could still place this one, and a version would come before its predecessor.
+        for batch in self._batches(messages):
+            await (await self._producer.send_batch(batch, topic, partition=partition))
 
     def _batches(self, messages: Sequence[Message]) -> list[BatchBuilder]:
         batches = [self._producer.create_batch()]

@@ -29,7 +29,8 @@ _PASSING = (
 )
 _CONTENT = (
     asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.CheckViolationError,
+    asyncpg.NotNullViolationError,
     asyncpg.ProgramLimitExceededError,
 )
 

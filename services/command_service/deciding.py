@@ -127,15 +127,15 @@ class Deciding:
         else:
             # Not stored: the id's own outcome stands.
             code = RejectionCode.COMMAND_ID_REUSED
-            headers, value = self._refused(request, Rejected(code))
+            # One answer for each other body, each with an id of its own.
+            headers, value = self._refused(request, Rejected(code), f":{request.fingerprint.hex()}")
             result = str(code)
         self._messages.append(outcome_message(self._topics.outcomes, request, headers, value))
         self._results.append((request, result))
 
-    def _refused(self, request: Request, refusal: Rejected) -> tuple[str, bytes]:
-        return outcome_content(
-            request, REJECTED, {"code": str(refusal.code), "message": refusal.message}, self._now
-        )
+    def _refused(self, request: Request, refusal: Rejected, of: str = "") -> tuple[str, bytes]:
+        data = {"code": str(refusal.code), "message": refusal.message}
+        return outcome_content(request, REJECTED, data, self._now, of)
 
     def _accept(self, request: Request) -> tuple[int, list[str]]:
         """Return the order's version after the command and the ids of its events; raises Rejected."""

@@ -68,11 +68,16 @@ def event_message(
     return OutboxMessage(topic, key, encode_headers(headers), event.payload.encode(), shard_of(key))
 
 
-def outcome_content(request: Request, kind: str, data: Mapping[str, Any], at: datetime) -> tuple[str, bytes]:
-    """Return the headers (as the outbox keeps them) and the value of the message that answers a command."""
+def outcome_content(
+    request: Request, kind: str, data: Mapping[str, Any], at: datetime, of: str = ""
+) -> tuple[str, bytes]:
+    """Return the headers (as the outbox keeps them) and the value of the message that answers a command.
+
+    `of` tells apart the answers to different bodies under one command id.
+    """
     headers = [
         ("ce_specversion", b"1.0"),
-        ("ce_id", derived_id(request, kind).encode()),
+        ("ce_id", derived_id(request, kind + of).encode()),
         ("ce_source", _SOURCE),
         ("ce_type", f"{TYPE_PREFIX}{kind}".encode()),
         ("ce_time", format_time(at)),

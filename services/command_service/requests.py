@@ -1,6 +1,7 @@
 """From a Kafka record to a request: a command to decide, one to refuse, or a record that names no command."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
@@ -73,10 +74,6 @@ def _readable(
     attributes.text("source", LONGEST_SOURCE)
     order_id = attributes.uuid("subject")
     subject = attributes.text("subject")
-    if record.key != subject.encode():
-        raise Rejected(
-            RejectionCode.BAD_KEY, f"the record's key must be the order id, {subject}, as the subject is"
-        )
     command_type = attributes.text("type")
     if not command_type.startswith(TYPE_PREFIX):
         raise InvalidAttribute(f"type: must begin with {TYPE_PREFIX}")
@@ -94,7 +91,7 @@ def _readable(
     short_type = command_type.removeprefix(TYPE_PREFIX)
     parsed = parse_command(short_type, envelope.data())
     data = canonical_json(parsed)
-    return Request(
+    request = Request(
         record=record,
         tenant_id=tenant_id,
         command_id=command_id,
@@ -118,6 +115,13 @@ def _readable(
             time_zone=time_zones.get(tenant_id, "UTC"),
         ),
     )
+    if record.key == subject.encode():
+        return request
+    # Last, so that a copy with another key is known for the same command.
+    refusal = Rejected(
+        RejectionCode.BAD_KEY, f"the record's key must be the order id, {subject}, as the subject is"
+    )
+    return request._replace(command=None, refusal=refusal)
 
 
 def _malformed(
@@ -146,7 +150,7 @@ def _malformed(
             attributes.get("subject"),
             attributes.get("actor"),
             attributes.get("expectedversion"),
-            record.value or b"",
+            _body(record, envelope),
         ),
         order_id=order_id,
         command_type=command_type.removeprefix(TYPE_PREFIX),
@@ -155,6 +159,14 @@ def _malformed(
         data=None,
         refusal=refusal,
     )
+
+
+def _body(record: Record, envelope: Envelope) -> bytes:
+    """Return what a malformed command carries: the same in both content modes, if it can be read."""
+    try:
+        return json.dumps(envelope.data(), sort_keys=True, default=str).encode()
+    except Undecodable:
+        return record.value or b""
 
 
 def _fingerprint(

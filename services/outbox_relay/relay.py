@@ -111,7 +111,7 @@ class Relay:
 
     async def _take_locks(self, connection: asyncpg.Connection) -> None:
         now, session, before = time.monotonic(), self._database.generation, len(self._shards.held)
-        if now - self._locked_at < LOCK_INTERVAL and self._connected:
+        if now - self._locked_at < LOCK_INTERVAL and session == self._shards.session:
             return
         held = await self._shards.acquire(connection, session)
         self._locked_at, self._connected = now, True

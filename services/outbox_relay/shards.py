@@ -24,6 +24,11 @@ class Shards:
         """The shards held, ascending."""
         return self._held
 
+    @property
+    def session(self) -> int | None:
+        """The session that holds them."""
+        return self._session
+
     async def acquire(self, connection: asyncpg.Connection, session: int) -> list[int]:
         """Take the locks that are free and return all shards held on this session.
 

@@ -68,11 +68,12 @@ class Projector:
     async def assigned(self, partitions: Mapping[TopicPartition, Assigned]) -> Mapping[TopicPartition, int]:
         """Fence the previous owners, do what `classify` says, and return where each partition goes on."""
         kafka = {topic_partition.partition: facts for topic_partition, facts in partitions.items()}
-        self._projection.forget()
         topic_id = await self._topic_id()
         async with self._transaction() as conn:
             decisions = await self._decide(conn, kafka, topic_id)
             epochs = await self._checkpoints.take(conn, topic_id, decisions)
+            # Only now: a batch that outlived its assignment may have kept orders up to here.
+            self._projection.forget()
         for partition, decision in decisions.items():
             if decision.drop:
                 await self._drop(partition, epochs[partition], decision.offset)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -11,7 +11,15 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from messaging import Committed, KafkaConnection, Topics, committed_offsets, decode_event
+from messaging import (
+    Committed,
+    InvalidAttribute,
+    KafkaConnection,
+    Topics,
+    Undecodable,
+    committed_offsets,
+    decode_event,
+)
 from readmodels import READ_MODELS
 from runtime import Settings
 from till.errors import NotUpError, TillError
@@ -51,7 +59,7 @@ async def read_lag(where: Settings) -> dict[str, Lag]:
                 lags = {}
                 for name in READ_MODELS:
                     group = topics.group(f"projector.{name}")
-                    committed = await _committed(kafka, group)
+                    committed = await _committed(kafka, group, partitions)
                     # What retention has deleted can't be applied from the topic any more.
                     places = {
                         partition: max(beginning, committed[partition].offset)
@@ -63,15 +71,22 @@ async def read_lag(where: Settings) -> dict[str, Lag]:
                 return lags
             finally:
                 await consumer.stop()
+    except (InvalidAttribute, Undecodable) as error:
+        raise TillError(
+            f"A record of {topics.events} is no event of ours: {error}.",
+            "Only the outbox relay may write this topic: see Kafka's ACLs.",
+        ) from error
     except (KafkaError, TimeoutError, OSError) as error:
         raise NotUpError(f"Kafka at {kafka.bootstrap_servers} does not answer: {error!r}.") from error
 
 
-async def _committed(kafka: KafkaConnection, group: str) -> dict[TopicPartition, Committed]:
+async def _committed(
+    kafka: KafkaConnection, group: str, partitions: Collection[TopicPartition]
+) -> dict[TopicPartition, Committed]:
     """Return the group's committed offsets; a new cluster needs some tries until it can tell them."""
     while True:
         try:
-            return await committed_offsets(kafka, group)
+            return await committed_offsets(kafka, group, partitions)
         except KafkaError as error:
             if not error.retriable:
                 raise

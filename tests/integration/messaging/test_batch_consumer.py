@@ -87,15 +87,16 @@ class Consuming:
 
     async def stop(self) -> None:
         for consumer, task in self.consumers:
-            consumer._app.exit()
+            consumer.stop()
             await asyncio.wait({task}, timeout=30)
         self.consumers.clear()
 
     async def committed(self) -> Committed | None:
+        partition = TopicPartition(self.topic, 0)
         offsets = await committed_offsets(
-            KafkaConnection.of(self.settings), self.settings.topic_prefix + GROUP
+            KafkaConnection.of(self.settings), self.settings.topic_prefix + GROUP, [partition]
         )
-        return offsets.get(TopicPartition(self.topic, 0))
+        return offsets.get(partition)
 
 
 @pytest.fixture

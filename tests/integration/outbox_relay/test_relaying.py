@@ -12,7 +12,7 @@ from eventstore import decode_headers, encode_headers, shard_of
 from harness.waiting import eventually
 from messaging import KafkaConnection, Message, Producer, Topics, ensure_topics
 from outbox_relay.relay import Relay
-from outbox_relay.shards import Shards
+from outbox_relay.shards import LOCK_CLASS, Shards
 from runtime import EXIT_FATAL, Database, Health, Settings
 
 INSERT = "INSERT INTO outbox (topic, key, headers, value, shard) VALUES ($1, $2, $3, $4, $5)"
@@ -131,28 +131,69 @@ async def test_a_late_commit_is_not_skipped(outbox: Outbox, database: Any) -> No
     assert sorted(await outbox.published()) == [("order-1", "late"), ("order-2", "early")]
 
 
-async def test_a_second_relay_stands_by_and_takes_over(outbox: Outbox, database: Any) -> None:
-    """Only the holder of the locks sends; when its connection is lost, another one goes on."""
-    _, _, first = outbox.start()
+async def all_held(shards: Shards) -> None:
+    async def held() -> bool:
+        return len(shards.held) == 16
 
-    async def all_held() -> bool:
-        return len(first.held) == 16
+    await eventually(held)
 
-    await eventually(all_held)
+
+async def test_a_second_relay_stands_by_and_takes_over(outbox: Outbox) -> None:
+    """Only the holder of the locks sends; when it stops, the one that stood by goes on."""
+    stop, task, first = outbox.start()
+    await all_held(first)
     _, _, second = outbox.start()
     await outbox.add("order-1", "one")
     await outbox.emptied()
     assert second.held == []
-    # A session that takes the locks the moment the holder loses them, so that the loss shows.
-    await outbox.connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted "
-        "AND pid <> pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = $1)",
-        database.name,
-    )
+    stop.set()
+    assert await task == 0
+    await all_held(second)
     await outbox.add("order-1", "two")
     await outbox.emptied()
     assert await outbox.published() == [("order-1", "one"), ("order-1", "two")]
-    assert sorted({*first.held, *second.held}) == list(range(16))
+
+
+async def test_a_relay_that_lost_its_session_sends_nothing_without_locks(
+    outbox: Outbox, database: Any
+) -> None:
+    """A relay whose session was killed comes back without its locks, and then sends nothing."""
+    _, _, shards = outbox.start()
+    await all_held(shards)
+    before = shards.session
+    rival = await asyncpg.connect(database.dsn())
+    try:
+        # It waits for each lock, so that it has them all the moment the relay loses them.
+        taking = asyncio.create_task(
+            rival.execute(
+                "SELECT pg_advisory_lock($1, shard) FROM generate_series(0, 15) AS shard", LOCK_CLASS
+            )
+        )
+
+        async def waits() -> bool:
+            query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            return bool(await outbox.connection.fetchval(query))
+
+        await eventually(waits)
+        await outbox.connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = $1 AND application_name = 'test'",
+            database.name,
+        )
+        await outbox.add("order-1", "one")
+        await taking
+
+        async def came_back() -> bool:
+            return shards.session != before
+
+        await eventually(came_back)
+        assert shards.held == []
+        assert await outbox.count() == 1
+        assert await outbox.published() == []
+    finally:
+        await rival.close()
+    await outbox.emptied()
+    assert await outbox.published() == [("order-1", "one")]
 
 
 class FailsOnce(Producer):

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownTopicOrPartitionError
 
@@ -98,8 +99,9 @@ async def test_a_kill_between_the_databases_commit_and_kafkas_goes_on_from_the_c
     with installation.running("sales", KILLED_AFTER_THE_DATABASE_COMMIT) as process:
         assert await asyncio.to_thread(process.wait, 60) == -signal.SIGKILL
     reached = await checkpoints(conn, "sales")
+    partitions = [TopicPartition(installation.topics.events, number) for number in range(PARTITIONS)]
     committed = await committed_offsets(
-        KafkaConnection(installation.kafka.bootstrap_servers), installation.group("sales")
+        KafkaConnection(installation.kafka.bootstrap_servers), installation.group("sales"), partitions
     )
     assert 0 < sum(reached) < sum(ends)
     assert {found.offset for found in committed.values()} == {0}
