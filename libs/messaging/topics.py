@@ -8,6 +8,12 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from messaging.connection import KafkaConnection
 
 MEBIBYTE = 1024 * 1024
+COMMON = {
+    "cleanup.policy": "delete",
+    # Upstream may compress as it likes. Kafka takes it apart, so that a few bytes can't unfold into a value
+    # beyond all bounds here, and no reader needs a decompressor.
+    "compression.type": "uncompressed",
+}
 DAY_MS = 24 * 60 * 60 * 1000
 PARTITIONS = 12
 BROKERS_FOR_REPLICATION = 3
@@ -44,15 +50,12 @@ class Topics:
         return f"{self.prefix}{name}"
 
     def configurations(self) -> dict[str, dict[str, str]]:
-        """Return topic name → Kafka's topic settings."""
+        """Return topic name → Kafka's topic settings, beside those that all topics have."""
         month = str(30 * DAY_MS)
         return {
             self.commands: {
                 "retention.ms": month,
                 "max.message.bytes": str(MEBIBYTE),
-                # Upstream may compress as it likes. Kafka takes it apart, so that a few bytes can't unfold
-                # into a value beyond all bounds here, and we need no decompressor.
-                "compression.type": "uncompressed",
                 # A till's clock of 1970 must not make a command old enough to be deleted before it is read.
                 "message.timestamp.type": "LogAppendTime",
             },
@@ -80,7 +83,7 @@ async def ensure_topics(kafka: KafkaConnection, topics: Topics, partitions: int 
                 name,
                 partitions,
                 3 if replicated else 1,
-                topic_configs={"cleanup.policy": "delete", **durability, **configuration},
+                topic_configs={**COMMON, **durability, **configuration},
             )
             for name, configuration in topics.configurations().items()
         ]
