@@ -1,5 +1,6 @@
 """Kafka as Tillstream speaks it: topics, CloudEvents messages, offsets that follow a database."""
 
+from messaging.acls import Acl, AppliedAcls, apply_acls, read_acls
 from messaging.attributes import Attributes, InvalidAttribute
 from messaging.cloudevents import JSON_CONTENT, Envelope, Undecodable, format_time, open_envelope
 from messaging.connection import KafkaConnection
@@ -13,6 +14,8 @@ __all__ = [
     "JSON_CONTENT",
     "SOURCE",
     "TYPE_PREFIX",
+    "Acl",
+    "AppliedAcls",
     "Assigned",
     "Attributes",
     "BatchConsumer",
@@ -28,10 +31,12 @@ __all__ = [
     "Topics",
     "Undecodable",
     "Unrecoverable",
+    "apply_acls",
     "committed_offsets",
     "decode_event",
     "ensure_topics",
     "event_headers",
     "format_time",
     "open_envelope",
+    "read_acls",
 ]

@@ -9,6 +9,7 @@ import typer
 from localservers import LocalServerError
 from till.errors import TillError
 from till.output import notices
+from till.verbs.acls import acls
 from till.verbs.at import at
 from till.verbs.audit import audit
 from till.verbs.demo import demo
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command()(up)
 app.command()(down)
 app.command()(migrate)
+app.command()(acls)
 app.command()(demo)
 app.command()(load)
 app.command()(show)

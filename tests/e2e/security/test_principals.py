@@ -1,0 +1,170 @@
+"""Each principal of deploy/kafka-acls.toml does what it is for, and nothing else."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
+    KafkaConnectionError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
+from aiokafka.protocol.fetch import FetchRequest
+from pydantic import SecretStr
+from typer.testing import CliRunner
+
+from e2e.security.conftest import PRINCIPALS, SecuredKafka
+from messaging import KafkaConnection, apply_acls, read_acls
+from till.app import app
+from till.errors import TillError
+
+COMMANDS, EVENTS, OUTCOMES, LETTERS = TOPICS = (
+    "orders.commands",
+    "orders.events",
+    "orders.outcomes",
+    "orders.dead-letters",
+)
+WRITERS = {
+    COMMANDS: {"upstream", "operator"},
+    EVENTS: {"outbox_relay"},
+    OUTCOMES: {"outbox_relay"},
+    LETTERS: {"outbox_relay"},
+}
+READERS = {
+    COMMANDS: {"command_service", "operator"},
+    EVENTS: {"projector", "operator", "analyst"},
+    OUTCOMES: {"upstream", "operator", "analyst"},
+    LETTERS: {"operator"},
+}
+# Who may see the group; only the operator sees one that it may not read with.
+GROUPS = {
+    "upstream.web": {"upstream"},
+    "command_service": {"command_service", "operator"},
+    "projector.sales": {"projector", "operator"},
+    "operator.look": {"operator"},
+    "analyst.daily": {"analyst"},
+}
+DEADLINE = 20.0
+
+
+@asynccontextmanager
+async def client(connection: KafkaConnection) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Give a client that sends single requests."""
+    admin = AIOKafkaAdminClient(**connection.options())
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+@pytest.mark.parametrize("principal", PRINCIPALS)
+async def test_who_may_write(secured_kafka: SecuredKafka, principal: str) -> None:
+    """A principal writes to the topics it is for; Kafka refuses it every other one."""
+    producer = AIOKafkaProducer(**secured_kafka.connection(principal).options(), acks="all")
+    await producer.start()
+    written = set()
+    try:
+        for topic in TOPICS:
+            try:
+                async with asyncio.timeout(DEADLINE):
+                    await producer.send_and_wait(topic, b"x", partition=0)
+                written.add(topic)
+            except TopicAuthorizationFailedError:
+                pass
+    finally:
+        await producer.stop()
+    assert written == {topic for topic, writers in WRITERS.items() if principal in writers}
+
+
+@pytest.mark.parametrize("principal", PRINCIPALS)
+async def test_who_may_read(secured_kafka: SecuredKafka, principal: str) -> None:
+    """A principal reads the topics it is for; Kafka refuses it every other one."""
+    fetch = FetchRequest(0, 0, 1024, 0, [(topic, [(0, 0, 1024)]) for topic in TOPICS])
+    async with client(secured_kafka.connection(principal)) as admin:
+        response = await admin._send_request(fetch)
+    codes = {topic: partition[1] for topic, (partition,) in response.topics}
+    read = {topic for topic, code in codes.items() if not code}
+    assert {for_code(codes[topic]) for topic in codes.keys() - read} <= {TopicAuthorizationFailedError}
+    assert read == {topic for topic, readers in READERS.items() if principal in readers}
+
+
+@pytest.mark.parametrize("principal", PRINCIPALS)
+async def test_who_may_see_a_group(secured_kafka: SecuredKafka, principal: str) -> None:
+    """A principal finds its own consumer groups and nobody else's; the operator finds the services'."""
+    seen = set()
+    async with client(secured_kafka.connection(principal)) as admin:
+        for group in GROUPS:
+            try:
+                await admin.find_coordinator(group)
+            except GroupAuthorizationFailedError:
+                continue
+            except GroupCoordinatorNotAvailableError:
+                # A new cluster has none yet; it tells only those who may ask.
+                pass
+            seen.add(group)
+    assert seen == {group for group, principals in GROUPS.items() if principal in principals}
+
+
+@pytest.mark.parametrize("principal", PRINCIPALS)
+async def test_nobody_deletes_a_topic_or_changes_permissions(
+    secured_kafka: SecuredKafka, principal: str
+) -> None:
+    """No principal can delete a topic or give itself a permission."""
+    connection = secured_kafka.connection(principal)
+    async with client(connection) as admin:
+        codes = [row[1] for row in (await admin.delete_topics([EVENTS])).topic_error_codes]
+    assert [for_code(code) for code in codes] == [TopicAuthorizationFailedError]
+    with pytest.raises(ClusterAuthorizationFailedError):
+        await apply_acls(connection, read_acls(f'[{principal}]\nwrite = ["topic orders.events"]'))
+
+
+@pytest.mark.parametrize("change", ["wrong password", "unknown user", "no TLS", "unknown authority"])
+async def test_nobody_comes_in_without_tls_and_a_password(secured_kafka: SecuredKafka, change: str) -> None:
+    """Kafka turns away a wrong password and a missing TLS; we turn away a broker of an unknown authority."""
+    known = secured_kafka.connection("analyst")
+    changed = {
+        "wrong password": replace(known, password=SecretStr("guessed")),
+        "unknown user": replace(known, username="nobody"),
+        "no TLS": replace(known, protocol="SASL_PLAINTEXT", ca_file=None),
+        "unknown authority": replace(known, ca_file=None),
+    }[change]
+    with pytest.raises(KafkaConnectionError):
+        async with client(changed):
+            pass
+
+
+def test_permissions_are_applied_by_till(
+    secured_kafka: SecuredKafka, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`till acls` makes what is missing, once, and tells what is not from the file."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in secured_kafka.settings("admin").items():
+        monkeypatch.setenv(f"TILLSTREAM_{name.upper()}", value)
+    file = tmp_path / "acls.toml"
+
+    def applied(text: str) -> Any:
+        file.write_text(text)
+        result = CliRunner().invoke(app, ["acls", str(file), "-o", "json"], catch_exceptions=False)
+        return json.loads(result.stdout)
+
+    old = '[visitor]\nread = ["topic lobby.*"]\n'
+    lines = ["User:visitor may write topic guestbook", "User:visitor may read topic lobby.*"]
+    assert applied(old + 'write = ["topic guestbook"]') == {"made": lines, "beside": []}
+    assert applied(old) == {"made": [], "beside": lines[:1]}
+    with pytest.raises(TillError, match="visitor"):
+        applied('[visitor]\nread = ["table lobby"]')
+    monkeypatch.setenv("TILLSTREAM_KAFKA_SASL_USERNAME", "operator")
+    monkeypatch.setenv("TILLSTREAM_KAFKA_SASL_PASSWORD", secured_kafka.passwords["operator"])
+    with pytest.raises(TillError, match="operator may not change permissions"):
+        applied(old)
