@@ -48,9 +48,12 @@ def is_content_fault(error: BaseException) -> bool:
 
     What is neither this nor passing (a missing grant or table) is the installation's fault.
     """
-    # asyncpg's own refusal to encode an argument is an InterfaceError and a ValueError.
+    # asyncpg's own refusal to encode an argument is an InterfaceError and a ValueError; so is its refusal of
+    # an address, such as one that names a certificate that isn't there.
     return isinstance(error, _CONTENT) or (
-        isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
+        isinstance(error, asyncpg.InterfaceError)
+        and isinstance(error, ValueError)
+        and not isinstance(error, asyncpg.ClientConfigurationError)
     )
 
 

@@ -41,7 +41,7 @@ async def query_connection(where: Settings) -> AsyncIterator[asyncpg.Connection]
             command_timeout=STATEMENT_TIMEOUT,
             server_settings={"application_name": "till", "timezone": "UTC"},
         )
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise NotUpError(
             f"PostgreSQL at {address.hostname}:{address.port} does not let us in: {error!r}."
         ) from error

@@ -80,6 +80,7 @@ async def test_readiness_names_what_stands_still() -> None:
         (asyncpg.DiskFullError(), True, False),
         (asyncpg.AdminShutdownError(), True, False),
         (asyncpg.InterfaceError("connection is closed"), True, False),
+        (asyncpg.ClientConfigurationError("root certificate file does not exist"), True, False),
         (ConnectionRefusedError(), True, False),
         (TimeoutError(), True, False),
         (asyncpg.exceptions._base.DataError("can't encode"), False, True),
