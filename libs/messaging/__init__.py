@@ -8,6 +8,7 @@ from messaging.consumer import Assigned, BatchConsumer, BatchHandler, Fenced, Un
 from messaging.events import SOURCE, TYPE_PREFIX, EventMessage, decode_event, event_headers
 from messaging.offsets import Committed, committed_offsets
 from messaging.producer import Message, Producer
+from messaging.rereading import read_again
 from messaging.topics import Topics, ensure_topics
 
 __all__ = [
@@ -39,4 +40,5 @@ __all__ = [
     "format_time",
     "open_envelope",
     "read_acls",
+    "read_again",
 ]

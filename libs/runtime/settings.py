@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     batch_records: Annotated[int, Field(ge=1, le=10_000)] = 500
     # Work that waits longer than this without progress makes a service unready.
     stalled_after: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    # More dead letters than this among a partition's last 1,000 records stop the command service.
+    dead_letter_limit: Annotated[int, Field(ge=0, le=1000)] = 100
     # Tenants not named here are on UTC.
     tenant_time_zones: dict[str, TimeZoneName] = {}
 

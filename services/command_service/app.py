@@ -1,8 +1,9 @@
 """The command service's composition root."""
 
+from command_service.dead_letter_limit import DeadLetterLimit, dead_offsets
 from command_service.handler import CommandHandler
 from eventstore import EventStore
-from messaging import BatchConsumer, Topics
+from messaging import BatchConsumer, KafkaConnection, Topics
 from orders import ORDER
 from runtime import Database, Health, Settings, configure_logging, run, serve_http
 
@@ -13,7 +14,10 @@ async def command_service(settings: Settings) -> int:
     """Run one command service until SIGTERM or SIGINT; returns its exit status."""
     health, topics = Health(), Topics(settings.topic_prefix)
     database = Database(settings.database_url, "command_service")
-    handler = CommandHandler(database, EventStore(ORDER), topics, settings.tenant_time_zones)
+    limit = DeadLetterLimit(
+        settings.dead_letter_limit, dead_offsets(KafkaConnection.of(settings), settings.tenant_time_zones)
+    )
+    handler = CommandHandler(database, EventStore(ORDER), topics, settings.tenant_time_zones, limit)
     consumer = BatchConsumer(
         settings, topic=topics.commands, group=topics.group(GROUP), handler=handler, health=health
     )

@@ -8,6 +8,7 @@ from aiokafka import TopicPartition
 from cachetools import LRUCache
 from prometheus_client import Counter
 
+from command_service.dead_letter_limit import DeadLetterLimit
 from command_service.deciding import DEAD_LETTERED, REPEATED, Decided, Deciding
 from command_service.requests import NamesNoCommand, Record, Request, read_request
 from eventstore import EventStore, Loaded, OutcomeConflict, StreamKey, VersionConflict
@@ -39,17 +40,20 @@ class CommandHandler:
         store: EventStore[Order],
         topics: Topics,
         time_zones: Mapping[str, str],
+        limit: DeadLetterLimit,
     ) -> None:
         self._database = database
         self._store = store
         self._topics = topics
         self._time_zones = time_zones
+        self._limit = limit
         self._cache: LRUCache[StreamKey, Loaded[Order]] = LRUCache(CACHED_ORDERS)
         self._session = 0
 
     async def assigned(self, partitions: Mapping[TopicPartition, Assigned]) -> Mapping[TopicPartition, int]:
         """Go on from the committed offsets; commands are idempotent, so without one from the beginning."""
         self._cache.clear()
+        self._limit.forget()
         positions = {}
         for partition, (committed, beginning, end) in partitions.items():
             if committed is not None and not beginning <= committed.offset <= end:
@@ -72,7 +76,10 @@ class CommandHandler:
         self._cache.clear()
 
     async def handle(self, batch: Mapping[TopicPartition, Sequence[Record]]) -> None:
-        """Decide and store all commands of the batch."""
+        """Decide and store all commands of the batch.
+
+        Raises Unrecoverable, with nothing stored, where dead letters have become the rule.
+        """
         work: list[Request | tuple[Record, str]] = []
         for records in batch.values():
             for record in records:
@@ -80,6 +87,7 @@ class CommandHandler:
                     work.append(read_request(record, self._time_zones))
                 except NamesNoCommand as error:
                     work.append((record, str(error)))
+        await self._limit.check([item for item in work if not isinstance(item, Request)])
         await self._store_all(work)
 
     async def _store_all(self, work: Work) -> None:
@@ -100,7 +108,9 @@ class CommandHandler:
             if not isinstance(work[0], Request):
                 raise
             log.exception("command.not_storable", command_id=str(work[0].command_id))
-            await self._store_all([(work[0].record, f"the database refused it: {error}")])
+            letter = (work[0].record, f"the database refused it: {error}")
+            await self._limit.check([letter])
+            await self._store_all([letter])
 
     async def _store_together(self, work: Work) -> None:
         for attempt in range(ATTEMPTS):

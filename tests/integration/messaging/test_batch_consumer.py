@@ -190,9 +190,10 @@ class Refusing(Recording):
 
 
 async def test_what_no_try_can_mend_ends_the_process_at_once(consuming: Consuming) -> None:
-    """A handler's Unrecoverable is not tried again: one attempt, nothing committed, a non-zero status."""
+    """A handler's Unrecoverable is not tried again: one attempt, nothing committed, unready, status 70."""
     await consuming.send(b"1")
     handler = Refusing()
     assert await asyncio.wait_for(consuming.start(handler, retry_budget=600), 60) == EXIT_FATAL
     assert len(handler.attempts) == 1
     assert await consuming.committed() == Committed(0, ours=True)
+    assert "gave up" in (consuming.consumers[-1][0]._problem() or "")
