@@ -56,8 +56,8 @@ def command(
 class PlainClient:
     """Sends commands and reads whole topics of one installation."""
 
-    def __init__(self, bootstrap_servers: str, prefix: str, producer: AIOKafkaProducer) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, options: dict[str, Any], prefix: str, producer: AIOKafkaProducer) -> None:
+        self._options = options
         self._prefix = prefix
         self._producer = producer
 
@@ -70,9 +70,7 @@ class PlainClient:
 
     async def read(self, topic: str, count: int, *, deadline: float = 60.0) -> list[ConsumerRecord]:
         """Give the topic's records from its beginning, once there are at least `count` of them."""
-        consumer = AIOKafkaConsumer(
-            f"{self._prefix}{topic}", bootstrap_servers=self._bootstrap_servers, auto_offset_reset="earliest"
-        )
+        consumer = AIOKafkaConsumer(f"{self._prefix}{topic}", auto_offset_reset="earliest", **self._options)
         await consumer.start()
         records: list[ConsumerRecord] = []
         try:
@@ -92,11 +90,12 @@ class PlainClient:
 
 
 @asynccontextmanager
-async def plain_client(bootstrap_servers: str, prefix: str) -> AsyncIterator[PlainClient]:
-    """Give a connected client."""
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all")
+async def plain_client(bootstrap_servers: str, prefix: str, **security: Any) -> AsyncIterator[PlainClient]:
+    """Give a connected client; `security` is aiokafka's own options."""
+    options = {"bootstrap_servers": bootstrap_servers, **security}
+    producer = AIOKafkaProducer(acks="all", **options)
     await producer.start()
     try:
-        yield PlainClient(bootstrap_servers, prefix, producer)
+        yield PlainClient(options, prefix, producer)
     finally:
         await producer.stop()

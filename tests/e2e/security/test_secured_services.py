@@ -1,0 +1,185 @@
+"""The whole way of the data over TLS, each process as its own principal and database role."""
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from e2e.security.conftest import PREFIX, SecuredKafka
+from harness.installation import Installation
+from harness.plain_client import PlainClient, command, headers_of, plain_client
+from harness.processes import ServiceProcess
+from harness.waiting import eventually
+
+BASKET = [
+    ("CreateOrder", {"cashier_id": "anna", "currency": "EUR"}),
+    ("AddItem", {"product_id": "p-1", "name": "Tea", "quantity": "2", "unit_price": "3.50"}),
+    ("ConfirmOrder", {}),
+]
+Dsn = Callable[[str], str]
+
+
+@pytest.fixture
+def secured(
+    secured_kafka: SecuredKafka, secured_dsn: Dsn, tmp_path: Path
+) -> Iterator[Callable[..., ServiceProcess]]:
+    """Start a service under its own principal and role; it tells all it can."""
+    with ExitStack() as stack:
+        servers = secured_kafka.server.bootstrap_servers
+        installation = Installation(servers, PREFIX, secured_dsn, tmp_path, stack)
+
+        def service(name: str, *arguments: str, **settings: str) -> ServiceProcess:
+            own = {**secured_kafka.settings(name), "log_level": "DEBUG", **settings}
+            return installation.service(name, *arguments, **own)
+
+        yield service
+
+
+@asynccontextmanager
+async def client_of(kafka: SecuredKafka, principal: str) -> AsyncIterator[PlainClient]:
+    options = kafka.connection(principal).options()
+    async with plain_client(options.pop("bootstrap_servers"), PREFIX, **options) as client:
+        yield client
+
+
+def arguments_of_all_processes() -> str:
+    """Give the command lines of this machine's processes, which every user of it may read."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append(file.read_bytes().decode(errors="replace"))
+        except OSError:
+            continue
+    return "\n".join(found)
+
+
+async def test_every_service_works_under_its_own_principal(
+    secured_kafka: SecuredKafka, secured_dsn: Dsn, secured: Callable[..., ServiceProcess], tmp_path: Path
+) -> None:
+    """Commands become outcomes, events and rows over TLS, and no password is in a log or an argument."""
+    services = [
+        secured("command_service"),
+        secured("outbox_relay"),
+        secured("projector", "order_summary"),
+    ]
+    await asyncio.gather(*(service.ready() for service in services))
+    order_id = str(uuid4())
+    async with client_of(secured_kafka, "upstream") as upstream:
+        await upstream.send([command(kind, order_id, data) for kind, data in BASKET])
+        outcomes = await upstream.read("orders.outcomes", len(BASKET))
+    assert {headers_of(outcome)["ce_type"] for outcome in outcomes} == {"orders.CommandAccepted"}
+    async with client_of(secured_kafka, "analyst") as analyst:
+        events = await analyst.read("orders.events", len(BASKET))
+    assert [headers_of(event)["ce_version"] for event in events] == ["1", "2", "3"]
+    connection = await asyncpg.connect(secured_dsn("analyst"))
+    try:
+
+        async def total() -> Any:
+            return await connection.fetchval(
+                "SELECT total::text FROM read_models.order_summary"
+                " WHERE order_id = $1 AND status = 'confirmed'",
+                UUID(order_id),
+            )
+
+        assert await eventually(total) == "7.00"
+    finally:
+        await connection.close()
+
+    def till(*arguments: str) -> str:
+        environment = secured_kafka.environment(
+            "operator", topic_prefix=PREFIX, database_url=secured_dsn("query")
+        )
+        ran = subprocess.run(
+            [sys.executable, "-m", "till", *arguments],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    def level() -> bool:
+        return bool(json.loads(till("lag", "-o", "json"))["order_summary"]["records"] == 0)
+
+    await eventually(lambda: asyncio.to_thread(level))
+    describing = asyncio.create_task(
+        asyncio.to_thread(
+            till, "kafka", "consumer-groups", "--describe", "--group", f"{PREFIX}projector.order_summary"
+        )
+    )
+    arguments = ""
+    while not describing.done():
+        arguments += await asyncio.to_thread(arguments_of_all_processes)
+        await asyncio.sleep(0.1)
+    assert re.search(rf"{PREFIX}projector\.order_summary\s+{PREFIX}orders\.events\s", await describing)
+    # Kafka's own tool was among them, and so were the services.
+    assert "ConsumerGroupCommand" in arguments
+    assert "outbox_relay" in arguments
+    told = arguments + "".join(service.log for service in services)
+    secrets = [*secured_kafka.passwords.values()]
+    secrets += [urlsplit(secured_dsn(service.name)).password or "" for service in services]
+    assert all(secrets)
+    assert [secret for secret in secrets if secret in told] == []
+
+
+@pytest.mark.parametrize("service", ["command_service", "outbox_relay"])
+async def test_a_service_with_a_wrong_password_ends(
+    secured: Callable[..., ServiceProcess], service: str
+) -> None:
+    """A password that Kafka refuses ends a service non-zero and is told by its user's name only."""
+    lost = secured(service, kafka_sasl_password="guessed-wrong", retry_budget="1")  # noqa: S106 - it is wrong
+    if service == "command_service":
+        assert await lost.ended() == 70, lost.log
+    else:
+        # Without work the relay asks nothing of Kafka.
+        await lost.ready()
+    assert "guessed-wrong" not in lost.log
+
+
+@pytest.mark.parametrize(
+    ("mode", "host", "trusted", "let_in"),
+    [
+        ("verify-full", "127.0.0.1", True, True),
+        ("verify-full", "localhost", True, False),
+        ("verify-full", "127.0.0.1", False, False),
+        ("require", "localhost", False, True),
+        ("disable", "127.0.0.1", True, False),
+    ],
+)
+async def test_the_address_says_how_postgresql_is_checked(
+    secured_dsn: Dsn,
+    tmp_path: Path,
+    authority: Any,
+    *,
+    mode: str,
+    host: str,
+    trusted: bool,
+    let_in: bool,
+) -> None:
+    """With verify-full only the authority's certificate for that host will do; without TLS nothing does."""
+    other = tmp_path / "ca.pem"
+    (authority if trusted else type(authority)()).cert_pem.write_to_path(other)
+    parts = urlsplit(secured_dsn("query"))
+    address = parts._replace(
+        netloc=parts.netloc.replace("127.0.0.1", host),
+        query=f"sslmode={mode}" + (f"&sslrootcert={other}" if mode == "verify-full" else ""),
+    ).geturl()
+    if let_in:
+        connection = await asyncpg.connect(address)
+        assert await connection.fetchval("SELECT current_user") == "tillstream_query"
+        await connection.close()
+    else:
+        with pytest.raises((OSError, asyncpg.PostgresError)):
+            await asyncpg.connect(address)
