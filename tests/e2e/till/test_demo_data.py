@@ -4,6 +4,7 @@ import asyncpg
 from pydantic import SecretStr
 
 from harness.installation import Installation
+from readmodels import READ_MODELS
 from runtime import Settings
 from till.connecting import query_connection
 from till.demo import Comparison, compare, expected_figures, read_figures
@@ -30,8 +31,8 @@ async def test_baskets_become_the_figures_of_the_data_set(
     installation: Installation, admin: asyncpg.Connection
 ) -> None:
     """Loaded once or twice, the read models equal the data set; a difference planted in them is found."""
-    installation.service("projector", "order_summary")
-    installation.service("projector", "sales")
+    for read_model in READ_MODELS:
+        installation.service("projector", read_model)
     installation.service("outbox_relay")
     installation.service("command_service")
     where = Settings(
