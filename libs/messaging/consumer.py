@@ -9,12 +9,21 @@ callback runs), and a process that gives up ends non-zero.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, UnknownTopicOrPartitionError
+from aiokafka.errors import (
+    CommitFailedError,
+    ConsumerStoppedError,
+    CorruptRecordException,
+    IllegalStateError,
+    KafkaError,
+    UnknownTopicOrPartitionError,
+    UnsupportedCodecError,
+)
 from aiokafka.structs import OffsetAndMetadata
 from faststream import AckPolicy, FastStream
 from faststream.kafka import KafkaBroker
@@ -45,6 +54,8 @@ WATCH_INTERVAL = 2.0
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 # A commit for a partition that has been taken away meanwhile: the next owner goes on from the database.
 _GONE = (CommitFailedError, IllegalStateError)
+_Fetched: TypeAlias = Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]
+_UNREADABLE = (CorruptRecordException, UnsupportedCodecError)
 
 
 class Fenced(Exception):
@@ -188,6 +199,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Pause the partitions before anything is fetched and take them up in a task."""
+        if "getmany" not in vars(self._consumer):
+            self._consumer.getmany = partial(self._get_many, self._consumer.getmany)
         if assigned:
             self._consumer.pause(*assigned)
         self._epoch += 1
@@ -283,6 +296,31 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         except (*_GONE, TimeoutError) as error:
             # Nothing is lost: the database has it, and the next commit covers this one.
             log.info("consumer.commit_failed", topic=self._topic, error=repr(error))
+
+    async def _get_many(
+        self, get_many: Callable[..., Awaitable[_Fetched]], *, timeout_ms: int, max_records: int
+    ) -> _Fetched:
+        """Fetch, and end where a record can't be taken apart, such as one with a header name not in UTF-8.
+
+        What was fetched of other partitions in the same call is then lost to this process, its position moved
+        on: to consume on would pass over it. The next process starts from what was handled.
+        """
+        try:
+            return await get_many(timeout_ms=timeout_ms, max_records=max_records)
+        except ConsumerStoppedError:
+            raise
+        except Exception as error:
+            if isinstance(error, KafkaError) and not isinstance(error, _UNREADABLE):
+                raise
+            places = [
+                f"{partition.topic}/{partition.partition}/{records.next_fetch_offset}"
+                for partition, fetched in self._consumer._fetcher._records.items()  # noqa: SLF001 - told nowhere else
+                if (records := getattr(fetched, "_partition_records", None)) is not None
+                and records._records_iterator.gi_frame is None  # noqa: SLF001 - the one that ended by the error
+            ]
+            reason = f"{', '.join(places)} can't be read: {error}. Move the group past it with Kafka's tools"
+            self._give_up("consumer.unreadable", Unrecoverable(reason))
+            return {}
 
     def _give_up(self, event: str, error: Exception) -> None:
         # Neither SystemExit nor a bare raise ends FastStream's loop, and `exit` alone lets it consume on.

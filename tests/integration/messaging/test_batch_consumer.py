@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
+import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.record.util import calc_crc32c
 
 from harness.waiting import eventually
 from messaging import (
@@ -197,3 +199,37 @@ async def test_what_no_try_can_mend_ends_the_process_at_once(consuming: Consumin
     assert len(handler.attempts) == 1
     assert await consuming.committed() == Committed(0, ours=True)
     assert "gave up" in (consuming.consumers[-1][0]._problem() or "")
+
+
+async def poison(consuming: Consuming, partition: int) -> None:
+    """Send a record whose header's name is not UTF-8, which other languages' clients can."""
+    producer = AIOKafkaProducer(bootstrap_servers=consuming.settings.kafka_bootstrap_servers)
+    await producer.start()
+    batch = producer.create_batch()
+    batch.append(key=None, value=b"poison", timestamp=None, headers=[("name", b"")])
+    batch.close()
+    # The checksum covers all from byte 21 on (Kafka's record batch, version 2).
+    raw = bytearray(bytes(batch._build()).replace(b"name", b"na\xffe"))
+    raw[17:21] = calc_crc32c(raw[21:]).to_bytes(4, "big")
+    batch._buffer = raw
+    await (await producer.send_batch(batch, consuming.topic, partition=partition))
+    await producer.stop()
+
+
+async def test_a_record_that_kafkas_client_cannot_read_loses_no_other(consuming: Consuming) -> None:
+    """A record that breaks the client ends the process with its place told, and its neighbours stay."""
+    await consuming.send(b"1", b"2")
+    await poison(consuming, 0)
+    await consuming.send(b"3")
+    handler = Recording()
+    with structlog.testing.capture_logs() as logs:
+        assert await asyncio.wait_for(consuming.start(handler), 60) == EXIT_FATAL
+    (told,) = [line for line in logs if line["event"] == "consumer.unreadable"]
+    assert told["reason"].startswith(f"{consuming.topic}/0/2 can't be read: 'utf-8' codec")
+    committed = await consuming.committed()
+    assert committed is not None
+    assert committed.offset == len(handler.handled) <= 2
+    successor = Recording(starts={0: 3})
+    consuming.start(successor)
+    await handled(successor, 1)
+    assert successor.handled == [b"3"]
