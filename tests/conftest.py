@@ -1,8 +1,8 @@
 """The servers and databases that tests run against.
 
 `TILLSTREAM_SERVERS` picks the provider: `embedded` (the default) starts a real PostgreSQL and a real Kafka
-for the session; `external` takes `TILLSTREAM_ADMIN_DATABASE_URL` (a superuser's) and
-`TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS`.
+for the session; `containers` starts both on a Docker engine; `external` takes `TILLSTREAM_ADMIN_DATABASE_URL`
+(a superuser's) and `TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from eventstore import migrate, set_passwords
 from localservers import Kafka, Postgres, free_port, kafka_tool
 
+_ADDRESSES = ("TILLSTREAM_ADMIN_DATABASE_URL", "TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS")
+_CHOICE = pytest.StashKey["_Choice"]()
+
 ROLES = ("command_service", "outbox_relay", "projector", "query", "analyst")
 
 
@@ -32,13 +35,37 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.fail(f"{item.name} has no docstring: state its rule in one sentence.", pytrace=False)
 
 
-def _external() -> bool:
-    servers = os.environ.get("TILLSTREAM_SERVERS", "embedded")
-    if servers not in {"embedded", "external"}:
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the choice of servers out of the environment: what the tests start gets settings of its own."""
+    servers = os.environ.pop("TILLSTREAM_SERVERS", "embedded")
+    addresses = {name: os.environ.pop(name, "") for name in _ADDRESSES}
+    config.stash[_CHOICE] = _Choice(servers, *addresses.values())
+    if servers not in {"embedded", "containers", "external"}:
         pytest.exit(
-            f"TILLSTREAM_SERVERS={servers} is not known here: use embedded or external.", returncode=4
+            f"TILLSTREAM_SERVERS={servers} is not known: use embedded, containers or external.", returncode=4
         )
-    return servers == "external"
+    if servers == "external" and (missing := [name for name, value in addresses.items() if not value]):
+        pytest.exit(f"TILLSTREAM_SERVERS=external needs {' and '.join(missing)}.", returncode=4)
+    if servers == "containers":
+        # Here and below: Docker's client takes long to import, and most sessions don't need it.
+        from harness.containers import need_engine  # noqa: PLC0415
+
+        need_engine()
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Which servers the session runs against; the addresses are those of external ones."""
+
+    servers: str
+    admin_database_url: str
+    kafka_bootstrap_servers: str
+
+
+@pytest.fixture(scope="session")
+def servers(pytestconfig: pytest.Config) -> str:
+    """Give the provider of the session's servers."""
+    return pytestconfig.stash[_CHOICE].servers
 
 
 @dataclass(frozen=True)
@@ -102,10 +129,19 @@ async def _migrate(dsn: str, passwords: dict[str, str]) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres_server(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PostgresServer]:
     """Give the session's PostgreSQL."""
-    if _external():
-        yield PostgresServer(os.environ["TILLSTREAM_ADMIN_DATABASE_URL"])
+    choice = pytestconfig.stash[_CHOICE]
+    if choice.servers == "external":
+        yield PostgresServer(choice.admin_database_url)
+        return
+    if choice.servers == "containers":
+        from harness.containers import postgres_container  # noqa: PLC0415
+
+        with postgres_container() as address:
+            yield PostgresServer(address)
         return
     folder = tmp_path_factory.mktemp("postgres")
     with Postgres(folder, free_port()) as server:
@@ -134,10 +170,19 @@ def database(postgres_server: PostgresServer, _template: str) -> Iterator[Databa
 
 
 @pytest.fixture(scope="session")
-def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+def kafka_server(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KafkaServer]:
     """Give the session's Kafka."""
-    if _external():
-        yield KafkaServer(os.environ["TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS"])
+    choice = pytestconfig.stash[_CHOICE]
+    if choice.servers == "external":
+        yield KafkaServer(choice.kafka_bootstrap_servers)
+        return
+    if choice.servers == "containers":
+        from harness.containers import kafka_container  # noqa: PLC0415
+
+        with kafka_container() as address:
+            yield KafkaServer(address)
         return
     folder = tmp_path_factory.mktemp("kafka")
     with Kafka(folder, free_port()) as server:
