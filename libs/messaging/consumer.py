@@ -318,7 +318,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
                 if (records := getattr(fetched, "_partition_records", None)) is not None
                 and records._records_iterator.gi_frame is None  # noqa: SLF001 - the one that ended by the error
             ]
-            reason = f"{', '.join(places)} can't be read: {error}. Move the group past it with Kafka's tools"
+            place = ", ".join(places) or f"a record of {self._topic}"
+            reason = f"{place} can't be read: {error}. Move the group past it with Kafka's tools"
             self._give_up("consumer.unreadable", Unrecoverable(reason))
             return {}
 
