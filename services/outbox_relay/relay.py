@@ -22,6 +22,8 @@ OLDEST = Gauge("tillstream_outbox_oldest_seconds", "Age of the oldest message wa
 HELD = Gauge("tillstream_outbox_shards_held", "Shards of the outbox this relay sends; 0 stands by.")
 
 ROWS = 2_000
+# Dead letters may have a megabyte each: 2,000 of them would not be sent within the producer's time.
+BYTES = 16 * 1024 * 1024
 LOCK_INTERVAL = 0.5
 # An empty outbox is looked at again after 1 ms, then less and less often: NOTIFY on every commit would take a
 # lock that makes commits queue up behind each other.
@@ -30,7 +32,13 @@ FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 
 _READ = """
     SELECT id, topic, key, headers, value, extract(epoch FROM clock_timestamp() - created_at) AS age
-    FROM outbox WHERE shard = ANY($1::smallint[]) ORDER BY id LIMIT $2
+    FROM (
+        SELECT *, sum(coalesce(octet_length(value), 0) + octet_length(headers::text)) OVER (
+            ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS bytes_before
+        FROM (SELECT * FROM outbox WHERE shard = ANY($1::smallint[]) ORDER BY id LIMIT $2) AS oldest
+    ) AS counted
+    WHERE coalesce(bytes_before, 0) < $3 ORDER BY id
 """
 _DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
 
@@ -92,7 +100,7 @@ class Relay:
         """Move one read's worth of rows; return how many."""
         connection = await self._database.connection()
         await self._take_locks(connection)
-        rows = await connection.fetch(_READ, self._shards.held, ROWS) if self._shards.held else []
+        rows = await self._read(connection)
         OLDEST.set(rows[0]["age"] if rows else 0)
         if rows:
             if self._producer is None:
@@ -108,6 +116,10 @@ class Relay:
             PUBLISHED.inc(len(rows))
         self._progress_at = time.monotonic()
         return len(rows)
+
+    async def _read(self, connection: asyncpg.Connection) -> list[asyncpg.Record]:
+        """Read the oldest rows of our shards: as many as are sent together, at least one if there is any."""
+        return await connection.fetch(_READ, self._shards.held, ROWS, BYTES) if self._shards.held else []
 
     async def _take_locks(self, connection: asyncpg.Connection) -> None:
         now, session, before = time.monotonic(), self._database.generation, len(self._shards.held)

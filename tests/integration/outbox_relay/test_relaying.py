@@ -1,7 +1,7 @@
 """The relay on a real outbox and a real Kafka."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import asyncpg
@@ -98,6 +98,27 @@ def by_key(records: list[tuple[str, str]]) -> dict[str, list[str]]:
     for key, value in records:
         found.setdefault(key, []).append(value)
     return found
+
+
+async def test_large_messages_are_sent_a_few_at_a_time(outbox: Outbox) -> None:
+    """However large the waiting messages are, one send takes about 16 MiB of them, in order."""
+    sent: list[list[int]] = []
+
+    class Measuring(Producer):
+        async def send(self, messages: Sequence[Message]) -> None:
+            sent.append([len(message.value or b"") for message in messages])
+            await super().send(messages)
+
+    for number in range(40):
+        await outbox.add(f"order-{number % 7}", f"{number:03}")
+    await outbox.connection.execute("UPDATE outbox SET value = value || repeat('x', 1000000)::bytea")
+    outbox.start(Measuring)
+    await outbox.emptied()
+    assert [len(sizes) for sizes in sent] == [17, 17, 6]
+    assert all(
+        values == sorted(values) and len(values) >= 5
+        for values in by_key([(key, value[:3]) for key, value in await outbox.published()]).values()
+    )
 
 
 async def test_messages_leave_in_order_and_rows_are_gone(outbox: Outbox) -> None:
