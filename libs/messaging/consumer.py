@@ -97,6 +97,25 @@ class BatchHandler(Protocol):
         """Forget what is only true while the partitions are ours. No batch is in flight."""
 
 
+class _Budget:
+    """How long to try again: counted from the first failure.
+
+    Before it the process may have worked long, or stood still until others took its locks and partitions.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._deadline: float | None = None
+        self._delay = FIRST_DELAY
+
+    def next_delay(self) -> float | None:
+        """Return the seconds to wait after one more failure; None when the budget is spent."""
+        now, delay = time.monotonic(), self._delay
+        self._deadline = self._deadline or now + self._seconds
+        self._delay = min(delay * 2, LONGEST_DELAY)
+        return None if now + delay > self._deadline else delay
+
+
 class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
     """Feeds one topic's records to a handler as a member of a consumer group."""
 
@@ -211,7 +230,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         log.info("consumer.assigned", topic=self._topic, group=self._group, partitions=len(assigned))
 
     async def _take_up(self, partitions: list[TopicPartition], epoch: int) -> None:
-        delay, deadline = FIRST_DELAY, time.monotonic() + self._settings.retry_budget
+        budget = _Budget(self._settings.retry_budget)
         while epoch == self._epoch:
             try:
                 await self._seek(partitions, epoch)
@@ -221,12 +240,12 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
                 self._give_up("consumer.refused", error)
                 return
             except Exception as error:  # noqa: BLE001 - tried again, then the process ends
-                if time.monotonic() + delay > deadline:
+                delay = budget.next_delay()
+                if delay is None:
                     self._give_up("consumer.assignment_failed", error)
                     return
                 log.warning("consumer.assignment_retried", topic=self._topic, error=repr(error))
                 await asyncio.sleep(delay)
-                delay = min(delay * 2, LONGEST_DELAY)
             else:
                 return
 
@@ -254,7 +273,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         self._handler.acknowledged(positions)
 
     async def _on_records(self, records: tuple[ConsumerRecord[bytes, bytes], ...]) -> None:
-        epoch, started, delay = self._epoch, time.monotonic(), FIRST_DELAY
+        epoch, started, budget = self._epoch, time.monotonic(), _Budget(self._settings.retry_budget)
         async with self._in_flight:
             while epoch == self._epoch and self._exit_status == 0:
                 try:
@@ -263,13 +282,13 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
                     self._give_up("consumer.refused", error)
                     return
                 except Exception as error:  # noqa: BLE001 - tried again, then the process ends
-                    if time.monotonic() + delay > started + self._settings.retry_budget:
+                    delay = budget.next_delay()
+                    if delay is None:
                         self._give_up("consumer.batch_failed", error)
                         return
                     RETRIES.labels(self._topic).inc()
                     log.warning("consumer.batch_retried", topic=self._topic, error=repr(error), delay=delay)
                     await asyncio.sleep(delay)
-                    delay = min(delay * 2, LONGEST_DELAY)
                 else:
                     SECONDS.labels(self._topic).observe(time.monotonic() - started)
                     self._progress_at = time.monotonic()
@@ -332,7 +351,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
 
     async def _watch(self) -> None:
         """Compare positions with the partitions' ends: the consumer's own view of them can stall unseen."""
-        answered_at = time.monotonic()
+        silent = _Budget(self._settings.retry_budget)
         while True:
             await asyncio.sleep(WATCH_INTERVAL)
             partitions = list(self._positions)
@@ -345,12 +364,12 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
                     await self._consumer.topics()
             except Exception as error:  # noqa: BLE001 - told, and past the budget the process ends
                 log.warning("consumer.kafka_silent", topic=self._topic, error=repr(error))
-                if time.monotonic() - answered_at > self._settings.retry_budget:
+                if silent.next_delay() is None:
                     # FastStream tries again for ever, and a supervisor would never know.
                     self._give_up("consumer.kafka_lost", error)
                     return
                 continue
-            answered_at = time.monotonic()
+            silent = _Budget(self._settings.retry_budget)
             lags = {p: max(0, end - self._positions[p]) for p, end in ends.items() if p in self._positions}
             for partition, lag in lags.items():
                 LAG.labels(self._topic, str(partition.partition)).set(lag)

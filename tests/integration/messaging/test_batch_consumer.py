@@ -146,6 +146,33 @@ async def test_past_the_budget_the_process_ends_and_commits_nothing(consuming: C
     assert successor.handled == [b"1"]
 
 
+class FailingLate(Recording):
+    """A handler that stands still for longer than the budget, and then fails once: at both its tasks."""
+
+    late = 1.0
+
+    async def assigned(self, partitions: Mapping[TopicPartition, Assigned]) -> Mapping[TopicPartition, int]:
+        if not self.facts:
+            await asyncio.sleep(self.late)
+            await super().assigned(partitions)
+            raise ConnectionError("the database has ended the session meanwhile")
+        return await super().assigned(partitions)
+
+    async def handle(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> None:
+        if self.failures:
+            await asyncio.sleep(self.late)
+        await super().handle(batch)
+
+
+async def test_the_budget_counts_from_the_first_failure(consuming: Consuming) -> None:
+    """A process that stood still, or took long over its work, still tries again when that fails."""
+    await consuming.send(b"1")
+    handler = FailingLate(failures=1)
+    consuming.start(handler, retry_budget=FailingLate.late / 2)
+    await handled(handler, 1)
+    assert len(handler.attempts) == 2
+
+
 async def test_commits_are_marked_as_ours_from_the_assignment_on(consuming: Consuming) -> None:
     """Every committed offset carries our mark, already before the first record is handled."""
     handler = Recording()
