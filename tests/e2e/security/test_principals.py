@@ -46,7 +46,7 @@ READERS = {
     OUTCOMES: {"upstream", "operator", "analyst"},
     LETTERS: {"operator"},
 }
-# Who may see the group; only the operator sees one that it may not read with.
+# Who may use the group: the operator resets those of the services.
 GROUPS = {
     "upstream.web": {"upstream"},
     "command_service": {"command_service", "operator"},

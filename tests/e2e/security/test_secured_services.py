@@ -134,18 +134,20 @@ async def test_every_service_works_under_its_own_principal(
     assert [secret for secret in secrets if secret in told] == []
 
 
-@pytest.mark.parametrize("service", ["command_service", "outbox_relay"])
-async def test_a_service_with_a_wrong_password_ends(
-    secured: Callable[..., ServiceProcess], service: str
+@pytest.mark.parametrize("lacking", ["password", "permission"])
+async def test_a_service_that_kafka_refuses_ends(
+    secured_kafka: SecuredKafka, secured: Callable[..., ServiceProcess], lacking: str
 ) -> None:
-    """A password that Kafka refuses ends a service non-zero and is told by its user's name only."""
-    lost = secured(service, kafka_sasl_password="guessed-wrong", retry_budget="1")  # noqa: S106 - it is wrong
-    if service == "command_service":
-        assert await lost.ended() == 70, lost.log
-    else:
-        # Without work the relay asks nothing of Kafka.
-        await lost.ready()
-    assert "guessed-wrong" not in lost.log
+    """A password that Kafka refuses, or a missing permission, ends a service, and its log says so."""
+    user, password = {
+        "password": ("command_service", "guessed-wrong"),
+        "permission": ("projector", secured_kafka.passwords["projector"]),
+    }[lacking]
+    lost = secured("command_service", kafka_sasl_username=user, kafka_sasl_password=password)
+    assert await lost.ended() == 70, lost.log
+    told = {"password": "SaslAuthenticationFailed", "permission": "TopicAuthorizationFailedError"}[lacking]
+    assert told in lost.log
+    assert password not in lost.log
 
 
 @pytest.mark.parametrize(
