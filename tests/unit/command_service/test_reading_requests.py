@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from aiokafka import ConsumerRecord
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from command_service.deciding import Decided, Deciding
@@ -138,6 +138,7 @@ def assert_text(*texts: str | None) -> None:
         assert text is None or "\0" not in text.encode().decode()
 
 
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(KEYS, st.one_of(HEADERS, NEARLY), BODIES)
 @example(ORDER_ID.encode(), [("content-type", b"application/cloudevents+json")], b'{"id": ' + b"9" * 4_300)
 @example(ORDER_ID.encode(), GOOD["headers"], b'{"quantity": 1E+9999999999999999999999}')
