@@ -4,8 +4,9 @@ from messaging.acls import Acl, AppliedAcls, apply_acls, read_acls
 from messaging.attributes import Attributes, InvalidAttribute
 from messaging.cloudevents import JSON_CONTENT, Envelope, Undecodable, format_time, open_envelope
 from messaging.connection import KafkaConnection
-from messaging.consumer import Assigned, BatchConsumer, BatchHandler, Fenced, Unrecoverable
+from messaging.consumer import BatchConsumer
 from messaging.events import SOURCE, TYPE_PREFIX, EventMessage, decode_event, event_headers
+from messaging.handling import Assigned, BatchHandler, Fenced, Unrecoverable
 from messaging.offsets import Committed, committed_offsets
 from messaging.producer import Message, Producer
 from messaging.rereading import read_again

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -31,7 +31,9 @@ from faststream.kafka.message import KafkaAckableMessage
 from prometheus_client import Counter, Gauge, Histogram
 
 from messaging.connection import KafkaConnection
-from messaging.offsets import MARKER, Committed, committed_offsets
+from messaging.handling import Assigned, BatchHandler, Unrecoverable
+from messaging.offsets import MARKER, committed_offsets
+from messaging.retrying import Budget
 from runtime import EXIT_FATAL, Health, Settings
 
 log = structlog.get_logger(__name__)
@@ -51,69 +53,10 @@ REVOKE_WAIT = 10.0
 COMMIT_WAIT = 10.0
 SHUTDOWN_WAIT = 15.0
 WATCH_INTERVAL = 2.0
-FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 # A commit for a partition that has been taken away meanwhile: the next owner goes on from the database.
 _GONE = (CommitFailedError, IllegalStateError)
 _Fetched: TypeAlias = Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]
 _UNREADABLE = (CorruptRecordException, UnsupportedCodecError)
-
-
-class Fenced(Exception):
-    """Another process has taken over these partitions; nothing of the batch was written."""
-
-
-class Unrecoverable(Exception):
-    """What no further try can mend: the consumer ends at once, with the text as its reason."""
-
-
-class Assigned(NamedTuple):
-    """What Kafka knows of a newly assigned partition: the committed offset, the first one and the end."""
-
-    committed: Committed | None
-    beginning: int
-    end: int
-
-
-class BatchHandler(Protocol):
-    """What a service does with its records."""
-
-    async def assigned(self, partitions: Mapping[TopicPartition, Assigned]) -> Mapping[TopicPartition, int]:
-        """Return the offset each newly assigned partition goes on from; it is committed as ours at once.
-
-        The partitions are paused meanwhile, so this may take long; it is cancelled when they are taken away.
-        """
-
-    async def handle(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]) -> None:
-        """Handle the records in one database transaction.
-
-        When it raises, the same batch comes again, until it succeeds, the partitions are taken away, or the
-        retry budget is spent and the process ends.
-        """
-
-    def acknowledged(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Learn which offsets Kafka has acknowledged as committed."""
-
-    async def revoked(self) -> None:
-        """Forget what is only true while the partitions are ours. No batch is in flight."""
-
-
-class _Budget:
-    """How long to try again: counted from the first failure.
-
-    Before it the process may have worked long, or stood still until others took its locks and partitions.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._deadline: float | None = None
-        self._delay = FIRST_DELAY
-
-    def next_delay(self) -> float | None:
-        """Return the seconds to wait after one more failure; None when the budget is spent."""
-        now, delay = time.monotonic(), self._delay
-        self._deadline = self._deadline or now + self._seconds
-        self._delay = min(delay * 2, LONGEST_DELAY)
-        return None if now + delay > self._deadline else delay
 
 
 class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
@@ -230,7 +173,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         log.info("consumer.assigned", topic=self._topic, group=self._group, partitions=len(assigned))
 
     async def _take_up(self, partitions: list[TopicPartition], epoch: int) -> None:
-        budget = _Budget(self._settings.retry_budget)
+        budget = Budget(self._settings.retry_budget)
         while epoch == self._epoch:
             try:
                 await self._seek(partitions, epoch)
@@ -273,7 +216,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         self._handler.acknowledged(positions)
 
     async def _on_records(self, records: tuple[ConsumerRecord[bytes, bytes], ...]) -> None:
-        epoch, started, budget = self._epoch, time.monotonic(), _Budget(self._settings.retry_budget)
+        epoch, started, budget = self._epoch, time.monotonic(), Budget(self._settings.retry_budget)
         async with self._in_flight:
             while epoch == self._epoch and self._exit_status == 0:
                 try:
@@ -351,7 +294,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
 
     async def _watch(self) -> None:
         """Compare positions with the partitions' ends: the consumer's own view of them can stall unseen."""
-        silent = _Budget(self._settings.retry_budget)
+        silent = Budget(self._settings.retry_budget)
         while True:
             await asyncio.sleep(WATCH_INTERVAL)
             partitions = list(self._positions)
@@ -369,12 +312,21 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
                     self._give_up("consumer.kafka_lost", error)
                     return
                 continue
-            silent = _Budget(self._settings.retry_budget)
-            lags = {p: max(0, end - self._positions[p]) for p, end in ends.items() if p in self._positions}
+            silent = Budget(self._settings.retry_budget)
+            lags = {p: max(0, end - await self._place(p)) for p, end in ends.items() if p in self._positions}
             for partition, lag in lags.items():
                 LAG.labels(self._topic, str(partition.partition)).set(lag)
             if not any(lags.values()):
                 self._progress_at = time.monotonic()
+
+    async def _place(self, partition: TopicPartition) -> int:
+        """Return where the partition's next record to handle lies, or the next one to come."""
+        handled = self._positions[partition]
+        if self._in_flight.locked():
+            return handled
+        # Past what is no record and is never handed out: the marks that a sender's transactions leave.
+        fetched: int = await self._consumer.position(partition)
+        return max(handled, fetched)
 
     def _problem(self) -> str | None:
         if self._exit_status:
