@@ -7,7 +7,7 @@ STAY ?= 1
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down compose-env test lint format bench lock
+.PHONY: help setup demo up down compose-env test faults lint format bench lock
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -36,6 +36,9 @@ compose-env: ## passwords for docker-compose.yml, made once and kept in .env
 
 test: setup ## unit, integration and end-to-end tests on a real PostgreSQL and a real Kafka
 	$(VENV)/bin/pytest $(TESTS)
+
+faults: setup ## kill, stop and cut off services in every window and at random; takes minutes
+	$(VENV)/bin/pytest tests/faults -m ""
 
 lint: setup ## ruff and mypy
 	$(VENV)/bin/ruff check .

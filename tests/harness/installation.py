@@ -1,6 +1,6 @@
 """A running installation of one test: its own database, its own topics, the services as processes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +21,15 @@ class Installation:
     folder: Path
     stack: ExitStack
 
-    def service(self, name: str, *arguments: str, **settings: str) -> ServiceProcess:
-        """Start one more process of a service; it ends with the test."""
+    def service(
+        self, name: str, *arguments: str, through: Sequence[str] = ("-m",), **settings: str
+    ) -> ServiceProcess:
+        """Start one more process of a service, or of a program that runs it; it ends with the test."""
         process = ServiceProcess(
             self.folder,
             name,
             *arguments,
+            through=through,
             **{
                 "kafka_bootstrap_servers": self.bootstrap_servers,
                 "topic_prefix": self.prefix,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,11 +18,16 @@ from localservers import free_port
 
 
 class ServiceProcess:
-    """`python -m NAME ARGUMENTS…` with its settings in the environment; killed at the end of the block."""
+    """`python -m NAME ARGUMENTS…` with its settings in the environment; killed at the end of the block.
 
-    def __init__(self, folder: Path, name: str, *arguments: str, **settings: str) -> None:
+    `through` is what Python is told to run instead of `-m`: a program that takes name and arguments.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, *arguments: str, through: Sequence[str] = ("-m",), **settings: str
+    ) -> None:
         self.name = name
-        self._arguments = arguments
+        self._command = [sys.executable, *through, name, *arguments]
         self.port = free_port()
         self._log = folder / f"{name}-{'-'.join(arguments)}{self.port}.log"
         self._settings = {f"TILLSTREAM_{key.upper()}": value for key, value in settings.items()}
@@ -41,7 +47,7 @@ class ServiceProcess:
     def start(self) -> Self:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self.name, *self._arguments],
+                self._command,
                 env={**os.environ, "TILLSTREAM_HTTP_PORT": str(self.port), **self._settings},
                 stdout=log,
                 stderr=log,

@@ -1,0 +1,72 @@
+"""One installation for all tests of a module: what one fault left behind, the next one finds."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import asyncpg
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from faults.town import Town
+from harness.installation import Installation
+from harness.plain_client import plain_client
+from harness.whole_topics import whole_topics
+from messaging import KafkaConnection, Topics, ensure_topics
+
+
+async def _execute(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _delete_topics(bootstrap_servers: str, topics: Topics) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.delete_topics(list(topics.configurations()))
+    finally:
+        await admin.close()
+
+
+@pytest.fixture(scope="module")
+def installation(
+    kafka_server: Any, postgres_server: Any, _template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """Give an installation with topics and schema, without any service running yet."""
+    token = secrets.token_hex(6)
+    name, topics = f"tillstream_faults_{token}", Topics(f"faults{token}.")
+    asyncio.run(_execute(postgres_server.admin_dsn, f"CREATE DATABASE {name} TEMPLATE {_template}"))
+    asyncio.run(ensure_topics(KafkaConnection(kafka_server.bootstrap_servers), topics))
+
+    def database_url(role: str) -> str:
+        return str(postgres_server.dsn(name, role))
+
+    with ExitStack() as stack:
+        folder = tmp_path_factory.mktemp("faults")
+        yield Installation(kafka_server.bootstrap_servers, topics.prefix, database_url, folder, stack)
+    asyncio.run(_delete_topics(kafka_server.bootstrap_servers, topics))
+    asyncio.run(_execute(postgres_server.admin_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="module")
+def _town(installation: Installation) -> Town:
+    return Town(installation)
+
+
+@pytest.fixture
+async def town(_town: Town) -> AsyncIterator[Town]:
+    """Give the module's town, with connections of this test's own."""
+    installation = _town.installation
+    _town.admin = await asyncpg.connect(installation.database_url("postgres"))
+    try:
+        place = (installation.bootstrap_servers, installation.prefix)
+        async with plain_client(*place) as _town.client, whole_topics(*place) as _town.topics:
+            yield _town
+    finally:
+        await _town.admin.close()

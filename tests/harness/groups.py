@@ -1,0 +1,41 @@
+"""Consumer groups as Kafka sees them."""
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.group import LeaveGroupRequest
+
+
+async def expel(bootstrap_servers: str, group: str) -> int:
+    """Have the group's members leave, and give how many there were.
+
+    For members that were killed: Kafka would wait for their session timeout first.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        coordinator = await admin.find_coordinator(group)
+        (response,) = await admin.describe_consumer_groups([group], coordinator)
+        members = [member[0] for member in response.groups[0][5]]
+        for member in members:
+            await admin._send_request(LeaveGroupRequest(group, member), coordinator)
+        return len(members)
+    finally:
+        await admin.close()
+
+
+async def rewind(bootstrap_servers: str, group: str, topic: str) -> None:
+    """Reset an empty group to the start of a topic, as Kafka's own tool does."""
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=group) as consumer:
+        partitions = [TopicPartition(topic, number) for number in await _partitions(bootstrap_servers, topic)]
+        consumer.assign(partitions)
+        await consumer.commit(dict.fromkeys(partitions, 0))
+
+
+async def _partitions(bootstrap_servers: str, topic: str) -> list[int]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        (description,) = await admin.describe_topics([topic])
+        return [found["partition"] for found in description["partitions"]]
+    finally:
+        await admin.close()
