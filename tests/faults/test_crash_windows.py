@@ -13,7 +13,7 @@ PROJECTORS = ("sales", "order_summary")
     [
         ("command_service.assigned", 1),
         ("command_service.events_inserted", 2),
-        ("command_service.outcomes_inserted", 2),
+        pytest.param("command_service.outcomes_inserted", 2, marks=pytest.mark.long),
         ("command_service.before_commit", 3),
         ("command_service.committed", 2),
     ],
@@ -54,10 +54,10 @@ async def test_a_killed_relay_sends_again_what_it_had_not_deleted(town: Town, wi
 @pytest.mark.parametrize(
     ("window", "call"),
     [
-        ("projector.checkpoint_moved", 2),
+        pytest.param("projector.checkpoint_moved", 2, marks=pytest.mark.long),
         ("projector.rows_written", 2),
         ("projector.committed", 2),
-        ("projector.taken", 1),
+        pytest.param("projector.taken", 1, marks=pytest.mark.long),
         ("projector.assigned", 1),
         ("projector.half_dropped", 8),
     ],

@@ -112,6 +112,7 @@ async def _wakes_up(town: Town, still: Any, window: str, rows: int, repeats: int
     await town.assert_guarantees()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("window", "call"), [(PART_SENT, 5), ("outbox_relay.acknowledged", 1)])
 async def test_a_relay_that_lost_its_lock_in_mid_batch_sends_only_repeats(
     town: Town, window: str, call: int
