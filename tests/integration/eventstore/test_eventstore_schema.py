@@ -15,6 +15,12 @@ from integration.eventstore.tallies import STORE, appending, message, refusal, s
 SERVICES = [role.removeprefix("tillstream_") for role in LOGIN_ROLES]
 INSERT_ONLY = ["order_events", "command_outcomes"]
 CHANGES = ["UPDATE {} SET version = 7", "DELETE FROM {}", "TRUNCATE {} CASCADE"]
+ALTERATIONS = [
+    "ALTER TABLE {} DISABLE TRIGGER ALL",
+    "ALTER TABLE {} DROP COLUMN actor",
+    "ALTER TABLE {} OWNER TO CURRENT_USER",
+    "DROP TABLE {}",
+]
 
 
 @pytest_asyncio.fixture
@@ -73,9 +79,12 @@ async def test_a_newer_schema_is_refused(admin: Connection) -> None:
 @pytest.mark.parametrize("table", INSERT_ONLY)
 @pytest.mark.usefixtures("stored")
 async def test_no_role_of_a_service_changes_the_log(database: Any, table: str) -> None:
-    """UPDATE, DELETE and TRUNCATE of events and outcomes fail as every role that a service logs in with."""
+    """UPDATE, DELETE, TRUNCATE and ALTER of events and outcomes fail as every role a service logs in with."""
     for role in SERVICES:
         connection = await asyncpg.connect(database.dsn(role))
+        for alteration in ALTERATIONS:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="must be owner"):
+                await connection.execute(alteration.format(table))
         for change in CHANGES:
             with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
                 await connection.execute(change.format(table))
