@@ -161,10 +161,10 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Pause the partitions before anything is fetched and take them up in a task."""
-        if "getmany" not in vars(self._consumer):
-            self._consumer.getmany = partial(self._get_many, self._consumer.getmany)
         if assigned:
             self._consumer.pause(*assigned)
+            if "getmany" not in vars(self._consumer):
+                self._consumer.getmany = partial(self._get_many, self._consumer.getmany)
         self._epoch += 1
         self._progress_at = time.monotonic()
         self._joined = True
