@@ -305,6 +305,11 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
                     # A member without partitions asks just to see whether Kafka answers.
                     ends = await self._consumer.end_offsets(partitions) if partitions else {}
                     await self._consumer.topics()
+                    held = {partition: end for partition, end in ends.items() if partition in self._positions}
+                    lags = {p: max(0, end - await self._place(p)) for p, end in held.items()}
+            except _GONE:
+                # A partition was taken away while we looked.
+                continue
             except Exception as error:  # noqa: BLE001 - told, and past the budget the process ends
                 log.warning("consumer.kafka_silent", topic=self._topic, error=repr(error))
                 if silent.next_delay() is None:
@@ -313,7 +318,6 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
                     return
                 continue
             silent = Budget(self._settings.retry_budget)
-            lags = {p: max(0, end - await self._place(p)) for p, end in ends.items() if p in self._positions}
             for partition, lag in lags.items():
                 LAG.labels(self._topic, str(partition.partition)).set(lag)
             if not any(lags.values()):
@@ -321,7 +325,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
 
     async def _place(self, partition: TopicPartition) -> int:
         """Return where the partition's next record to handle lies, or the next one to come."""
-        handled = self._positions[partition]
+        handled = self._positions.get(partition, 0)
         if self._in_flight.locked():
             return handled
         # Past what is no record and is never handed out: the marks that a sender's transactions leave.
