@@ -169,7 +169,7 @@ class Kafka(LocalServer):
         if self._security is not None:
             broker = f"127.0.0.1:{free_port()}"
             values |= self._security.settings(self.bootstrap_servers, controller, broker)
-        # It can hold the key of our certificate.
+        # It can hold passwords and the key of our certificate.
         settings.touch(mode=0o600)
         settings.write_text("".join(f"{key}={_escaped(value)}\n" for key, value in values.items()))
         if not (self.log / "meta.properties").exists():

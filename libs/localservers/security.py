@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_MODULE = "org.apache.kafka.common.security.scram.ScramLoginModule"
+_SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
+_MODULES = "org.apache.kafka.common.security"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,35 +29,48 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class KafkaSecurity:
-    """TLS and SCRAM-SHA-512 for all clients, and ACLs by the StandardAuthorizer.
+    """TLS for all clients, each a user by password or by certificate, and ACLs by the StandardAuthorizer.
 
-    `users` gives each user's password, without commas. `super_user` is held to no ACL, and so is the node
-    itself, by the common name of its certificate: `node`.
+    `users` gives each user's password, of letters and digits; the server's port takes it by SCRAM-SHA-256,
+    SCRAM-SHA-512 and PLAIN. `certificate_port` takes clients that show a certificate of the authority: its
+    common name is the user. `super_user` is held to no ACL, and so is the node itself, by the common name of
+    its own certificate: `node`.
     """
 
     tls: Tls
     users: Mapping[str, str] = field(repr=False)
     super_user: str
+    certificate_port: int
     node: str = "kafka"
 
     def settings(self, address: str, controller: str, broker: str) -> dict[str, object]:
-        """Give the broker's settings for three listeners: clients', the controller's, and between brokers.
+        """Give the broker's settings for its listeners: two for clients, the controller's, and the brokers'.
 
-        The last two are the node's own: they take nobody without a certificate of the authority.
+        All but the first take nobody without a certificate of the authority.
         """
-        mutual = ("controller", "broker")
+        mutual = {"SSL": f"127.0.0.1:{self.certificate_port}", "CONTROLLER": controller, "BROKER": broker}
+        listeners = {"SASL_SSL": address, **mutual}
+        plain = " ".join(f'user_{name}="{password}"' for name, password in self.users.items())
         return {
-            "listeners": f"SASL_SSL://{address},CONTROLLER://{controller},BROKER://{broker}",
-            "listener.security.protocol.map": "SASL_SSL:SASL_SSL,CONTROLLER:SSL,BROKER:SSL",
+            "listeners": ",".join(f"{name}://{at}" for name, at in listeners.items()),
+            "listener.security.protocol.map": "SASL_SSL:SASL_SSL,SSL:SSL,CONTROLLER:SSL,BROKER:SSL",
             "inter.broker.listener.name": "BROKER",
-            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": f"{_MODULE} required;",
+            "sasl.enabled.mechanisms": ",".join((*_SCRAM, "PLAIN")),
+            **{
+                f"listener.name.sasl_ssl.{mechanism.lower()}.sasl.jaas.config": (
+                    f"{_MODULES}.scram.ScramLoginModule required;"
+                )
+                for mechanism in _SCRAM
+            },
+            "listener.name.sasl_ssl.plain.sasl.jaas.config": (
+                f"{_MODULES}.plain.PlainLoginModule required {plain};"
+            ),
             "ssl.truststore.type": "PEM",
             "ssl.truststore.location": self.tls.ca_file,
             "ssl.keystore.type": "PEM",
             "ssl.keystore.certificate.chain": self.tls.certificate_file.read_text(),
             "ssl.keystore.key": self.tls.key_file.read_text(),
-            **{f"listener.name.{name}.ssl.client.auth": "required" for name in mutual},
+            **{f"listener.name.{name.lower()}.ssl.client.auth": "required" for name in mutual},
             "ssl.principal.mapping.rules": "RULE:^(?:.*,)?CN=([^,]+).*$/$1/,DEFAULT",
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": f"User:{self.node};User:{self.super_user}",
@@ -67,5 +81,6 @@ class KafkaSecurity:
         return [
             part
             for name, password in self.users.items()
-            for part in ("--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]")
+            for mechanism in _SCRAM
+            for part in ("--add-scram", f"{mechanism}=[name={name},password={password}]")
         ]

@@ -9,6 +9,7 @@ from messaging.events import SOURCE, TYPE_PREFIX, EventMessage, decode_event, ev
 from messaging.handling import Assigned, BatchHandler, Fenced, Unrecoverable
 from messaging.offsets import Committed, committed_offsets
 from messaging.producer import Message, Producer
+from messaging.refusals import KafkaRefused, telling_refusals
 from messaging.rereading import read_again
 from messaging.topics import Topics, ensure_topics
 
@@ -28,6 +29,7 @@ __all__ = [
     "Fenced",
     "InvalidAttribute",
     "KafkaConnection",
+    "KafkaRefused",
     "Message",
     "Producer",
     "Topics",
@@ -42,4 +44,5 @@ __all__ = [
     "open_envelope",
     "read_acls",
     "read_again",
+    "telling_refusals",
 ]

@@ -14,6 +14,7 @@ from aiokafka.protocol.api import Request
 from pydantic import StringConstraints, TypeAdapter
 
 from messaging.connection import KafkaConnection
+from messaging.refusals import telling_refusals
 
 Operation = Literal[
     "read", "write", "create", "delete", "alter", "describe", "describe_configs", "alter_configs"
@@ -100,11 +101,12 @@ async def apply_acls(kafka: KafkaConnection, acls: Sequence[Acl]) -> AppliedAcls
     """Make the permissions that are missing; take none away.
 
     Needs a user that may alter the cluster. Raises KafkaError: ClusterAuthorizationFailedError for another
-    user, SecurityDisabled where Kafka has no authorizer.
+    user, KafkaRefused for an unknown one, SecurityDisabled where Kafka has no authorizer.
     """
     wanted = {_entry(acl) for acl in acls}
     admin = AIOKafkaAdminClient(**kafka.options())
-    await admin.start()
+    async with telling_refusals(kafka):
+        await admin.start()
     try:
         there = await _entries_of(admin, {f"User:{acl.principal}" for acl in acls})
         missing = sorted(wanted - there)

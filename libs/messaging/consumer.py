@@ -33,6 +33,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from messaging.connection import KafkaConnection
 from messaging.handling import Assigned, BatchHandler, Unrecoverable
 from messaging.offsets import MARKER, committed_offsets
+from messaging.refusals import telling_refusals
 from messaging.retrying import Budget
 from runtime import EXIT_FATAL, Health, Settings
 
@@ -113,7 +114,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         """Consume until SIGTERM or SIGINT; return the exit status: 0, or EXIT_FATAL past the retry budget."""
         watcher = asyncio.create_task(self._watch())
         try:
-            await self._app.run(log_level=logging.DEBUG)
+            async with telling_refusals(self._kafka):
+                await self._app.run(log_level=logging.DEBUG)
         except UnknownTopicOrPartitionError:
             log.error("consumer.topic_missing", topic=self._topic, advice="make the topics: till migrate")  # noqa: TRY400 - the traceback says less
             return EXIT_FATAL

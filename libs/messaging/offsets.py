@@ -8,6 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from messaging.connection import KafkaConnection
+from messaging.refusals import telling_refusals
 
 MARKER = "tillstream"
 """The metadata of every offset we commit: a reset by any Kafka tool leaves it empty."""
@@ -30,7 +31,8 @@ async def committed_offsets(
     group (its coordinator is just moving), and taken for "no offset" that would undo an operator's reset.
     """
     admin = AIOKafkaAdminClient(**kafka.options())
-    await admin.start()
+    async with telling_refusals(kafka):
+        await admin.start()
     try:
         offsets = await admin.list_consumer_group_offsets(group, partitions=list(partitions))
     finally:

@@ -12,6 +12,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from messaging.connection import KafkaConnection
+from messaging.refusals import telling_refusals
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,7 @@ class Producer:
     """
 
     def __init__(self, kafka: KafkaConnection) -> None:
+        self._kafka = kafka
         self._producer = AIOKafkaProducer(
             **kafka.options(),
             enable_idempotence=True,
@@ -61,8 +63,8 @@ class Producer:
         )
 
     async def start(self) -> None:
-        """Connect; raises KafkaError when no broker answers."""
-        async with asyncio.timeout(SEND_TIMEOUT):
+        """Connect; raises KafkaError when no broker answers, KafkaRefused when one turns us away."""
+        async with asyncio.timeout(SEND_TIMEOUT), telling_refusals(self._kafka):
             await self._producer.start()
 
     async def send(self, messages: Sequence[Message]) -> None:

@@ -6,6 +6,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from messaging.connection import KafkaConnection
+from messaging.refusals import telling_refusals
 
 MEBIBYTE = 1024 * 1024
 COMMON = {
@@ -73,7 +74,8 @@ async def ensure_topics(kafka: KafkaConnection, topics: Topics, partitions: int 
     Raises KafkaError when the cluster refuses.
     """
     admin = AIOKafkaAdminClient(**kafka.options())
-    await admin.start()
+    async with telling_refusals(kafka):
+        await admin.start()
     try:
         brokers = len((await admin.describe_cluster())["brokers"])
         replicated = brokers >= BROKERS_FOR_REPLICATION

@@ -18,7 +18,7 @@ class Checkpoint(NamedTuple):
     next_offset: int
     epoch: int
     acknowledged_offset: int | None
-    dropping: bool
+    refolding: bool
 
 
 class Case(StrEnum):
@@ -75,7 +75,7 @@ def classify(kafka: Assigned, checkpoint: Checkpoint | None, topic_id: UUID) -> 
         )
     decision = _compare(kafka, kafka.committed, checkpoint)
     # A rewind that was interrupted while it dropped is finished whatever Kafka says by now.
-    return decision._replace(drop=decision.drop or checkpoint.dropping)
+    return decision._replace(drop=decision.drop or checkpoint.refolding)
 
 
 def _compare(kafka: Assigned, committed: Committed | None, checkpoint: Checkpoint) -> Decision:

@@ -10,7 +10,7 @@ from projector.assignment import Checkpoint, Decision
 
 # Rows are locked in partition order everywhere, so that two owners can't wait for each other.
 _LOCK = """
-SELECT partition, topic_id, next_offset, epoch, acknowledged_offset, dropping
+SELECT partition, topic_id, next_offset, epoch, acknowledged_offset, refolding
 FROM projections.checkpoints
 WHERE read_model = $1 AND generation = $2 AND topic = $3 AND partition = ANY ($4)
 ORDER BY partition FOR UPDATE
@@ -18,12 +18,12 @@ ORDER BY partition FOR UPDATE
 
 _TAKE = """
 INSERT INTO projections.checkpoints AS c
-    (read_model, generation, topic, partition, topic_id, next_offset, epoch, dropping)
-SELECT $1, $2, $3, partition, $4, next_offset, 1, dropping
-FROM unnest($5::integer[], $6::bigint[], $7::boolean[]) AS t (partition, next_offset, dropping)
+    (read_model, generation, topic, partition, topic_id, next_offset, epoch, refolding)
+SELECT $1, $2, $3, partition, $4, next_offset, 1, refolding
+FROM unnest($5::integer[], $6::bigint[], $7::boolean[]) AS t (partition, next_offset, refolding)
 ORDER BY partition
 ON CONFLICT (read_model, generation, topic, partition) DO UPDATE SET
-    next_offset = excluded.next_offset, epoch = c.epoch + 1, dropping = excluded.dropping
+    next_offset = excluded.next_offset, epoch = c.epoch + 1, refolding = excluded.refolding
 RETURNING partition, epoch
 """
 
@@ -34,7 +34,7 @@ FOR UPDATE
 """
 
 _DROPPED = """
-UPDATE projections.checkpoints SET dropping = false
+UPDATE projections.checkpoints SET refolding = false
 WHERE read_model = $1 AND generation = $2 AND topic = $3 AND partition = $4
 """
 

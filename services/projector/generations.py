@@ -1,7 +1,5 @@
 """The generations of a read model: each has its own tables, one of them is live."""
 
-from importlib.resources import files
-
 import asyncpg
 
 from projector.assignment import RebuildNeeded
@@ -23,7 +21,6 @@ async def open_live(conn: asyncpg.Connection, read_model: type[ReadModel]) -> Re
     """
     async with conn.transaction():
         await conn.execute(_LOCK)
-        await conn.execute(files("projector").joinpath("schema.sql").read_text())
         row = await conn.fetchrow(_LIVE, read_model.name)
         if row is None:
             await conn.execute(_FIRST, read_model.name, read_model.version)

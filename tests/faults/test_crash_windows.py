@@ -78,17 +78,17 @@ async def test_a_killed_projector_leaves_rows_equal_to_the_fold(
     before = await town.kept(name)
     await killed(town.faulty(name, window, call), window)
     after = await town.kept(name)
-    dropping = await town.admin.fetchval(
-        "SELECT count(*) FROM projections.checkpoints WHERE read_model = $1 AND dropping", name
+    refolding = await town.admin.fetchval(
+        "SELECT count(*) FROM projections.checkpoints WHERE read_model = $1 AND refolding", name
     )
     committed = await town.committed(name)
     if window == "projector.half_dropped":
         assert 0 < len(after) < len(before)
-        assert dropping
+        assert refolding
         assert not any(found.ours for found in committed.values())
     else:
         assert (after != before) == (window not in {"projector.taken", "projector.assigned"})
-        assert not dropping
+        assert not refolding
     await town.expel(name)
     await town.run()
     await town.assert_guarantees()

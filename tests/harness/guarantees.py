@@ -16,7 +16,7 @@ from harness.waiting import eventually
 from harness.whole_topics import WholeTopics
 
 _CHECKPOINTS = """
-SELECT partition, next_offset FROM projections.checkpoints WHERE read_model = $1 AND NOT dropping
+SELECT partition, next_offset FROM projections.checkpoints WHERE read_model = $1 AND NOT refolding
 """
 
 # Long, since a member that stands still is waited for, and the machine may be busy with other tests.

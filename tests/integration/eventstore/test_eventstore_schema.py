@@ -132,6 +132,10 @@ async def test_each_role_has_its_least_privileges(admin: Connection) -> None:
         ("query", "order_events"): "SELECT",
         ("query", "order_snapshots"): "SELECT",
         ("query", "command_outcomes"): "SELECT",
+        ("operator", "order_events"): "SELECT",
+        ("operator", "order_snapshots"): "SELECT",
+        ("operator", "command_outcomes"): "SELECT",
+        ("operator", "schema_migrations"): "SELECT",
         ("analyst", "order_events"): "SELECT",
     }
 

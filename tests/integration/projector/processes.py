@@ -118,7 +118,7 @@ async def checkpoints(conn: asyncpg.Connection, name: str) -> list[int]:
         return []
     found = await conn.fetch(
         "SELECT next_offset FROM projections.checkpoints"
-        " WHERE read_model = $1 AND NOT dropping ORDER BY partition",
+        " WHERE read_model = $1 AND NOT refolding ORDER BY partition",
         name,
     )
     return [row["next_offset"] for row in found]

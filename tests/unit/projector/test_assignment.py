@@ -9,7 +9,7 @@ from projector.assignment import PLAIN, Case, Checkpoint, Decision, RebuildNeede
 
 TOPIC_ID = UUID(int=1)
 BEGINNING, END = 100, 1000
-CHECKPOINT = Checkpoint(TOPIC_ID, next_offset=500, epoch=3, acknowledged_offset=480, dropping=False)
+CHECKPOINT = Checkpoint(TOPIC_ID, next_offset=500, epoch=3, acknowledged_offset=480, refolding=False)
 
 
 def decide(committed: Committed | None, checkpoint: Checkpoint | None = CHECKPOINT) -> Decision:
@@ -88,7 +88,7 @@ def test_a_lost_checkpoint_rebuilds_from_the_beginning(committed: Committed) -> 
 @pytest.mark.parametrize("committed", [None, ours(500), foreign(END), foreign(500)])
 def test_an_interrupted_drop_is_finished(committed: Committed | None) -> None:
     """Rows dropped in part are dropped to the end, whatever Kafka's offsets say by then."""
-    decision = decide(committed, CHECKPOINT._replace(dropping=True))
+    decision = decide(committed, CHECKPOINT._replace(refolding=True))
     assert decision.drop
     assert decision.offset == CHECKPOINT.next_offset
 
