@@ -1,9 +1,11 @@
-"""How a verb reaches the installation: by a connection that may only read."""
+"""How a verb reaches the installation: to look by a connection that may only read, to act as the operator."""
 
 from __future__ import annotations
 
 import asyncio
+import getpass
 import logging
+import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -12,7 +14,8 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from runtime import Settings
-from till.errors import NotUpError
+from till.errors import NotUpError, TillError
+from till.settings import TillSettings
 
 T = TypeVar("T")
 
@@ -32,7 +35,32 @@ async def query_connection(where: Settings) -> AsyncIterator[asyncpg.Connection]
 
     Raises NotUpError when PostgreSQL doesn't answer, or turns the role away.
     """
-    url = where.database_url.get_secret_value()
+    async with _connection(where.database_url.get_secret_value()) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def operator_connection(where: TillSettings) -> AsyncIterator[asyncpg.Connection]:
+    """Give a connection of the role that operates.
+
+    Raises TillError when nothing says how it logs in, NotUpError as `query_connection` does.
+    """
+    if where.operator_database_url is None:
+        raise TillError(
+            "This verb needs the operator's address of PostgreSQL.",
+            "Set TILLSTREAM_OPERATOR_DATABASE_URL (the role is tillstream_operator), or use `till up`.",
+        )
+    async with _connection(where.operator_database_url.get_secret_value()) as connection:
+        yield connection
+
+
+def operator_name() -> str:
+    """Give who acts, for the record: the person's name on this machine, and the machine's."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+@asynccontextmanager
+async def _connection(url: str) -> AsyncIterator[asyncpg.Connection]:
     address = urlsplit(url)
     try:
         connection = await asyncpg.connect(
