@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,6 +15,10 @@ from starlette.routing import Route
 from runtime.health import Health
 
 log = structlog.get_logger(__name__)
+
+READY = Gauge(
+    "tillstream_ready", "1 while work gets done, by what is looked at: what `/readyz` says.", ["probe"]
+)
 
 
 class _Server(uvicorn.Server):
@@ -32,10 +36,14 @@ def _app(health: Health) -> Starlette:
     async def readyz(_request: Request) -> Response:
         problems = health.problems()
         return JSONResponse(
-            {"ready": not problems, "problems": problems}, status_code=503 if problems else 200
+            {"ready": not problems, "problems": problems, "states": health.states()},
+            status_code=503 if problems else 200,
         )
 
     async def metrics(_request: Request) -> Response:
+        # A process that can't be scraped any more has no readiness to tell: Prometheus' `up` says that.
+        for name, problem in health.looked_at().items():
+            READY.labels(name).set(problem is None)
         return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
 
     return Starlette(

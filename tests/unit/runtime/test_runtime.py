@@ -71,6 +71,46 @@ async def test_readiness_names_what_stands_still() -> None:
     assert json.loads(body)["problems"] == {"relay": "nothing published for 40 s while rows wait"}
 
 
+async def test_a_state_is_told_and_leaves_a_service_ready() -> None:
+    """What a service was told to be, such as paused, is in /readyz beside a yes; what is over is not."""
+    health = Health()
+    health.add("consumer", lambda: None)
+    health.add_state("pause", lambda: "paused by operator")
+    health.add_state("replay", lambda: None)
+
+    def get(url: str) -> tuple[int, str]:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status, answer.read().decode()
+
+    async with serve_http(health, "127.0.0.1", 0) as port:
+        status, body = await asyncio.to_thread(get, f"http://127.0.0.1:{port}/readyz")
+    assert (status, json.loads(body)) == (
+        200,
+        {"ready": True, "problems": {}, "states": {"pause": "paused by operator"}},
+    )
+
+
+async def test_readiness_is_a_metric() -> None:
+    """Each probe is 1 or 0 in /metrics, so that an alert sees what /readyz would say."""
+    health, problems = Health(), ["no progress for 40 s", None]
+    health.add("fine", lambda: None)
+    health.add("still", lambda: problems[0])
+
+    def get(url: str) -> set[str]:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        return {line for line in lines if line.startswith("tillstream_ready{")}
+
+    async with serve_http(health, "127.0.0.1", 0) as port:
+        url = f"http://127.0.0.1:{port}/metrics"
+        assert await asyncio.to_thread(get, url) >= {
+            'tillstream_ready{probe="fine"} 1.0',
+            'tillstream_ready{probe="still"} 0.0',
+        }
+        problems.pop(0)
+        assert 'tillstream_ready{probe="still"} 1.0' in await asyncio.to_thread(get, url)
+
+
 @pytest.mark.parametrize(
     ("error", "passing", "content"),
     [
