@@ -18,7 +18,6 @@ log = structlog.get_logger(__name__)
 PUBLISHED = Counter(
     "tillstream_outbox_published", "Messages acknowledged by Kafka and removed from the outbox."
 )
-OLDEST = Gauge("tillstream_outbox_oldest_seconds", "Age of the oldest message waiting in the outbox.")
 HELD = Gauge("tillstream_outbox_shards_held", "Shards of the outbox this relay sends; 0 stands by.")
 
 ROWS = 2_000
@@ -31,7 +30,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.02
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 
 _READ = """
-    SELECT id, topic, key, headers, value, extract(epoch FROM clock_timestamp() - created_at) AS age
+    SELECT id, topic, key, headers, value
     FROM (
         SELECT *, sum(coalesce(octet_length(value), 0) + octet_length(headers::text)) OVER (
             ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
@@ -101,7 +100,6 @@ class Relay:
         connection = await self._database.connection()
         await self._take_locks(connection)
         rows = await self._read(connection)
-        OLDEST.set(rows[0]["age"] if rows else 0)
         if rows:
             if self._producer is None:
                 self._producer = self._new_producer(KafkaConnection.of(self._settings))

@@ -1,0 +1,65 @@
+"""How much waits in the outbox, and since when: looked at apart from the sending, which may stand still."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import asyncpg
+import structlog
+from prometheus_client import Gauge
+
+from runtime import Database
+
+log = structlog.get_logger(__name__)
+
+ROWS = Gauge(
+    "tillstream_outbox_rows", "Messages waiting in the outbox; above 10,000 it is estimated from their ids."
+)
+OLDEST = Gauge("tillstream_outbox_oldest_seconds", "Age of the oldest message waiting in the outbox.")
+
+LOOK_INTERVAL = 2.0
+# Counting costs as much as reading what is counted.
+COUNTED = 10_000
+
+# Ids are given in sequence and rows leave from the low end: a long queue holds nearly all between its ends.
+_DEPTH = """
+SELECT CASE WHEN counted < $1 THEN counted
+    ELSE (SELECT max(id) - min(id) + 1 FROM outbox) END AS rows,
+    (SELECT extract(epoch FROM clock_timestamp() - created_at)::float8 FROM outbox ORDER BY id LIMIT 1) AS age
+FROM (SELECT count(*) AS counted FROM (SELECT id FROM outbox LIMIT $1) AS oldest) AS counting
+"""
+
+
+class Depth:
+    """Keeps the outbox's two gauges, whoever sends: a relay that stands by or fails tells them too.
+
+    While the database is away, what was seen waiting gets older.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
+        self._clock = clock
+        self._oldest_since: float | None = None
+        OLDEST.set_function(self._age)
+
+    async def look(self, connection: asyncpg.Connection) -> None:
+        """Measure the outbox once."""
+        (row,) = await connection.fetch(_DEPTH, COUNTED)
+        ROWS.set(row["rows"])
+        self._oldest_since = None if row["age"] is None else self._clock() - row["age"]
+
+    async def keep_looking(self) -> None:
+        """Measure the outbox again and again, until cancelled."""
+        try:
+            while True:
+                try:
+                    await self.look(await self._database.connection())
+                except Exception as error:  # noqa: BLE001 - no reason to stop sending
+                    self._database.discard()
+                    log.warning("outbox.not_measured", error=repr(error))
+                await asyncio.sleep(LOOK_INTERVAL)
+        finally:
+            await self._database.close()
+
+    def _age(self) -> float:
+        return 0.0 if self._oldest_since is None else self._clock() - self._oldest_since
