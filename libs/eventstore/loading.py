@@ -106,6 +106,18 @@ CROSS JOIN LATERAL (
 ORDER BY w.ordinal, e.version
 """
 
+# One walk along the unique index, as long as the page.
+_PAGE = """
+SELECT tenant_id, aggregate_id, max(version) AS version
+FROM order_events
+WHERE (tenant_id, aggregate_id) > ($1, $2)
+GROUP BY tenant_id, aggregate_id
+ORDER BY tenant_id, aggregate_id
+LIMIT $3
+"""
+# No tenant's name is empty, and none comes before it.
+_BEFORE_ALL = StreamKey("", UUID(int=0))
+
 # LIMIT 1 keeps the planner from turning a few hundred key lookups into a scan of the whole table.
 _OUTCOMES = """
 SELECT clock.now, known.tenant_id, known.command_id, known.fingerprint, known.headers, known.value
@@ -151,6 +163,11 @@ async def select_histories(
     after = [after for after, _ in ranges.values()]
     up_to = [NEWEST if up_to is None else up_to for _, up_to in ranges.values()]
     return await conn.fetch(_HISTORIES, *key_columns(ranges), after, up_to, limit)
+
+
+async def select_page(conn: Connection, after: StreamKey | None, limit: int) -> list[Record]:
+    """Read the keys and newest versions of the next streams after a key."""
+    return await conn.fetch(_PAGE, *(after or _BEFORE_ALL), limit)
 
 
 async def find_outcomes(

@@ -101,6 +101,16 @@ class EventStore(Generic[S]):
             events[key].append(self._stored(key, row))
         return events
 
+    async def streams(
+        self, conn: Connection, after: StreamKey | None, limit: int
+    ) -> list[tuple[StreamKey, int]]:
+        """Give the next `limit` streams after a key (None: from the first), ascending, with their versions.
+
+        A key's tenants are compared by code point. Page by page that is all streams, but of no one moment.
+        """
+        rows = await loading.select_page(conn, after, limit)
+        return [(StreamKey(tenant_id, aggregate_id), version) for tenant_id, aggregate_id, version in rows]
+
     async def find_outcomes(
         self,
         conn: Connection,

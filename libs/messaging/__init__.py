@@ -8,6 +8,7 @@ from messaging.consumer import BatchConsumer
 from messaging.events import SOURCE, TYPE_PREFIX, EventMessage, decode_event, event_headers
 from messaging.handling import Assigned, BatchHandler, Fenced, Unrecoverable
 from messaging.offsets import Committed, committed_offsets
+from messaging.partitioning import partition_of
 from messaging.producer import Message, Producer
 from messaging.refusals import KafkaRefused, telling_refusals
 from messaging.rereading import read_again
@@ -42,6 +43,7 @@ __all__ = [
     "event_headers",
     "format_time",
     "open_envelope",
+    "partition_of",
     "read_acls",
     "read_again",
     "telling_refusals",

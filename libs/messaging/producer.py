@@ -2,16 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from messaging.connection import KafkaConnection
+from messaging.partitioning import partition_of
 from messaging.refusals import telling_refusals
 
 log = structlog.get_logger(__name__)
@@ -36,12 +35,6 @@ class Message(NamedTuple):
     def size(self) -> int:
         """Return the bytes it takes in a batch, its timestamp and place in the batch left out."""
         return int(DefaultRecordBatchBuilder.size_of(self.key, self.value, self.headers))
-
-
-@lru_cache(maxsize=65_536)
-def _hash(key: bytes) -> int:
-    # Kafka's own partitioner in pure Python; an order's events come in runs.
-    return int(murmur2(key)) & 0x7FFF_FFFF
 
 
 class Producer:
@@ -79,7 +72,7 @@ class Producer:
                 count = counts.get(message.topic)
                 if count is None:
                     count = counts[message.topic] = len(await self._producer.partitions_for(message.topic))
-                partition = _hash(message.key or b"") % count
+                partition = partition_of(message.key or b"", count)
                 partitions.setdefault((message.topic, partition), []).append(message)
             async with asyncio.TaskGroup() as sending:
                 for (topic, partition), group in partitions.items():
