@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiokafka import TopicPartition
 
-from command_service.requests import NamesNoCommand, Record, read_request
+from commands import NamesNoCommand, Record, read_request
 from messaging import KafkaConnection, Unrecoverable, read_again
 
 WINDOW = 1_000

@@ -9,8 +9,7 @@ from cachetools import LRUCache
 from prometheus_client import Counter
 
 from command_service.dead_letter_limit import DeadLetterLimit
-from command_service.deciding import DEAD_LETTERED, REPEATED, Decided, Deciding
-from command_service.requests import NamesNoCommand, Record, Request, read_request
+from commands import DEAD_LETTERED, REPEATED, Decided, Deciding, NamesNoCommand, Record, Request, read_request
 from eventstore import EventStore, Loaded, OutcomeConflict, StreamKey, VersionConflict
 from messaging import Assigned, Topics
 from orders import Order

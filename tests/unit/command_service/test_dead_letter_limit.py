@@ -4,7 +4,7 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
 from command_service.dead_letter_limit import WINDOW, DeadLetterLimit
-from command_service.requests import Record
+from commands import Record
 from messaging import Unrecoverable
 
 

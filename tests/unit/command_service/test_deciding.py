@@ -7,9 +7,7 @@ from uuid import UUID, uuid4, uuid5
 
 from aiokafka import ConsumerRecord
 
-from command_service.deciding import Decided, Deciding
-from command_service.messages import derived_id
-from command_service.requests import Request, read_request
+from commands import Decided, Deciding, Request, derived_id, read_request
 from eventstore import EventStore, Loaded, StoredOutcome, StreamKey, decode_headers
 from harness.plain_client import command
 from messaging import Topics

@@ -10,9 +10,16 @@ from aiokafka import ConsumerRecord
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from command_service.deciding import Decided, Deciding
-from command_service.messages import LARGEST_DEAD_LETTER, dead_letter
-from command_service.requests import NamesNoCommand, Record, Request, read_request
+from commands import (
+    LARGEST_DEAD_LETTER,
+    Decided,
+    Deciding,
+    NamesNoCommand,
+    Record,
+    Request,
+    dead_letter,
+    read_request,
+)
 from eventstore import EventStore, Loaded, OutboxMessage, StreamKey, decode_headers
 from harness.plain_client import command
 from messaging import Message, Topics, Unrecoverable

@@ -8,8 +8,8 @@ from uuid import UUID
 from pydantic_core import to_json
 
 import orders
-from command_service.messages import dead_letter, derived_id, event_message, outcome_content, outcome_message
-from command_service.requests import Record, Request
+from commands.messages import dead_letter, derived_id, event_message, outcome_content, outcome_message
+from commands.requests import Record, Request
 from eventstore import (
     Aggregate,
     Append,

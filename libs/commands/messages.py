@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 from pydantic_core import to_json
 
-from command_service.requests import Record, Request
+from commands.requests import Record, Request
 from eventstore import NewEvent, OutboxMessage, encode_headers, shard_of
 from messaging import (
     JSON_CONTENT,

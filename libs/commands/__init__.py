@@ -1,0 +1,26 @@
+"""A command from its record to what is stored and sent for it: read, decided, answered. No I/O.
+
+The command service does this with what comes in; `till recover` with what a restored database has lost.
+"""
+
+from commands.deciding import ACCEPTED, DEAD_LETTERED, REPEATED, CommandKey, Decided, Deciding
+from commands.messages import LARGEST_DEAD_LETTER, dead_letter, derived_id, outcome_content, outcome_message
+from commands.requests import NamesNoCommand, Record, Request, read_request
+
+__all__ = [
+    "ACCEPTED",
+    "DEAD_LETTERED",
+    "LARGEST_DEAD_LETTER",
+    "REPEATED",
+    "CommandKey",
+    "Decided",
+    "Deciding",
+    "NamesNoCommand",
+    "Record",
+    "Request",
+    "dead_letter",
+    "derived_id",
+    "outcome_content",
+    "outcome_message",
+    "read_request",
+]
