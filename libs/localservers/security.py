@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 _MODULES = "org.apache.kafka.common.security"
 
 
@@ -31,14 +30,14 @@ class Tls:
 class KafkaSecurity:
     """TLS for all clients, each a user by password or by certificate, and ACLs by the StandardAuthorizer.
 
-    `users` gives each user's password, of letters and digits; the server's port takes it by SCRAM-SHA-256,
-    SCRAM-SHA-512 and PLAIN. `certificate_port` takes clients that show a certificate of the authority: its
-    common name is the user. `super_user` is held to no ACL, and so is the node itself, by the common name of
-    its own certificate: `node`.
+    `passwords` gives the mechanisms of the server's port (PLAIN and those of SCRAM), and for each its users'
+    passwords, of letters and digits. `certificate_port` takes clients that show a certificate of the
+    authority: its common name is the user. `super_user` is held to no ACL, and so is the node itself, by the
+    common name of its own certificate: `node`.
     """
 
     tls: Tls
-    users: Mapping[str, str] = field(repr=False)
+    passwords: Mapping[str, Mapping[str, str]] = field(repr=False)
     super_user: str
     certificate_port: int
     node: str = "kafka"
@@ -50,21 +49,15 @@ class KafkaSecurity:
         """
         mutual = {"SSL": f"127.0.0.1:{self.certificate_port}", "CONTROLLER": controller, "BROKER": broker}
         listeners = {"SASL_SSL": address, **mutual}
-        plain = " ".join(f'user_{name}="{password}"' for name, password in self.users.items())
         return {
             "listeners": ",".join(f"{name}://{at}" for name, at in listeners.items()),
             "listener.security.protocol.map": "SASL_SSL:SASL_SSL,SSL:SSL,CONTROLLER:SSL,BROKER:SSL",
             "inter.broker.listener.name": "BROKER",
-            "sasl.enabled.mechanisms": ",".join((*_SCRAM, "PLAIN")),
+            "sasl.enabled.mechanisms": ",".join(self.passwords),
             **{
-                f"listener.name.sasl_ssl.{mechanism.lower()}.sasl.jaas.config": (
-                    f"{_MODULES}.scram.ScramLoginModule required;"
-                )
-                for mechanism in _SCRAM
+                f"listener.name.sasl_ssl.{mechanism.lower()}.sasl.jaas.config": self._login(mechanism)
+                for mechanism in self.passwords
             },
-            "listener.name.sasl_ssl.plain.sasl.jaas.config": (
-                f"{_MODULES}.plain.PlainLoginModule required {plain};"
-            ),
             "ssl.truststore.type": "PEM",
             "ssl.truststore.location": self.tls.ca_file,
             "ssl.keystore.type": "PEM",
@@ -76,11 +69,19 @@ class KafkaSecurity:
             "super.users": f"User:{self.node};User:{self.super_user}",
         }
 
+    def _login(self, mechanism: str) -> str:
+        """Give the JAAS text: Kafka keeps SCRAM's users itself, those of PLAIN stand here."""
+        if mechanism != "PLAIN":
+            return f"{_MODULES}.scram.ScramLoginModule required;"
+        users = " ".join(f'user_{name}="{password}"' for name, password in self.passwords["PLAIN"].items())
+        return f"{_MODULES}.plain.PlainLoginModule required {users};"
+
     def format_arguments(self) -> list[str]:
-        """Give what `kafka-storage format` makes the users from; it holds their passwords."""
+        """Give what `kafka-storage format` makes the users of SCRAM from; it holds their passwords."""
         return [
             part
-            for name, password in self.users.items()
-            for mechanism in _SCRAM
+            for mechanism, users in self.passwords.items()
+            if mechanism != "PLAIN"
+            for name, password in users.items()
             for part in ("--add-scram", f"{mechanism}=[name={name},password={password}]")
         ]

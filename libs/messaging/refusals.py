@@ -21,16 +21,17 @@ _PROBE_TIMEOUT_MS = 5_000
 
 
 class KafkaRefused(KafkaConnectionError):  # type: ignore[misc] # aiokafka ships no types
-    """Kafka is there and turns us away, or we it: the message says why and which settings to look at."""
+    """Kafka is there, but no connection comes about: the message says why and which settings to check."""
 
     retriable = False
 
 
 @asynccontextmanager
 async def telling_refusals(kafka: KafkaConnection) -> AsyncIterator[None]:
-    """Raise KafkaRefused in place of the KafkaConnectionError of a client of ours that was turned away.
+    """Raise KafkaRefused where a client of ours was turned away.
 
-    What aiokafka raises then is that of a server that is not there, so Kafka is asked once more.
+    aiokafka then raises the same KafkaConnectionError as for a server that isn't there, so Kafka is asked
+    once more.
     """
     try:
         yield
@@ -63,7 +64,8 @@ def _told(error: Exception, kafka: KafkaConnection) -> str | None:
         case SaslAuthenticationFailed() as refused:
             return (
                 f"refuses the user {kafka.username}: {refused.args[0]}. Check TILLSTREAM_KAFKA_SASL_USERNAME,"
-                f" …_PASSWORD and …_MECHANISM ({kafka.mechanism}): a user has a password for each mechanism"
+                f" TILLSTREAM_KAFKA_SASL_PASSWORD and TILLSTREAM_KAFKA_SASL_MECHANISM ({kafka.mechanism}):"
+                " a user has a password for each mechanism"
             )
         case UnsupportedSaslMechanismError():
             return f"takes no {kafka.mechanism}: set TILLSTREAM_KAFKA_SASL_MECHANISM to one of the broker's"
@@ -75,8 +77,8 @@ def _told(error: Exception, kafka: KafkaConnection) -> str | None:
             )
         case ssl.SSLError() as alert:
             return (
-                f"ends TLS with {alert.reason}. Check TILLSTREAM_KAFKA_SSL_CERTIFICATE_FILE and …_KEY_FILE: it"
-                " may ask for a certificate of an authority that it trusts"
+                f"ends TLS with {alert.reason}. Check TILLSTREAM_KAFKA_SSL_CERTIFICATE_FILE and"
+                " TILLSTREAM_KAFKA_SSL_KEY_FILE: it may ask for a certificate of an authority that it trusts"
             )
         case IllegalSaslStateError() | IncompleteReadError() | ConnectionResetError():
             return (

@@ -4,67 +4,98 @@ import asyncio
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
 import trustme
 from aiokafka.errors import KafkaError
-from pydantic import SecretStr
 
 from harness.certificates import issue
+from harness.installation import Installation
+from harness.plain_client import PlainClient, plain_client
+from harness.processes import ServiceProcess
 from harness.tls_front import TlsFront
 from harness.waiting import eventually
 from localservers import Kafka, KafkaSecurity, Tls, free_port
 from messaging import KafkaConnection, Topics, apply_acls, ensure_topics, read_acls
+from runtime import SaslMechanism, Settings
 
 PRINCIPALS = ("upstream", "command_service", "outbox_relay", "projector", "operator", "analyst")
+MECHANISMS = get_args(SaslMechanism)
 # `till` and the services of one installation; the other tests' topics have no prefix.
 PREFIX = "shop."
+# Of an installation without topics yet.
+NEW_PREFIX = "new-shop."
 ACLS = Path(__file__).parents[3] / "deploy" / "kafka-acls.toml"
+Dsn = Callable[[str], str]
 
 
 @dataclass(frozen=True)
 class SecuredKafka:
-    """A running broker that takes nobody without TLS and a password."""
+    """A running broker that takes nobody without TLS, and a password or a certificate.
+
+    A way in is a SASL mechanism, or `certificate`.
+    """
 
     server: Kafka
-    ca_file: Path
-    passwords: dict[str, str] = field(repr=False)
+    security: KafkaSecurity
+    certificates: Mapping[str, Tls]
 
-    def settings(self, principal: str) -> dict[str, str]:
+    def password(self, principal: str, mechanism: str = "SCRAM-SHA-512") -> str:
+        """Give a user's password, another one for each mechanism."""
+        return self.security.passwords[mechanism][principal]
+
+    def settings(self, principal: str, way: str = "SCRAM-SHA-512") -> dict[str, str]:
         """Give the settings of a process of ours."""
+        ca_file = {"kafka_ssl_ca_file": str(self.security.tls.ca_file)}
+        if way == "certificate":
+            own = self.certificates[principal]
+            return {
+                "kafka_bootstrap_servers": f"127.0.0.1:{self.security.certificate_port}",
+                "kafka_security_protocol": "SSL",
+                "kafka_ssl_certificate_file": str(own.certificate_file),
+                "kafka_ssl_key_file": str(own.key_file),
+                **ca_file,
+            }
         return {
             "kafka_bootstrap_servers": self.server.bootstrap_servers,
             "kafka_security_protocol": "SASL_SSL",
+            "kafka_sasl_mechanism": way,
             "kafka_sasl_username": principal,
-            "kafka_sasl_password": self.passwords[principal],
-            "kafka_ssl_ca_file": str(self.ca_file),
+            "kafka_sasl_password": self.password(principal, way),
+            **ca_file,
         }
 
-    def connection(self, principal: str) -> KafkaConnection:
+    def connection(self, principal: str, way: str = "SCRAM-SHA-512") -> KafkaConnection:
         """Give a client's connection."""
-        password = SecretStr(self.passwords[principal])
-        return KafkaConnection(
-            self.server.bootstrap_servers,
-            "SASL_SSL",
-            username=principal,
-            password=password,
-            ca_file=self.ca_file,
-        )
+        return KafkaConnection.of(Settings.model_validate(self.settings(principal, way)))
 
-    def environment(self, principal: str, **more: str) -> dict[str, str]:
+    def environment(self, principal: str, way: str = "SCRAM-SHA-512", **more: str) -> dict[str, str]:
         """Give the environment of a process of ours."""
-        settings = {**self.settings(principal), **more}
+        settings = {**self.settings(principal, way), **more}
         return {**os.environ, **{f"TILLSTREAM_{name.upper()}": value for name, value in settings.items()}}
 
 
-async def _set_up(kafka: SecuredKafka, prefix: str) -> None:
+@asynccontextmanager
+async def client_of(
+    kafka: SecuredKafka, principal: str, way: str = "SCRAM-SHA-512"
+) -> AsyncIterator[PlainClient]:
+    """Give an upstream's or an analyst's client."""
+    options = kafka.connection(principal, way).options()
+    async with plain_client(options.pop("bootstrap_servers"), PREFIX, **options) as client:
+        yield client
+
+
+async def _permit(kafka: SecuredKafka, prefix: str) -> None:
     await apply_acls(kafka.connection("admin"), read_acls(ACLS.read_text(), prefix))
 
+
+async def _make_topics(kafka: SecuredKafka, prefix: str) -> None:
     async def allowed() -> bool:
         # A permission holds a moment after it was made: brokers learn of it from the controller.
         try:
@@ -86,12 +117,23 @@ def authority() -> trustme.CA:
 def secured_kafka(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA) -> Iterator[SecuredKafka]:
     """Give a broker with the permissions of deploy/, its topics made by the operator."""
     folder = tmp_path_factory.mktemp("secured-kafka")
-    tls = issue(folder, "kafka", authority, "127.0.0.1")
-    passwords = {name: secrets.token_hex(16) for name in ("admin", *PRINCIPALS)}
-    with Kafka(folder / "data", free_port(), security=KafkaSecurity(tls, passwords, "admin")) as server:
-        kafka = SecuredKafka(server, tls.ca_file, passwords)
+    security = KafkaSecurity(
+        tls=issue(folder, "kafka", authority, "127.0.0.1"),
+        passwords={
+            mechanism: {name: secrets.token_hex(16) for name in ("admin", *PRINCIPALS)}
+            for mechanism in MECHANISMS
+        },
+        super_user="admin",
+        certificate_port=free_port(),
+    )
+    certificates = {name: issue(folder, name, authority, "client.invalid") for name in PRINCIPALS}
+    with Kafka(folder / "data", free_port(), security=security) as server:
+        kafka = SecuredKafka(server, security, certificates)
+        # The broker learns of permissions in their order: these hold once the others do.
+        asyncio.run(_permit(kafka, NEW_PREFIX))
         for prefix in ("", PREFIX):
-            asyncio.run(_set_up(kafka, prefix))
+            asyncio.run(_permit(kafka, prefix))
+            asyncio.run(_make_topics(kafka, prefix))
         yield kafka
     shutil.rmtree(folder)
 
@@ -111,7 +153,7 @@ def postgres_front(postgres_server: Any, postgres_tls: Tls) -> Iterator[int]:
 
 
 @pytest.fixture
-def secured_dsn(database: Any, postgres_front: int, postgres_tls: Tls) -> Callable[[str], str]:
+def secured_dsn(database: Any, postgres_front: int, postgres_tls: Tls) -> Dsn:
     """Give the test's database by its address over TLS, for a role."""
 
     def dsn(role: str) -> str:
@@ -121,3 +163,21 @@ def secured_dsn(database: Any, postgres_front: int, postgres_tls: Tls) -> Callab
         return urlunsplit(parts._replace(netloc=f"{user}@127.0.0.1:{postgres_front}", query=query))
 
     return dsn
+
+
+@pytest.fixture
+def secured(
+    secured_kafka: SecuredKafka, secured_dsn: Dsn, tmp_path: Path
+) -> Iterator[Callable[..., ServiceProcess]]:
+    """Start a service under its own principal and role; it tells all it can."""
+    with ExitStack() as stack:
+        servers = secured_kafka.server.bootstrap_servers
+        installation = Installation(servers, PREFIX, secured_dsn, tmp_path, stack)
+
+        def service(
+            name: str, *arguments: str, way: str = "SCRAM-SHA-512", **settings: str
+        ) -> ServiceProcess:
+            own = {**secured_kafka.settings(name, way), "log_level": "DEBUG", **settings}
+            return installation.service(name, *arguments, **own)
+
+        yield service
