@@ -6,6 +6,7 @@ from messaging.cloudevents import JSON_CONTENT, Envelope, Undecodable, format_ti
 from messaging.connection import KafkaConnection
 from messaging.consumer import BatchConsumer
 from messaging.events import SOURCE, TYPE_PREFIX, EventMessage, decode_event, event_headers
+from messaging.groups import group_members
 from messaging.handling import Assigned, BatchHandler, Fenced, Unrecoverable
 from messaging.offsets import Committed, committed_offsets
 from messaging.partitioning import partition_of
@@ -42,6 +43,7 @@ __all__ = [
     "ensure_topics",
     "event_headers",
     "format_time",
+    "group_members",
     "open_envelope",
     "partition_of",
     "read_acls",

@@ -9,7 +9,7 @@ callback runs), and a process that gives up ends non-zero.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -31,7 +31,7 @@ from faststream.kafka.message import KafkaAckableMessage
 from prometheus_client import Counter, Gauge, Histogram
 
 from messaging.connection import KafkaConnection
-from messaging.handling import Assigned, BatchHandler, Unrecoverable
+from messaging.handling import Assigned, BatchHandler, Fenced, Unrecoverable
 from messaging.offsets import MARKER, committed_offsets
 from messaging.refusals import telling_refusals
 from messaging.retrying import Budget
@@ -47,7 +47,9 @@ RETRIES = Counter("tillstream_batch_retries", "Batches tried again after a failu
 SECONDS = Histogram(
     "tillstream_batch_seconds", "Seconds from a batch's arrival to its offset commit.", ["topic"]
 )
-LAG = Gauge("tillstream_consumer_lag_records", "Records not yet handled.", ["topic", "partition"])
+LAG = Gauge(
+    "tillstream_consumer_lag_records", "Records not yet handled, by group.", ["topic", "group", "partition"]
+)
 
 SESSION_TIMEOUT_MS = 10_000
 REVOKE_WAIT = 10.0
@@ -109,13 +111,17 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         )
         self._subscriber(self._on_records)
         self._app = FastStream(broker, logger=_faststream_log)
+        self._stopping = asyncio.Event()
 
     async def run(self) -> int:
-        """Consume until SIGTERM or SIGINT; return the exit status: 0, or EXIT_FATAL past the retry budget."""
+        """Consume until `stop`, or until another process has taken our partitions over; leave the group.
+
+        Returns the exit status: 0, or EXIT_FATAL past the retry budget. Runs once.
+        """
         watcher = asyncio.create_task(self._watch())
         try:
             async with telling_refusals(self._kafka):
-                await self._app.run(log_level=logging.DEBUG)
+                await self._start_and_wait()
         except UnknownTopicOrPartitionError:
             log.error("consumer.topic_missing", topic=self._topic, advice="make the topics: till migrate")  # noqa: TRY400 - the traceback says less
             return EXIT_FATAL
@@ -123,12 +129,28 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             watcher.cancel()
             if self._taking_up is not None:
                 self._taking_up.cancel()
+            await self._app.stop()
+            self._forget_lags(self._positions)
         log.info("consumer.stopped", topic=self._topic, group=self._group, status=self._exit_status)
         return self._exit_status
 
+    async def _start_and_wait(self) -> None:
+        """Start, and wait until we are to stop; a start under way, which can take long, is given up then."""
+        starting = asyncio.create_task(self._app.start())
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                await starting
+                await stopping
+        finally:
+            for task in (starting, stopping):
+                task.cancel()
+            await asyncio.wait({starting, stopping})
+
     def stop(self) -> None:
-        """Let `run` end once the batch in flight has, as SIGTERM does."""
-        self._app.exit()
+        """Let `run` end once the batch in flight has."""
+        self._stopping.set()
 
     # FastStream's own parser decodes every header and body; raw records are some six times as fast, and a
     # record that can't be decoded then fails in our handler, where it can be dead-lettered.
@@ -158,8 +180,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         except TimeoutError:
             self._positions.clear()
             log.warning("consumer.batch_outlives_assignment", topic=self._topic, waited=REVOKE_WAIT)
-        for partition in revoked:
-            LAG.remove(self._topic, str(partition.partition))
+        self._forget_lags(revoked)
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Pause the partitions before anything is fetched and take them up in a task."""
@@ -220,9 +241,14 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
     async def _on_records(self, records: tuple[ConsumerRecord[bytes, bytes], ...]) -> None:
         epoch, started, budget = self._epoch, time.monotonic(), Budget(self._settings.retry_budget)
         async with self._in_flight:
-            while epoch == self._epoch and self._exit_status == 0:
+            while epoch == self._epoch and self._exit_status == 0 and not self._stopping.is_set():
                 try:
                     await self._handle(records, epoch)
+                except Fenced:
+                    # We are no member any more, or hold what has been replaced: only to join anew can help.
+                    log.warning("consumer.fenced", topic=self._topic, group=self._group)
+                    self.stop()
+                    return
                 except Unrecoverable as error:
                     self._give_up("consumer.refused", error)
                     return
@@ -288,7 +314,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             return {}
 
     def _give_up(self, event: str, error: Exception) -> None:
-        # Neither SystemExit nor a bare raise ends FastStream's loop, and `exit` alone lets it consume on.
+        # Neither SystemExit nor a bare raise ends FastStream's loop, and `stop` alone lets it consume on.
         log.error(event, topic=self._topic, group=self._group, reason=str(error), exc_info=error)
         self._exit_status = EXIT_FATAL
         self._subscriber.running = False
@@ -321,9 +347,13 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
                 continue
             silent = Budget(self._settings.retry_budget)
             for partition, lag in lags.items():
-                LAG.labels(self._topic, str(partition.partition)).set(lag)
+                LAG.labels(self._topic, self._group, str(partition.partition)).set(lag)
             if not any(lags.values()):
                 self._progress_at = time.monotonic()
+
+    def _forget_lags(self, partitions: Iterable[TopicPartition]) -> None:
+        for partition in partitions:
+            LAG.remove(self._topic, self._group, str(partition.partition))
 
     async def _place(self, partition: TopicPartition) -> int:
         """Return where the partition's next record to handle lies, or the next one to come."""

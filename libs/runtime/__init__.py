@@ -4,7 +4,7 @@ from runtime.database import Database, is_content_fault, is_passing_fault
 from runtime.health import Health
 from runtime.http import serve_http
 from runtime.logs import configure_logging
-from runtime.process import EXIT_FATAL, run
+from runtime.process import EXIT_FATAL, on_stop, run
 from runtime.settings import SaslMechanism, SecurityProtocol, Settings
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "configure_logging",
     "is_content_fault",
     "is_passing_fault",
+    "on_stop",
     "run",
     "serve_http",
 ]

@@ -1,8 +1,10 @@
 """How a service process starts and ends."""
 
+import asyncio
 import gc
+import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -16,6 +18,12 @@ EXIT_FATAL = 70
 NEW_OBJECTS_BEFORE_COLLECTION = 20_000
 
 log = structlog.get_logger(__name__)
+
+
+def on_stop(stop: Callable[[], None]) -> None:
+    """Call `stop` at SIGTERM or SIGINT, on the running loop; a later call replaces an earlier one."""
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop)
 
 
 def run(main: Coroutine[Any, Any, int]) -> None:

@@ -5,7 +5,7 @@ from command_service.handler import CommandHandler
 from eventstore import EventStore
 from messaging import BatchConsumer, KafkaConnection, Topics
 from orders import ORDER
-from runtime import Database, Health, Settings, configure_logging, run, serve_http
+from runtime import Database, Health, Settings, configure_logging, on_stop, run, serve_http
 
 GROUP = "command_service"
 
@@ -21,6 +21,7 @@ async def command_service(settings: Settings) -> int:
     consumer = BatchConsumer(
         settings, topic=topics.commands, group=topics.group(GROUP), handler=handler, health=health
     )
+    on_stop(consumer.stop)
     async with serve_http(health, settings.http_host, settings.http_port):
         try:
             return await consumer.run()

@@ -1,12 +1,12 @@
 """The relay's composition root."""
 
 import asyncio
-import signal
 
 from messaging import Producer
+from outbox_relay.depth import Depth
 from outbox_relay.relay import Relay
 from outbox_relay.shards import Shards
-from runtime import Database, Health, Settings, configure_logging, run, serve_http
+from runtime import Database, Health, Settings, configure_logging, on_stop, run, serve_http
 
 # A relay that stands still in mid-life (a stopped process, a lost host) gives its locks back after this. It
 # polls many times a second and bounds each wait for Kafka below it, so a live one never sees it.
@@ -17,13 +17,17 @@ async def relay(settings: Settings) -> int:
     """Run one relay until SIGTERM or SIGINT; returns its exit status."""
     health = Health()
     stop = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    on_stop(stop.set)
     database = Database(
         settings.database_url, "outbox_relay", server_settings={"idle_session_timeout": IDLE_SESSION_TIMEOUT}
     )
-    async with serve_http(health, settings.http_host, settings.http_port):
-        return await Relay(settings, database, Shards(), Producer, health).run(stop)
+    # Another connection: how much waits must be told while a send hangs, too.
+    measuring = asyncio.create_task(Depth(Database(settings.database_url, "outbox_depth")).keep_looking())
+    try:
+        async with serve_http(health, settings.http_host, settings.http_port):
+            return await Relay(settings, database, Shards(), Producer, health).run(stop)
+    finally:
+        measuring.cancel()
 
 
 def main() -> None:

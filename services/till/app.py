@@ -19,6 +19,7 @@ from till.verbs.kafka import kafka
 from till.verbs.lag import lag
 from till.verbs.load import load
 from till.verbs.migrate import migrate
+from till.verbs.pause import pause, resume
 from till.verbs.show import show
 from till.verbs.up import up
 
@@ -41,6 +42,8 @@ app.command()(history)
 app.command()(at)
 app.command()(audit)
 app.command()(lag)
+app.command()(pause)
+app.command()(resume)
 # Options behind the tool's name are the tool's.
 app.command(context_settings={"allow_extra_args": True, "allow_interspersed_args": False})(kafka)
 

@@ -282,9 +282,11 @@ async def test_a_senders_transaction_leaves_no_lag(consuming: Consuming) -> None
     await handled(handler, 1)
 
     async def level() -> bool:
-        lag = REGISTRY.get_sample_value(
-            "tillstream_consumer_lag_records", {"topic": consuming.topic, "partition": "0"}
-        )
-        return lag == 0
+        labels = {
+            "topic": consuming.topic,
+            "group": f"{consuming.settings.topic_prefix}{GROUP}",
+            "partition": "0",
+        }
+        return REGISTRY.get_sample_value("tillstream_consumer_lag_records", labels) == 0
 
     await eventually(level)
