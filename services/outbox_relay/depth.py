@@ -8,6 +8,7 @@ import asyncpg
 import structlog
 from prometheus_client import Gauge
 
+from eventstore.outbox_depth import outbox_depth
 from runtime import Database
 
 log = structlog.get_logger(__name__)
@@ -18,16 +19,6 @@ ROWS = Gauge(
 OLDEST = Gauge("tillstream_outbox_oldest_seconds", "Age of the oldest message waiting in the outbox.")
 
 LOOK_INTERVAL = 2.0
-# Counting costs as much as reading what is counted.
-COUNTED = 10_000
-
-# Ids are given in sequence and rows leave from the low end: a long queue holds nearly all between its ends.
-_DEPTH = """
-SELECT CASE WHEN counted < $1 THEN counted
-    ELSE (SELECT max(id) - min(id) + 1 FROM outbox) END AS rows,
-    (SELECT extract(epoch FROM clock_timestamp() - created_at)::float8 FROM outbox ORDER BY id LIMIT 1) AS age
-FROM (SELECT count(*) AS counted FROM (SELECT id FROM outbox LIMIT $1) AS oldest) AS counting
-"""
 
 
 class Depth:
@@ -44,9 +35,9 @@ class Depth:
 
     async def look(self, connection: asyncpg.Connection) -> None:
         """Measure the outbox once."""
-        (row,) = await connection.fetch(_DEPTH, COUNTED)
-        ROWS.set(row["rows"])
-        self._oldest_since = None if row["age"] is None else self._clock() - row["age"]
+        depth = await outbox_depth(connection)
+        ROWS.set(depth.rows)
+        self._oldest_since = self._clock() - depth.oldest_seconds if depth.rows else None
 
     async def keep_looking(self) -> None:
         """Measure the outbox again and again, until cancelled."""

@@ -51,6 +51,11 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output
         print_json(rows)
         return
     answers.print(Text(title, style="bold"), soft_wrap=True)
+    answers.print(rows_table(rows, columns))
+
+
+def rows_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
+    """Return rows as a table of the named columns, as wide as the terminal at most."""
     cells = [[_cell(row[column]) for column in columns] for row in rows]
     headers = [column.replace("_", " ") for column in columns]
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
@@ -62,7 +67,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output
         )
     for row in cells:
         table.add_row(*row)
-    answers.print(table)
+    return table
 
 
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:

@@ -12,7 +12,7 @@ import asyncpg
 from runtime import Settings
 from till.connecting import query_connection
 from till.errors import TillError
-from till.lag import read_lag
+from till.lag import read_lags
 
 # Each command gives one event, so an order is through when it is at the version of its number of commands.
 # What somebody adds to the demo's orders later doesn't count twice.
@@ -59,7 +59,7 @@ class Arrival:
                 began = time.monotonic()
                 applied = await self._applied(connection)
                 tell(applied)
-                lags = await read_lag(self._where) if applied == self.total else {}
+                lags = (await read_lags(self._where)).read_models if applied == self.total else {}
                 left = sum(lag.records for lag in lags.values())
                 if lags and not left:
                     return

@@ -1,18 +1,179 @@
-"""`till lag`: how far each read model is behind the topic of events."""
+"""`till lag`: how far each read model is behind the topic of events, and how much waits to be published."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from operations.standing import Standing, tell_replay
 from till.connecting import run
-from till.lag import Lag, read_lag
-from till.output import Output, OutputOption, print_json, print_rows
+from till.lag import Lag, Lags, lag_reader, read_lags
+from till.output import Output, OutputOption, answers, print_json, print_rows, rows_table
+from till.rates import Rates
 from till.settings import till_settings
 
+_REFRESH_SECONDS = 1.0
+_MINUTE, _HOUR = 60, 3600
+_COLUMNS = ("read_model", "records", "oldest_seconds", "parked_orders", "state")
+_PARTITION_COLUMNS = (
+    "read_model",
+    "partition",
+    "place",
+    "records",
+    "oldest_seconds",
+    "parked_orders",
+    "state",
+)
 
-def lag(output: OutputOption = Output.table) -> None:
-    """Show how many events each read model has not applied yet, and how old the oldest of them is."""
-    lags = run(read_lag(till_settings()))
-    if output is Output.json:
-        print_json({name: each._asdict() for name, each in lags.items()})
+PartitionsOption = Annotated[bool, typer.Option("--partitions", help="Each partition for itself.")]
+WatchOption = Annotated[
+    bool, typer.Option("--watch", help="Look again each second, with rates, until Ctrl-C.")
+]
+
+
+def lag(
+    *, partitions: PartitionsOption = False, watch: WatchOption = False, output: OutputOption = Output.table
+) -> None:
+    """Show how many events each read model has not applied yet, how old the oldest is, and how it stands."""
+    if watch:
+        if output is not Output.table:
+            raise typer.BadParameter("--watch is for people: a program asks again by itself")
+        with suppress(KeyboardInterrupt):
+            run(_watch(partitions=partitions))
         return
-    rows = [{"read_model": name, **each._asdict()} for name, each in lags.items()]
-    print_rows(rows, ("read_model", *Lag._fields), output, title="Not yet applied")
+    lags = run(read_lags(till_settings()))
+    if output is Output.json:
+        print_json(_document(lags, partitions=partitions))
+        return
+    if partitions:
+        print_rows(_partition_rows(lags), _PARTITION_COLUMNS, output, title="Not yet applied")
+    else:
+        print_rows(_rows(lags), _COLUMNS, output, title="Not yet applied")
+    answers.print(_outbox(lags, None), soft_wrap=True)
+
+
+async def _watch(*, partitions: bool) -> None:
+    rates = Rates()
+    async with lag_reader(till_settings()) as reader:
+        with Live(console=answers, auto_refresh=False) as live:
+            while True:
+                lags = await reader.read()
+                rates.see(lags)
+                live.update(_picture(lags, rates, partitions=partitions), refresh=True)
+                await asyncio.sleep(_REFRESH_SECONDS)
+
+
+def _picture(lags: Lags, rates: Rates, *, partitions: bool) -> Group:
+    rows: list[dict[str, Any]] = []
+    for row in _rows(lags):
+        rate = rates.applied(row["read_model"])
+        to_go = lags.read_models[row["read_model"]].records
+        rows.append({**row, "per_second": rate, "level_in": _eta(to_go, rate)})
+    parts = [rows_table(rows, (*_COLUMNS[:3], "per_second", "level_in", *_COLUMNS[3:]))]
+    if partitions:
+        parts.append(rows_table(_partition_rows(lags), _PARTITION_COLUMNS))
+    return Group(Text("Not yet applied", style="bold"), *parts, _outbox(lags, rates.outbox_growth()))
+
+
+def _eta(records: int, rate: float | None) -> str | None:
+    """Say how long it takes at this rate; nothing when level, or without a rate."""
+    if not records or not rate:
+        return None
+    seconds = round(records / rate)
+    if seconds < _MINUTE:
+        return f"{seconds} s"
+    if seconds < _HOUR:
+        return f"{seconds // _MINUTE} min {seconds % _MINUTE} s"
+    return f"{seconds // _HOUR} h {seconds % _HOUR // _MINUTE} min"
+
+
+def _outbox(lags: Lags, growth: float | None) -> Text:
+    rows, seconds = lags.outbox
+    text = Text(f"Outbox: {rows:,} messages wait to be published")
+    if rows:
+        text.append(f", the oldest for {seconds:,.1f} s")
+    if growth is not None and rows and growth > 0:
+        text.append(f"; it grows by {growth:,.0f} a second", style="bold red")
+    return text
+
+
+def _document(lags: Lags, *, partitions: bool) -> Mapping[str, Any]:
+    read_models = {}
+    for name, each in lags.read_models.items():
+        standing = each.standing
+        row = {
+            "records": each.records,
+            "oldest_seconds": each.oldest_seconds,
+            "parked_orders": each.parked_orders,
+            "state": _word(standing),
+            "paused_by": standing.pauses,
+            "to_replay": sum(place.to_replay for place in standing.places.values()),
+            "building": standing.build and standing.build._asdict(),
+        }
+        if partitions:
+            row["partitions"] = {number: partition._asdict() for number, partition in each.partitions.items()}
+        read_models[name] = row
+    return {"read_models": read_models, "outbox": lags.outbox._asdict()}
+
+
+def _rows(lags: Lags) -> list[dict[str, Any]]:
+    return [
+        {
+            "read_model": name,
+            "records": each.records,
+            "oldest_seconds": each.oldest_seconds,
+            "parked_orders": each.parked_orders,
+            "state": _told(each),
+        }
+        for name, each in lags.read_models.items()
+    ]
+
+
+def _partition_rows(lags: Lags) -> list[dict[str, Any]]:
+    return [
+        {
+            "read_model": name,
+            "partition": number,
+            **partition._asdict(),
+            "state": _told_of_partition(each.standing, number),
+        }
+        for name, each in lags.read_models.items()
+        for number, partition in each.partitions.items()
+    ]
+
+
+def _word(standing: Standing) -> str:
+    """Return the state in one word, for programs: what an operator did counts before what follows from it."""
+    if standing.pauses:
+        return "paused"
+    if any(place.replaying for place in standing.places.values()):
+        return "replaying"
+    if standing.build:
+        return "building"
+    return "live" if standing.places else "not started"
+
+
+def _told(lag: Lag) -> str:
+    """Return all that is to be said of a read model's state."""
+    standing, told = lag.standing, []
+    if standing.pauses:
+        told.append(f"paused by {' and '.join(standing.pauses)}")
+    if replay := tell_replay(standing.places.values()):
+        told.append(replay)
+    if build := standing.build:
+        share = f", {build.orders_done / build.orders_total:.0%}" if build.orders_total else ""
+        told.append(f"{build.kind}: {build.state.replace('_', ' ')}{share}")
+    return "; ".join(told) or _word(standing)
+
+
+def _told_of_partition(standing: Standing, number: int) -> str:
+    place = standing.places.get(number)
+    replay = tell_replay([place]) if place else None
+    return replay or ("paused" if standing.pauses else "live" if place else "not started")

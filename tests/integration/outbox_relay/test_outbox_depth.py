@@ -7,8 +7,7 @@ import pytest
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
-from eventstore import encode_headers
-from outbox_relay import depth
+from eventstore import encode_headers, outbox_depth
 from outbox_relay.depth import Depth
 from runtime import Database
 
@@ -51,7 +50,7 @@ async def test_the_depth_is_what_waits(database: Any) -> None:
 
 async def test_a_long_outbox_is_estimated(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound nothing is counted: what left from the low end is not in the estimate, either."""
-    monkeypatch.setattr(depth, "COUNTED", 10)
+    monkeypatch.setattr(outbox_depth, "COUNTED", 10)
     connection = await add(database.dsn(), 40)
     await connection.execute("DELETE FROM outbox WHERE id <= 20")
     assert (await measured(database))[0] == 20

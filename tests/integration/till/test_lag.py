@@ -1,17 +1,22 @@
-"""How far read models are behind, by what their groups have committed."""
+"""How far read models are behind, by their checkpoints and by resets that are still to be followed."""
 
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
+from typer.testing import CliRunner
 
 from integration.till.conftest import Till
 from messaging import KafkaConnection, Topics, ensure_topics, event_headers
+from messaging.offsets import MARKER
+from readmodels import READ_MODELS
+from till.app import app
 from till.errors import NotUpError, TillError
 
 
@@ -37,7 +42,7 @@ class EventTopic:
 
         asyncio.run(send())
 
-    def commit(self, read_model: str, offsets: Mapping[int, int]) -> None:
+    def commit(self, read_model: str, offsets: Mapping[int, int], metadata: str) -> None:
         """Commit offsets by partition for the group of a read model."""
 
         async def commit() -> None:
@@ -49,7 +54,7 @@ class EventTopic:
             await consumer.start()
             partitions = {TopicPartition(self.topics.events, each): at for each, at in offsets.items()}
             consumer.assign(list(partitions))
-            await consumer.commit({each: OffsetAndMetadata(at, "") for each, at in partitions.items()})
+            await consumer.commit({each: OffsetAndMetadata(at, metadata) for each, at in partitions.items()})
             await consumer.stop()
 
         asyncio.run(commit())
@@ -81,25 +86,154 @@ def events(kafka_server: Any, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
     return EventTopic(kafka_server.bootstrap_servers, topic_prefix)
 
 
-def test_lag_counts_what_no_projector_has_committed(till: Till, events: EventTopic) -> None:
-    """Records are those at or past the committed offsets; the oldest one's age is since it was recorded."""
+class Bookkeeping:
+    """The projectors' tables, as a test fills them."""
+
+    def __init__(self, dsn: str, topic: str) -> None:
+        self.dsn = dsn
+        self.topic = topic
+
+    def execute(self, statement: str, *arguments: Any) -> None:
+        async def execute() -> None:
+            connection = await asyncpg.connect(self.dsn)
+            await connection.execute(statement, *arguments)
+            await connection.close()
+
+        asyncio.run(execute())
+
+    def live(self, read_model: str, generation: int = 1) -> None:
+        """Make a generation the live one."""
+        self.execute("DELETE FROM projections.generations WHERE read_model = $1", read_model)
+        self.execute(
+            "INSERT INTO projections.generations (read_model, generation, state, version) "
+            "VALUES ($1, $2, 'live', 1)",
+            read_model,
+            generation,
+        )
+
+    def checkpoint(
+        self, read_model: str, partition: int, at: int, *, generation: int = 1, until: int | None = None
+    ) -> None:
+        """Put a generation's checkpoint of a partition at an offset."""
+        self.execute(
+            "INSERT INTO projections.checkpoints (read_model, topic, topic_id, epoch, refolding, partition, "
+            "next_offset, generation, replay_until) VALUES ($1, $2, $3, 1, false, $4, $5, $6, $7)",
+            read_model,
+            self.topic,
+            UUID(int=1),
+            partition,
+            at,
+            generation,
+            until,
+        )
+
+
+@pytest.fixture
+def books(database: Any, events: EventTopic) -> Bookkeeping:
+    """Give the tables behind this test's topic, with live generations that have not got anywhere."""
+    made = Bookkeeping(database.dsn(), events.topics.events)
+    for name in READ_MODELS:
+        made.live(name)
+    return made
+
+
+def test_lag_counts_what_no_checkpoint_has_passed(till: Till, events: EventTopic, books: Bookkeeping) -> None:
+    """Records are those at or past the checkpoint; the oldest one's age is since it was recorded."""
     events.send(0, 900.0, 600.0, 300.0)
     events.send(1, 500.0)
-    events.commit("order_summary", {0: 2, 1: 0})
-    events.commit("sales", {0: 3, 1: 1})
-    lag = till("lag")
-    assert lag["sales"] == {"records": 0, "oldest_seconds": 0}
+    for read_model, offsets in {"order_summary": (2, 0), "sales": (3, 1)}.items():
+        for partition, offset in enumerate(offsets):
+            books.checkpoint(read_model, partition, offset)
+    lag = till("lag", "--partitions")["read_models"]
+    assert (lag["sales"]["records"], lag["sales"]["oldest_seconds"], lag["sales"]["state"]) == (0, 0, "live")
     assert lag["order_summary"]["records"] == 2
     assert 500 <= lag["order_summary"]["oldest_seconds"] < 600
+    partitions = lag["order_summary"]["partitions"]
+    assert [(each["place"], each["records"]) for each in partitions.values()] == [(2, 1), (0, 1)]
+    assert 300 <= partitions["0"]["oldest_seconds"] < 400
+    # Without a checkpoint nothing is known to be applied.
+    assert (lag["audit_log"]["records"], lag["audit_log"]["state"]) == (4, "not started")
 
 
-def test_a_stopped_projector_has_everything_before_it(till: Till, events: EventTopic) -> None:
-    """A group that never committed lags by the whole topic; an empty topic is no lag."""
-    assert {lag["records"] for lag in till("lag").values()} == {0}
-    events.send(1, 900.0, 10.0)
-    lag = till("lag")["sales"]
-    assert lag["records"] == 2
-    assert 900 <= lag["oldest_seconds"] < 1200
+@pytest.mark.parametrize(
+    ("committed", "ours", "place"),
+    [
+        (1, False, 1),  # an operator's rewind, which a start will follow
+        (3, False, 2),  # a skip, which will be refused
+        (1, True, 2),  # a crash between the two commits
+        (3, True, 2),  # the database was restored
+    ],
+)
+def test_lag_goes_by_what_a_start_would_decide(
+    till: Till, events: EventTopic, books: Bookkeeping, *, committed: int, ours: bool, place: int
+) -> None:
+    """Of the checkpoint and the group's offset, the one counts that the projector will go on from."""
+    events.send(0, 900.0, 600.0, 300.0)
+    books.checkpoint("sales", 0, 2)
+    books.checkpoint("sales", 1, 0)
+    events.commit("sales", {0: committed}, MARKER if ours else "")
+    sales = till("lag", "--partitions")["read_models"]["sales"]
+    assert sales["partitions"]["0"]["place"] == place
+    assert sales["records"] == 3 - place
+
+
+def test_an_old_generation_says_nothing(till: Till, events: EventTopic, books: Bookkeeping) -> None:
+    """After a swap the lag is the live generation's, whatever the one before has got to."""
+    events.send(0, 900.0, 600.0)
+    books.checkpoint("sales", 0, 2)
+    books.checkpoint("sales", 0, 1, generation=2)
+    books.live("sales", 2)
+    assert till("lag")["read_models"]["sales"]["records"] == 1
+
+
+def test_lag_tells_how_a_read_model_stands(till: Till, events: EventTopic, books: Bookkeeping) -> None:
+    """Paused, replaying and building are told, the first of them in one word, and parked orders too."""
+    events.send(0, 900.0, 600.0, 300.0)
+    for read_model in READ_MODELS:
+        books.checkpoint(read_model, 0, 1, until=3 if read_model != "audit_log" else 1)
+        books.checkpoint(read_model, 1, 0)
+    books.execute(
+        "WITH asked AS (INSERT INTO operations.actions (actor, action, arguments) "
+        "VALUES ('anna@till', 'replay', '{}') RETURNING id) "
+        "INSERT INTO operations.pauses (read_model, cause, action_id) SELECT 'sales', 'replay', id FROM asked"
+    )
+    books.execute(
+        "INSERT INTO operations.builds (read_model, kind, version, state, orders_done, orders_total)"
+        " VALUES ('audit_log', 'upgrade', 2, 'scanning', 3, 4)"
+    )
+    for generation in (1, 2):
+        books.execute(
+            "INSERT INTO projections.parked (read_model, generation, tenant_id, order_id, partition, version,"
+            " newest_version, last_offset, error) VALUES ('sales', $1, 't', $2, 0, 1, 1, 0, 'why')",
+            generation,
+            uuid4(),
+        )
+    lag = till("lag", "--partitions")["read_models"]
+    assert {name: each["state"] for name, each in lag.items()} == {
+        "order_summary": "replaying",
+        "sales": "paused",
+        "audit_log": "building",
+    }
+    assert (lag["sales"]["paused_by"], lag["sales"]["parked_orders"]) == (["replay"], 1)
+    assert lag["order_summary"]["to_replay"] == 2
+    assert [each["replaying"] for each in lag["order_summary"]["partitions"].values()] == [True, False]
+    assert lag["audit_log"]["building"]["orders_done"] == 3
+    told = CliRunner().invoke(app, ["lag"], env={"COLUMNS": "200"}).stdout
+    assert "paused by replay; replaying, 2 events to go" in told
+    assert "upgrade: scanning, 75%" in told
+
+
+def test_the_outbox_is_a_part_of_the_lag(till: Till, events: EventTopic, books: Bookkeeping) -> None:
+    """What waits to be published is counted, with the age of the oldest, and without sight of its content."""
+    assert events.topics.events
+    assert till("lag")["outbox"] == {"rows": 0, "oldest_seconds": 0}
+    books.execute(
+        "INSERT INTO outbox (shard, topic, headers, created_at)"
+        " SELECT 0, 't', '[]', now() - interval '1 hour' FROM generate_series(1, 30)"
+    )
+    outbox = till("lag")["outbox"]
+    assert outbox["rows"] == 30
+    assert 3600 <= outbox["oldest_seconds"] < 4000
 
 
 @pytest.mark.usefixtures("events")
