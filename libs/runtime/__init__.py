@@ -5,11 +5,12 @@ from runtime.health import Health
 from runtime.http import serve_http
 from runtime.logs import configure_logging
 from runtime.process import EXIT_FATAL, on_stop, run
-from runtime.settings import SaslMechanism, SecurityProtocol, Settings
+from runtime.settings import DatabaseUrl, SaslMechanism, SecurityProtocol, Settings
 
 __all__ = [
     "EXIT_FATAL",
     "Database",
+    "DatabaseUrl",
     "Health",
     "SaslMechanism",
     "SecurityProtocol",

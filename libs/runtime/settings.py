@@ -1,6 +1,8 @@
 """Settings of our own processes, read from the environment under the names `TILLSTREAM_*`."""
 
+import re
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, FilePath, SecretStr, StringConstraints, model_validator
@@ -14,6 +16,29 @@ def _known_time_zone(name: str) -> str:
     return name
 
 
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:[0-9]{1,5})?")
+
+
+def _address(url: SecretStr) -> SecretStr:
+    """Refuse what asyncpg would take apart in the middle of a password, and quote in its error."""
+    problem = ValueError(
+        "is no address of PostgreSQL: write postgresql://user:password@host:port/database, and percent-encode"
+        " what is neither letter nor digit in the password"
+    )
+    try:
+        parts = urlsplit(url.get_secret_value())
+    except ValueError:
+        raise problem from None
+    user, _, hosts = parts.netloc.rpartition("@")
+    beside = f"{user}{parts.path}{parts.query}{parts.fragment}"
+    if parts.scheme not in {"postgresql", "postgres"} or parts.fragment or "@" in beside:
+        raise problem
+    if not all(_HOST.fullmatch(host) for host in hosts.split(",")):
+        raise problem
+    return url
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_address)]
 TimeZoneName = Annotated[str, AfterValidator(_known_time_zone)]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"]
@@ -42,7 +67,7 @@ class Settings(BaseSettings):
     kafka_ssl_ca_file: FilePath | None = None
     kafka_ssl_certificate_file: FilePath | None = None
     kafka_ssl_key_file: FilePath | None = None
-    database_url: SecretStr = SecretStr("postgresql://127.0.0.1:5432/tillstream")
+    database_url: DatabaseUrl = SecretStr("postgresql://127.0.0.1:5432/tillstream")
     # Several installations can share one Kafka cluster: topics and groups begin with it, such as "staging.".
     topic_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]*$", max_length=64)] = ""
     http_host: str = "127.0.0.1"

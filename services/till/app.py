@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import typer
+from rich.markup import escape
 
 from localservers import LocalServerError
 from till.errors import TillError
@@ -53,6 +54,7 @@ def main() -> None:
     try:
         app()
     except (TillError, LocalServerError) as error:
-        notices.print(f"[bold red]till:[/] {error}", highlight=False, soft_wrap=True)
-        notices.print(error.advice, highlight=False, soft_wrap=True)
+        # What it quotes is data, never markup.
+        notices.print(f"[bold red]till:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        notices.print(escape(error.advice), highlight=False, soft_wrap=True)
         sys.exit(1)

@@ -33,10 +33,17 @@ def run(verb: Coroutine[Any, Any, T]) -> T:
 async def query_connection(where: Settings) -> AsyncIterator[asyncpg.Connection]:
     """Give a connection of the role that may only read.
 
-    Raises NotUpError when PostgreSQL doesn't answer, or turns the role away.
+    Raises NotUpError when PostgreSQL doesn't answer, or turns the role away; TillError for a question that
+    takes too long.
     """
     async with _connection(where.database_url.get_secret_value()) as connection:
-        yield connection
+        try:
+            yield connection
+        except TimeoutError as error:
+            raise TillError(
+                f"PostgreSQL took longer than {STATEMENT_TIMEOUT:.0f} s.",
+                "Ask for less: one order, one tenant, or a shorter time.",
+            ) from error
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 
-from runtime import Settings
+from runtime import DatabaseUrl, Settings
 from till.errors import NotUpError, TillError
 
 TILL_ENV = ".tillstream/till.env"
@@ -19,9 +19,9 @@ class TillSettings(Settings):
     model_config = SettingsConfigDict(env_file=TILL_ENV, env_file_encoding="utf-8")
 
     # The role operator's: for the verbs that pause, replay, rebuild, verify and decide on dead letters.
-    operator_database_url: SecretStr | None = None
+    operator_database_url: DatabaseUrl | None = None
     # A superuser's, or a role's that may create databases and roles: for `till migrate` alone.
-    admin_database_url: SecretStr | None = None
+    admin_database_url: DatabaseUrl | None = None
     # Role → password, for `till migrate` to set; roles not named keep theirs.
     role_passwords: Mapping[str, SecretStr] = Field(default_factory=dict)
 

@@ -29,7 +29,9 @@ def audit(
     since: Annotated[str | None, typer.Option(help=f"Recorded at or after a time {_TIME}")] = None,
     until: Annotated[str | None, typer.Option(help=f"Recorded before a time {_TIME}")] = None,
     tenant: Annotated[str | None, typer.Option(help="Of this tenant only.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="This many entries at most, the newest.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=10_000, help="This many entries at most, the newest.")
+    ] = 50,
     output: OutputOption = Output.table,
 ) -> None:
     """List who did and who authorised what, and what was refused, newest first (UTC)."""

@@ -37,7 +37,8 @@ def test_the_image_has_nothing_it_does_not_run() -> None:
 def test_the_passwords_are_made_once(tmp_path: Path) -> None:
     """compose-env makes each password that the compose file asks for, for its owner only, once."""
     env = tmp_path / ".env"
-    env.write_text("TILLSTREAM_QUERY_PASSWORD=kept\nTILLSTREAM_KAFKA_PORT=9192\n")
+    # The last line without its end, as many an editor leaves it.
+    env.write_text("TILLSTREAM_QUERY_PASSWORD=kept\nTILLSTREAM_KAFKA_PORT=9192")
     subprocess.run([COMPOSE_ENV, env], check=True)
     first = env.read_text()
     subprocess.run([COMPOSE_ENV, env], check=True)
