@@ -5,7 +5,7 @@ import pytest
 from faults.runner import PART_SENT
 from faults.town import Town, killed
 
-PROJECTORS = ("sales", "order_summary")
+PROJECTORS = ("sales", "order_summary", "audit_log")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ async def test_a_killed_relay_sends_again_what_it_had_not_deleted(town: Town, wi
     ],
 )
 @pytest.mark.parametrize(
-    "name", ["sales", pytest.param("order_summary", marks=pytest.mark.long)], ids=lambda name: name
+    "name", [*PROJECTORS[:1], *(pytest.param(name, marks=pytest.mark.long) for name in PROJECTORS[1:])]
 )
 async def test_a_killed_projector_leaves_rows_equal_to_the_fold(
     town: Town, name: str, window: str, call: int

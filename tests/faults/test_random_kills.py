@@ -16,6 +16,7 @@ WORKING = {
     "outbox_relay": "tillstream_outbox_published_total ",
     "order_summary": "tillstream_records_handled_total{",
     "sales": "tillstream_records_handled_total{",
+    "audit_log": "tillstream_records_handled_total{",
 }
 
 

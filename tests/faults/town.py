@@ -28,6 +28,7 @@ SERVICES = {
     "outbox_relay": ("outbox_relay",),
     "order_summary": ("projector", "order_summary"),
     "sales": ("projector", "sales"),
+    "audit_log": ("projector", "audit_log"),
 }
 # Many small batches, so that a fault falls into the middle of the load.
 BATCH_RECORDS = "10"

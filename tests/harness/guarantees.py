@@ -11,9 +11,10 @@ from aiokafka import ConsumerRecord
 
 from eventstore import decode_headers
 from harness.plain_client import headers_of
-from harness.read_models import FOLDED, assert_equal_the_fold
+from harness.read_models import assert_equal_the_fold
 from harness.waiting import eventually
 from harness.whole_topics import WholeTopics
+from readmodels import READ_MODELS
 
 _CHECKPOINTS = """
 SELECT partition, next_offset FROM projections.checkpoints WHERE read_model = $1 AND NOT refolding
@@ -24,7 +25,7 @@ DEADLINE = 150.0
 
 
 async def quiet(conn: asyncpg.Connection, topics: WholeTopics, sent: Sequence[dict[str, Any]]) -> None:
-    """Wait until all commands are answered, the outbox is empty, and both read models are level."""
+    """Wait until all commands are answered, the outbox is empty, and all read models are level."""
     commands = len(command_ids(sent))
 
     async def answered() -> bool:
@@ -40,7 +41,9 @@ async def quiet(conn: asyncpg.Connection, topics: WholeTopics, sent: Sequence[di
         if await conn.fetchval("SELECT to_regclass('projections.checkpoints')") is None:
             return False
         ends = await topics.ends("orders.events")
-        return [dict(await conn.fetch(_CHECKPOINTS, name)) for name in FOLDED] == [ends] * len(FOLDED)
+        return [dict(await conn.fetch(_CHECKPOINTS, name)) for name in READ_MODELS] == [ends] * len(
+            READ_MODELS
+        )
 
     await eventually(level, deadline=DEADLINE)
 

@@ -4,13 +4,15 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from integration.projector.order_log import CORRELATION_ID, RECORDED_AT, OrderLog
-from orders import Line, LineDiscount, Order, OrderDiscount
+from orders import Event, Line, LineDiscount, Order, OrderDiscount
 from readmodels import READ_MODELS
 
 NAMES = sorted(READ_MODELS)
@@ -109,28 +111,40 @@ def _written(order: Order) -> dict[str, Any]:
 
 
 def audited(log: OrderLog) -> list[tuple[Any, ...]]:
-    """Write the audit trail of all that happened, in plain Python: fields before and after by their paths."""
-    trail = []
-    for actor, command_id, event, before, after in log.history:
-        was, now = _written(before), _written(after)
-        row = (
-            after.tenant_id,
-            after.order_id,
-            after.version,
-            event.data.type,
-            actor,
-            getattr(event.data, "authorised_by", None),
-            event.occurred_at,
-            RECORDED_AT,
-            command_id,
-            CORRELATION_ID,
-            list(event.undoes),
-            list(event.redoes),
-            {path: value for path, value in was.items() if now.get(path) != value},
-            {path: value for path, value in now.items() if was.get(path) != value},
-        )
-        trail.append((*row, None, None, None))
+    """Write the audit trail of all that happened, in plain Python."""
+    trail = [
+        entry(event, before, after, (actor, command_id, CORRELATION_ID, RECORDED_AT))
+        for actor, command_id, event, before, after in log.history
+    ]
     return sorted(trail, key=lambda row: row[:3])
+
+
+def entry(
+    event: Event, before: Order, after: Order, origin: tuple[str, UUID, str, datetime]
+) -> tuple[Any, ...]:
+    """Write an event's row of the audit trail: what differs around it, by the fields' paths.
+
+    `origin` is its actor, command, correlation id and time of record.
+    """
+    actor, command_id, correlation_id, recorded_at = origin
+    was, now = _written(before), _written(after)
+    return (
+        after.tenant_id,
+        after.order_id,
+        after.version,
+        event.data.type,
+        actor,
+        getattr(event.data, "authorised_by", None),
+        event.occurred_at,
+        recorded_at,
+        command_id,
+        correlation_id,
+        list(event.undoes),
+        list(event.redoes),
+        {path: value for path, value in was.items() if now.get(path) != value},
+        {path: value for path, value in now.items() if was.get(path) != value},
+        *(None, None, None),
+    )
 
 
 def expected(name: str, log: OrderLog) -> list[tuple[Any, ...]]:
