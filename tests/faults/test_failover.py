@@ -78,7 +78,7 @@ async def test_a_projector_that_wakes_up_writes_nothing(town: Town, window: str,
     assert await town.kept("sales") == rows
     assert (await checkpoints(town, "sales"))[0] == moves
     if window == "projector.in_hand":
-        assert "Fenced()" in still.log
+        assert "consumer.fenced" in still.log
     await town.load()
     await town.assert_guarantees()
     assert await still.stop() == 0
