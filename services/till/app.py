@@ -11,8 +11,10 @@ from localservers import LocalServerError
 from till.errors import TillError
 from till.output import notices
 from till.verbs.acls import acls
+from till.verbs.actions import actions
 from till.verbs.at import at
 from till.verbs.audit import audit
+from till.verbs.dead_letters import dead_letters
 from till.verbs.demo import demo
 from till.verbs.down import down
 from till.verbs.history import history
@@ -43,6 +45,8 @@ app.command()(history)
 app.command()(at)
 app.command()(audit)
 app.command()(lag)
+app.add_typer(dead_letters)
+app.command()(actions)
 app.command()(pause)
 app.command()(resume)
 # Options behind the tool's name are the tool's.

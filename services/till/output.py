@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,6 +25,7 @@ from rich.text import Text
 answers = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 notices = Console(stderr=True)
 
+_NO_ASCII = re.compile(r"[^\n -~]")
 _SHORTEST_WORD = 5
 _BETWEEN_COLUMNS = 2
 _LINE_COLUMNS = ("line_id", "product_id", "name", "quantity", "unit_price", "gross", "discount", "net")
@@ -41,8 +44,15 @@ OutputOption = Annotated[
 
 
 def print_json(value: object) -> None:
-    """Print `value` (anything pydantic can write: dates, Decimals, UUIDs …) as indented JSON."""
-    typer.echo(to_json(value, indent=2))
+    """Print `value` (anything pydantic can write: dates, Decimals, UUIDs …) as indented JSON.
+
+    What could steer a terminal is escaped, which leaves the JSON as it was.
+    """
+    typer.echo(_NO_ASCII.sub(_harmless, to_json(value, indent=2).decode()))
+
+
+def _harmless(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output: Output, title: str) -> None:

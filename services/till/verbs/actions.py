@@ -1,0 +1,75 @@
+"""`till actions`: what operators did, and what came of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from pydantic_core import from_json, to_json
+
+from till.connecting import query_connection, run
+from till.output import Output, OutputOption, notices, print_rows
+from till.printable import printable
+from till.settings import till_settings
+from till.times import parse_time
+
+_COLUMNS = ("id", "started_at", "actor", "action", "arguments", "result", "finished_at", "details")
+_NO_RESULT = "under way or broken off"
+
+_ACTIONS = """
+SELECT id, started_at, actor, role::text, action, arguments, outcome AS result, finished_at, details
+FROM operations.actions LEFT JOIN operations.results ON action_id = id
+WHERE ($1::text IS NULL OR action = $1 OR starts_with(action, $1 || ' '))
+    AND ($2::timestamptz IS NULL OR started_at >= $2)
+ORDER BY id DESC LIMIT $3
+"""
+
+
+def actions(
+    *,
+    action: Annotated[
+        str | None, typer.Option(help="Of this kind, such as pause, or dead-letters for all of its verbs.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Begun at or after a time such as 2017-01-01T12:00:00Z; UTC unless it says."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="This many at most, the newest.")] = 50,
+    output: OutputOption = Output.table,
+) -> None:
+    """List what operators did by till: who, when, what, and what came of it, newest first (UTC)."""
+    rows = run(_actions(action, None if since is None else parse_time(since), limit + 1))
+    more, rows = len(rows) > limit, rows[:limit]
+    if output is not Output.json:
+        rows = [
+            {
+                **row,
+                "actor": printable(row["actor"]),
+                "action": printable(row["action"]),
+                "arguments": _told(row["arguments"]),
+                "result": row["result"] or _NO_RESULT,
+                "details": _told(row["details"]),
+            }
+            for row in rows
+        ]
+    print_rows(rows, _COLUMNS, output, title="Actions")
+    if more:
+        notices.print(f"There are more than these {limit}: --limit gives more.", highlight=False)
+
+
+async def _actions(action: str | None, since: datetime | None, limit: int) -> list[dict[str, Any]]:
+    async with query_connection(till_settings()) as connection:
+        return [
+            {**row, "arguments": from_json(row["arguments"]), "details": from_json(row["details"] or "null")}
+            for row in await connection.fetch(_ACTIONS, action, since, limit)
+        ]
+
+
+def _told(values: dict[str, Any] | None) -> str:
+    """Return names and values as a person reads them."""
+    return ", ".join(
+        f"{printable(name)} {printable(value if isinstance(value, str) else to_json(value).decode())}"
+        for name, value in (values or {}).items()
+        if value not in ("", None)
+    )

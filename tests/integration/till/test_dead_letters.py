@@ -1,0 +1,284 @@
+"""Dead letters in an operator's hands: found, shown, sent again, settled."""
+
+import asyncio
+import base64
+from collections.abc import Sequence
+from typing import Any
+from uuid import NAMESPACE_URL, uuid4, uuid5
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from typer.testing import CliRunner, Result
+
+from harness.plain_client import command
+from integration.till.conftest import Till
+from messaging import KafkaConnection, Topics, ensure_topics
+from till import dead_letters
+from till.app import app
+from till.errors import TillError
+
+Headers = Sequence[tuple[str, bytes | None]]
+# Of the first partition: two hours old, one hour old, new.
+HOUR_MS = 3_600_000
+NOW_MS = 1_700_000_000_000
+
+
+class Letters:
+    """The topics of commands and of dead letters, and the verbs on them."""
+
+    def __init__(self, bootstrap_servers: str, prefix: str, database: Any) -> None:
+        self.bootstrap_servers = bootstrap_servers
+        self.topics = Topics(prefix)
+        self.database = database
+        asyncio.run(ensure_topics(KafkaConnection(bootstrap_servers), self.topics, partitions=3))
+
+    def put(
+        self,
+        offset: int,
+        *,
+        key: bytes | None = None,
+        value: bytes | None = b"junk",
+        headers: Headers = (),
+        reason: str = "tenantid: is required",
+        topic: str | None = None,
+        at: int = NOW_MS,
+        times: int = 1,
+    ) -> str:
+        """Put a dead letter as the command service makes them, from partition 1; give its id."""
+        source = topic or self.topics.commands
+        id_ = str(uuid5(NAMESPACE_URL, f"{source}/1/{offset}"))
+        ours = [
+            ("deadletter_id", id_.encode()),
+            ("deadletter_topic", source.encode()),
+            ("deadletter_partition", b"1"),
+            ("deadletter_offset", str(offset).encode()),
+            ("deadletter_reason", reason.encode()),
+        ]
+        for _ in range(times):
+            self.send(self.topics.dead_letters, key, value, [*headers, *ours], at=at, partition=offset % 3)
+        return id_
+
+    def send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers, *, at: int, partition: int
+    ) -> None:
+        async def send() -> None:
+            producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap_servers)
+            await producer.start()
+            batch = producer.create_batch()
+            batch.append(key=key, value=value, headers=headers, timestamp=at)
+            batch.close()
+            await (await producer.send_batch(batch, topic, partition=partition))
+            await producer.stop()
+
+        asyncio.run(send())
+
+    def commands(self) -> list[ConsumerRecord[bytes, bytes]]:
+        """Give what is on the commands' partition 1, the one that all letters came from."""
+
+        async def read() -> list[ConsumerRecord[bytes, bytes]]:
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=self.bootstrap_servers, auto_offset_reset="earliest"
+            )
+            await consumer.start()
+            partition = TopicPartition(self.topics.commands, 1)
+            end = (await consumer.end_offsets([partition]))[partition]
+            consumer.assign([partition])
+            await consumer.seek_to_beginning(partition)
+            records: list[ConsumerRecord[bytes, bytes]] = []
+            while len(records) < end:
+                records += (await consumer.getmany(timeout_ms=200)).get(partition, [])
+            await consumer.stop()
+            return records
+
+        return asyncio.run(read())
+
+    def till(self, *arguments: str) -> Result:
+        """Run a verb that acts or tells a person; an error is raised."""
+        result = CliRunner().invoke(app, ["dead-letters", *arguments], env={"COLUMNS": "400"})
+        if result.exception is not None:
+            raise result.exception
+        return result
+
+    def recorded(self) -> list[tuple[Any, ...]]:
+        """Give action, decision and outcome of all that was recorded, in order."""
+
+        async def read() -> list[tuple[Any, ...]]:
+            conn = await asyncpg.connect(self.database.dsn())
+            rows = await conn.fetch(
+                "SELECT action, arguments->>'dead_letter_id', decision, d.note, outcome"
+                " FROM operations.actions LEFT JOIN operations.results ON action_id = id"
+                " LEFT JOIN operations.dead_letter_decisions AS d ON d.action_id = id ORDER BY id"
+            )
+            await conn.close()
+            return [tuple(row) for row in rows]
+
+        return asyncio.run(read())
+
+
+@pytest.fixture
+def letters(
+    till: Till, kafka_server: Any, topic_prefix: str, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> Letters:
+    """Give an installation's topics without a letter yet."""
+    assert till
+    monkeypatch.setenv("TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS", kafka_server.bootstrap_servers)
+    monkeypatch.setenv("TILLSTREAM_TOPIC_PREFIX", topic_prefix)
+    monkeypatch.setenv("TILLSTREAM_OPERATOR_DATABASE_URL", database.dsn("operator"))
+    return Letters(kafka_server.bootstrap_servers, topic_prefix, database)
+
+
+def listed(till: Till, *arguments: str) -> list[int]:
+    """Give the offsets of the letters that a list has, in its order."""
+    return [row["offset"] for row in till("dead-letters", "list", *arguments)]
+
+
+def test_the_open_ones_are_listed_newest_first(till: Till, letters: Letters) -> None:
+    """A list has each letter that nothing was decided about once, the newest first, as many as asked for."""
+    ids = [letters.put(n, at=NOW_MS + n) for n in range(4)]
+    letters.put(4, at=NOW_MS - HOUR_MS, times=2)
+    assert listed(till) == [3, 2, 1, 0, 4]
+    assert listed(till, "--limit", "2") == [3, 2]
+    letters.till("resolve", ids[2], "--note", "a typing error")
+    assert listed(till) == [3, 1, 0, 4]
+    assert listed(till, "--all") == [3, 2, 1, 0, 4]
+    assert [row["decision"] for row in till("dead-letters", "list", "--all")][:2] == ["open", "resolved"]
+
+
+def test_a_list_has_what_it_is_asked_for(till: Till, letters: Letters) -> None:
+    """Reason, topic and time each leave the letters they name."""
+    letters.put(0, reason="header ce_id: is given twice", at=NOW_MS - 2 * HOUR_MS)
+    letters.put(1, topic="elsewhere.commands", at=NOW_MS - HOUR_MS)
+    letters.put(2)
+    assert listed(till, "--reason", "GIVEN TWICE") == [0]
+    assert listed(till, "--topic", "elsewhere.commands") == [1]
+    assert listed(till, "--since", "2023-11-14T21:00:00Z") == [2, 1]
+    assert listed(till, "--until", "2023-11-14T22:00:00Z") == [1, 0]
+    assert listed(till, "--since", "2023-11-14T21:00:00Z", "--until", "2023-11-14T22:00:00Z") == [1]
+
+
+def test_a_long_topic_is_read_from_its_end(
+    till: Till, letters: Letters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list reads back as far as it needs for the newest, and says where it stopped looking."""
+    monkeypatch.setattr(dead_letters, "WINDOW", 2)
+    for n in range(12):
+        letters.put(n, at=NOW_MS + (n if n % 3 else -HOUR_MS), reason="rare" if n == 0 else "usual")
+    assert listed(till, "--limit", "3") == [11, 10, 8]
+    assert listed(till) == [11, 10, 8, 7, 5, 4, 2, 1, *listed(till)[8:]]
+    assert listed(till, "--reason", "rare") == [0]
+    assert "Only the newest 6 were looked through" in letters.till("list", "--limit", "2").stderr
+    monkeypatch.setattr("till.verbs.dead_letters._LOOKED_THROUGH", 6)
+    assert "Only the newest 6 were" in letters.till("list", "--reason", "rare").stderr
+
+
+def test_what_it_is_about_is_read_as_far_as_it_can_be(till: Till, letters: Letters) -> None:
+    """Tenant, order and command come from the headers or the structured value, whatever else is wrong."""
+    order = str(uuid4())
+    doubled = command("AddItem", order, tenant="store-7")
+    letters.put(2, headers=[*doubled["headers"], ("CE_ID", b"again")], at=NOW_MS)
+    structured = command("VoidOrder", order, tenant="store-8", structured=True)
+    letters.put(1, headers=structured["headers"], value=structured["value"], at=NOW_MS - 1)
+    letters.put(0, headers=[("ce_tenantid", b"\xff\x1b")], at=NOW_MS - 2)
+    first, second, third = till("dead-letters", "list")
+    names = ("tenant_id", "order_id", "command_type")
+    assert [first[name] for name in names] == ["store-7", order, "orders.AddItem"]
+    assert [second[name] for name in names] == ["store-8", order, "orders.VoidOrder"]
+    assert [third[name] for name in names] == ["\\xff\x1b", None, None]
+
+
+def test_a_letter_is_shown_without_steering_the_terminal(till: Till, letters: Letters) -> None:
+    """A person sees escapes for all that is no text, and a bounded part; a program gets every byte."""
+    value = b"\x1b]0;owned\x07\xff" + b"x" * 9_000
+    evil: Headers = [("ce_\x1b[2Jtype", b"\x9b31m"), ("nothing", None)]
+    id_ = letters.put(0, key=b"\x00k", value=value, headers=evil, reason="bad \x1b[31mreason")
+    told = letters.till("show", id_).stdout
+    assert told.isprintable() or {c for c in told if not c.isprintable()} == {"\n"}
+    assert r"\x1b]0;owned\x07\xff" in told
+    assert r"bad \x1b[31mreason" in told
+    assert len(told) < 8_000
+    assert "\x1b" not in letters.till("list").stdout
+    document = till("dead-letters", "show", id_)
+    assert base64.b64decode(document["value_base64"]) == value
+    assert base64.b64decode(document["key_base64"]) == b"\x00k"
+    assert [(each["name"], each["value_base64"]) for each in document["headers"]] == [
+        (evil[0][0], base64.b64encode(b"\x9b31m").decode()),
+        ("nothing", None),
+    ]
+
+
+def test_a_retry_sends_the_same_bytes_to_the_same_place(till: Till, letters: Letters) -> None:
+    """Key, value and the record's own headers go back unchanged, in their old order; ours stay behind."""
+    # Headers under our own names that a sender made up are the record's.
+    headers: Headers = [("deadletter_id", b"theirs"), ("a", b"\xff"), ("a", None)]
+    second = letters.put(2, key=b"k", value=b"\x00\xff", headers=headers)
+    # Larger than a batch of the client's, and one with neither key nor value.
+    first = letters.put(0, key=b"k", value=b"y" * 200_000)
+    third = letters.put(3, key=None, value=None)
+    told = letters.till("retry", third, second, first, "--note", "the build is mended").stderr
+    assert f"{second} is on {letters.topics.commands}/1/1 again" in told
+    records = letters.commands()
+    assert [(record.key, record.value) for record in records] == [
+        (b"k", b"y" * 200_000),
+        (b"k", b"\x00\xff"),
+        (None, None),
+    ]
+    assert [list(record.headers) for record in records] == [[], list(headers), []]
+    assert letters.recorded() == [
+        ("dead-letters retry", id_, "retried", "the build is mended", "done")
+        for id_ in (first, second, third)
+    ]
+    assert listed(till) == []
+
+
+def test_a_letter_can_be_sent_again_and_every_decision_stays(till: Till, letters: Letters) -> None:
+    """A second decision stands behind the first, whatever it is; the list tells the newest."""
+    id_ = letters.put(0)
+    letters.till("retry", id_)
+    letters.till("retry", id_)
+    letters.till("resolve", id_, "--note", "nobody knows")
+    assert len(letters.commands()) == 2
+    document = till("dead-letters", "show", id_)
+    assert [each["decision"] for each in document["decisions"]] == ["retried", "retried", "resolved"]
+    assert document["decisions"][2]["note"] == "nobody knows"
+    assert [row["decision"] for row in till("dead-letters", "list", "--all")] == ["resolved"]
+
+
+def test_nothing_is_done_unless_all_can_be(letters: Letters) -> None:
+    """One id that is unknown, or one letter from elsewhere, and no letter is sent or settled."""
+    good = letters.put(0)
+    other = letters.put(1, topic="elsewhere.commands")
+    with pytest.raises(TillError, match=f"no dead letter {other[:-1]}x"):
+        letters.till("retry", good, other[:-1] + "x")
+    with pytest.raises(TillError, match="no dead letter 7"):
+        letters.till("resolve", good, "7", "--note", "n")
+    with pytest.raises(TillError, match="takes no commands"):
+        letters.till("retry", good, other)
+    with pytest.raises(TillError, match="says nothing"):
+        letters.till("resolve", good, "--note", " ")
+    assert letters.commands() == []
+    assert letters.recorded() == []
+
+
+def test_a_send_that_fails_is_recorded_and_decides_nothing(
+    till: Till, letters: Letters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A letter whose retry Kafka did not take stays open, and the action says that it failed."""
+
+    async def fail(*_: object) -> dict[str, object]:
+        raise TimeoutError("no acknowledgement")
+
+    monkeypatch.setattr(dead_letters.Resending, "send", fail)
+    id_ = letters.put(0)
+    with pytest.raises(TillError, match="does not answer"):
+        letters.till("retry", id_)
+    assert letters.recorded() == [("dead-letters retry", id_, None, None, "failed")]
+    assert listed(till) == [0]
+
+
+def test_records_that_are_no_dead_letters_are_counted(till: Till, letters: Letters) -> None:
+    """What somebody else put on the topic is not taken for a letter, and not passed over in silence."""
+    letters.put(0)
+    letters.send(letters.topics.dead_letters, None, b"x", [("deadletter_id", b"x")], at=NOW_MS, partition=0)
+    assert listed(till) == [0]
+    assert "1 records on the topic are no dead letters" in letters.till("list").stderr
