@@ -4,7 +4,15 @@ from collections.abc import Mapping
 
 from readmodels.audit_log import AuditLog
 from readmodels.order_summary import OrderSummary
-from readmodels.read_model import AppliedEvent, OrderChange, OrderKey, Provenance, ReadModel
+from readmodels.read_model import (
+    UNKNOWN_OFFSET,
+    AppliedEvent,
+    OrderChange,
+    OrderKey,
+    Placed,
+    Provenance,
+    ReadModel,
+)
 from readmodels.sales import Sales
 
 READ_MODELS: Mapping[str, type[ReadModel]] = {model.name: model for model in (AuditLog, OrderSummary, Sales)}
@@ -12,11 +20,13 @@ READ_MODELS: Mapping[str, type[ReadModel]] = {model.name: model for model in (Au
 
 __all__ = [
     "READ_MODELS",
+    "UNKNOWN_OFFSET",
     "AppliedEvent",
     "AuditLog",
     "OrderChange",
     "OrderKey",
     "OrderSummary",
+    "Placed",
     "Provenance",
     "ReadModel",
     "Sales",

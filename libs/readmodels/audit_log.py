@@ -89,7 +89,7 @@ SELECT tenant_id, order_id, max(version), partition, last_offset
 FROM came GROUP BY tenant_id, order_id, partition, last_offset ORDER BY tenant_id, order_id
 ON CONFLICT (tenant_id, order_id) DO UPDATE SET
     version = excluded.version, partition = excluded.partition, last_offset = excluded.last_offset
-WHERE o.version < excluded.version
+{unless_newer}
 """
 
 

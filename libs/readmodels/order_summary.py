@@ -51,7 +51,7 @@ ON CONFLICT (tenant_id, order_id) DO UPDATE SET
     discount = excluded.discount, total = excluded.total, version = excluded.version,
     created_at = excluded.created_at, updated_at = excluded.updated_at, partition = excluded.partition,
     last_offset = excluded.last_offset
-WHERE o.version < excluded.version
+{unless_newer}
 """
 
 

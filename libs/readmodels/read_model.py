@@ -14,6 +14,17 @@ from orders import Event, Order
 OrderKey = tuple[str, UUID]
 """An order's tenant and id."""
 
+UNKNOWN_OFFSET = 2**63 - 1
+"""The last offset of an order that was not read from the topic: past every rewind, so each folds it again."""
+
+
+class Placed(NamedTuple):
+    """What a read model keeps of an order beside its content: how far it is, and where it was read."""
+
+    version: int
+    partition: int
+    last_offset: int
+
 
 class Provenance(NamedTuple):
     """Who did what an event tells, when that was recorded, and the command that caused it."""
@@ -61,41 +72,46 @@ class ReadModel(ABC):
     """Each event with the order before and after it, not just the order as it is now."""
     orders_table: ClassVar[str]
     further_tables: ClassVar[Sequence[str]] = ()
-    """Other tables with rows of one order each, by tenant_id and order_id: dropped with the order."""
+    """Other tables with rows of one order each, by tenant_id and order_id: deleted with the order."""
     tables_sql: ClassVar[str]
     """Makes what is missing; may run again."""
     view_sql: ClassVar[str]
     write_sql: ClassVar[str]
-    """One statement; takes an array for each element of `rows`; leaves a row that is as new as its change."""
+    """One statement; takes an array for each element of `rows`.
+
+    `{unless_newer}` follows its `ON CONFLICT … DO UPDATE` on the `orders_table AS o`: there stands, but for a
+    `rewrite`, what leaves a row that is as new as its change.
+    """
     settle_sql: ClassVar[Sequence[str]] = ()
     """Statements on one partition ($1) that make what is summed over its orders agree with them."""
 
     def __init__(self, generation: int) -> None:
         self.generation = generation
-        self._write = self.write_sql.format(generation=generation)
+        newer = "WHERE o.version < excluded.version"
+        self._write = self.write_sql.format(generation=generation, unless_newer=newer)
+        self._rewrite = self.write_sql.format(generation=generation, unless_newer="")
         table = self.orders_table.format(generation=generation)
         self._versions = f"""
-            SELECT tenant_id, order_id, o.version
+            SELECT tenant_id, order_id, o.version, o.partition, o.last_offset
             FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, order_id)
             JOIN {table} AS o USING (tenant_id, order_id)
         """  # noqa: S608 - the table's name is ours
-        drops = [
-            f"""dropped_{number} AS (
-                DELETE FROM {each.format(generation=generation)} AS o USING page
-                WHERE o.tenant_id = page.tenant_id AND o.order_id = page.order_id AND page.last_offset >= $5
-            )"""  # noqa: S608 - the table's name is ours
-            for number, each in enumerate((self.orders_table, *self.further_tables))
-        ]
         # Pages go by key, not by offset: an index on an offset that moves with every event would make each
         # update of a row an update of all its indexes.
-        self._drop = f"""
-            WITH page AS MATERIALIZED (
-                SELECT tenant_id, order_id, last_offset FROM {table}
-                WHERE partition = $1 AND (tenant_id, order_id) > ($2, $3)
-                ORDER BY tenant_id, order_id LIMIT $4
-            ), {", ".join(drops)}
-            SELECT tenant_id, order_id FROM page ORDER BY tenant_id DESC, order_id DESC LIMIT 1
+        self._page = f"""
+            SELECT tenant_id, order_id, version, partition, last_offset FROM {table}
+            WHERE partition = $1 AND (tenant_id, order_id) > ($2, $3) AND last_offset >= $4
+            ORDER BY tenant_id, order_id LIMIT $5
+            FOR UPDATE
         """  # noqa: S608 - the table's name is ours
+        further = [each.format(generation=generation) for each in self.further_tables]
+        self._deletes = [
+            f"""
+                DELETE FROM {each} AS o USING unnest($1::text[], $2::uuid[]) AS k (tenant_id, order_id)
+                WHERE o.tenant_id = k.tenant_id AND o.order_id = k.order_id
+            """  # noqa: S608 - the table's name is ours
+            for each in (*further, table)
+        ]
 
     @staticmethod
     @abstractmethod
@@ -114,24 +130,45 @@ class ReadModel(ABC):
         self, conn: asyncpg.Connection, keys: Collection[OrderKey]
     ) -> dict[OrderKey, int]:
         """Return each order's last applied version; an order without a row is absent."""
+        return {key: placed.version for key, placed in (await self.placed(conn, keys)).items()}
+
+    async def placed(self, conn: asyncpg.Connection, keys: Collection[OrderKey]) -> dict[OrderKey, Placed]:
+        """Return what is kept of each order; an order without a row is absent."""
         rows = await conn.fetch(self._versions, *zip(*keys, strict=True))
-        return {(row[0], row[1]): row[2] for row in rows}
+        return {(row[0], row[1]): Placed(row[2], row[3], row[4]) for row in rows}
 
     async def write(self, conn: asyncpg.Connection, changes: Sequence[OrderChange]) -> None:
-        """Write the changed orders, each of which is there once."""
-        await conn.execute(self._write, *zip(*chain.from_iterable(map(self.rows, changes)), strict=True))
+        """Write the changed orders, each there once; leave rows that are as new as their change."""
+        await conn.execute(self._write, *self._columns(changes))
 
-    async def drop_orders(
-        self, conn: asyncpg.Connection, partition: int, from_offset: int, *, after: OrderKey, limit: int
-    ) -> OrderKey | None:
-        """Drop, of the partition's next `limit` orders after a key, those with an event at or past an offset.
+    async def rewrite(self, conn: asyncpg.Connection, changes: Sequence[OrderChange]) -> None:
+        """Write orders anew, each of which is there once, whatever their rows hold.
 
-        Returns the last key looked at, for the next call; None when no order was left to look at.
+        A read model that `needs_events` is given all of an order's, from the first on. Sums move by the new
+        contribution minus the old one, as in `write`.
         """
-        row = await conn.fetchrow(self._drop, partition, *after, limit, from_offset)
-        return None if row is None else (row[0], row[1])
+        columns = list(self._columns(changes))
+        keys = [(change.order.tenant_id, change.order.order_id) for change in changes]
+        for delete in self._deletes[:-1]:
+            await conn.execute(delete, *zip(*keys, strict=True))
+        await conn.execute(self._rewrite, *columns)
+
+    def _columns(self, changes: Sequence[OrderChange]) -> Iterable[tuple[object, ...]]:
+        return zip(*chain.from_iterable(map(self.rows, changes)), strict=True)
+
+    async def page(
+        self, conn: asyncpg.Connection, partition: int, from_offset: int, *, after: OrderKey, limit: int
+    ) -> dict[OrderKey, Placed]:
+        """Return, and lock, the next orders after a key with an event at or past an offset, in key order."""
+        rows = await conn.fetch(self._page, partition, *after, from_offset, limit)
+        return {(row[0], row[1]): Placed(row[2], row[3], row[4]) for row in rows}
+
+    async def delete(self, conn: asyncpg.Connection, keys: Collection[OrderKey]) -> None:
+        """Delete orders' rows; what is summed over orders agrees again once it is settled."""
+        for delete in self._deletes:
+            await conn.execute(delete, *zip(*keys, strict=True))
 
     async def settle(self, conn: asyncpg.Connection, partition: int) -> None:
-        """Make what is summed over the partition's orders agree with them, after some were dropped."""
+        """Make what is summed over the partition's orders agree with them."""
         for statement in self.settle_sql:
             await conn.execute(statement.format(generation=self.generation), partition)

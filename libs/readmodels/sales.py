@@ -75,7 +75,7 @@ WITH changed AS (
         business_day = excluded.business_day, hour = excluded.hour, cashier_id = excluded.cashier_id,
         currency = excluded.currency, orders = excluded.orders, gross = excluded.gross,
         discount = excluded.discount, net = excluded.net, voids = excluded.voids
-    WHERE o.version < excluded.version
+    {unless_newer}
     RETURNING
         new.tenant_id,
         new.business_day, new.hour, new.cashier_id, new.currency, new.partition,

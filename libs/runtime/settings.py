@@ -81,6 +81,8 @@ class Settings(BaseSettings):
     stalled_after: Annotated[float, Field(gt=0, le=3600)] = 30.0
     # More dead letters than this among a partition's last 1,000 records stop the command service.
     dead_letter_limit: Annotated[int, Field(ge=0, le=1000)] = 100
+    # More parked orders of a read model than this stop its projector.
+    parked_limit: Annotated[int, Field(ge=0, le=100_000)] = 100
     # Tenants not named here are on UTC.
     tenant_time_zones: dict[str, TimeZoneName] = {}
 

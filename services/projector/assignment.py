@@ -9,16 +9,23 @@ from typing import NamedTuple
 from uuid import UUID
 
 from messaging import Assigned, Committed, Unrecoverable
+from readmodels import OrderKey
 
 
 class Checkpoint(NamedTuple):
-    """How far the read model's tables have got on one partition, as they say themselves."""
+    """How far the read model's tables have got on one partition, as they say themselves.
+
+    While `refolding`, a rewind to `next_offset` is not made up for yet; `refolded` is the last order that was
+    folded again. `replay_until` is the offset at which the last rewind is made up for.
+    """
 
     topic_id: UUID
     next_offset: int
     epoch: int
     acknowledged_offset: int | None
     refolding: bool
+    refolded: OrderKey | None = None
+    replay_until: int | None = None
 
 
 class Case(StrEnum):
@@ -33,6 +40,7 @@ class Case(StrEnum):
     REWIND_PART_WAY = "rewind_part_way"
     SKIP_REFUSED = "skip_refused"
     COMMIT_LOST = "commit_lost"
+    RECORDS_LOST = "records_lost"
 
 
 PLAIN = frozenset({Case.FIRST_START, Case.WENT_ON})
@@ -40,11 +48,23 @@ PLAIN = frozenset({Case.FIRST_START, Case.WENT_ON})
 
 
 class Decision(NamedTuple):
-    """Go on from `offset`; first drop the orders that have an event at or past it, if `drop`."""
+    """Go on from `offset`, after the tables were put right from the event store.
+
+    Orders with an event at or past `refold_from` (None: no orders) that come after the order `refolded` are
+    folded again. With `fill`, orders that the topic no longer tells whole are brought up to the store.
+    """
 
     case: Case
     offset: int
-    drop: bool = False
+    refold_from: int | None = None
+    fill: bool = False
+    refolded: OrderKey | None = None
+    replay_until: int | None = None
+
+    @property
+    def refolding(self) -> bool:
+        """Whether anything is to be done before the topic is read."""
+        return self.fill or self.refold_from is not None
 
 
 class RebuildNeeded(Unrecoverable):
@@ -57,44 +77,60 @@ class RebuildNeeded(Unrecoverable):
 def classify(kafka: Assigned, checkpoint: Checkpoint | None, topic_id: UUID) -> Decision:
     """Decide from what Kafka and the checkpoint say of one partition of the topic `topic_id`.
 
-    Raises RebuildNeeded when the topic is another one than the checkpoint's, or no longer holds all that the
-    read model has yet to apply.
+    Raises RebuildNeeded when the topic is another one than the checkpoint's.
     """
     if checkpoint is None:
         # Tables without a checkpoint say nothing of how far they got.
-        case = Case.FIRST_START if kafka.committed is None else Case.CHECKPOINT_LOST
-        return Decision(case, kafka.beginning, drop=True)
+        if kafka.committed is None:
+            return _from_start(Case.FIRST_START, kafka, None)
+        return _from_start(Case.CHECKPOINT_LOST, kafka, kafka.end)
     if checkpoint.topic_id != topic_id:
         raise RebuildNeeded(
             f"the topic was deleted and made anew (its id was {checkpoint.topic_id}, now it is {topic_id})"
         )
-    if checkpoint.next_offset < kafka.beginning:
-        raise RebuildNeeded(
-            f"the topic begins at offset {kafka.beginning}, but the read model has only got to"
-            f" {checkpoint.next_offset}"
-        )
     decision = _compare(kafka, kafka.committed, checkpoint)
-    # A rewind that was interrupted while it dropped is finished whatever Kafka says by now.
-    return decision._replace(drop=decision.drop or checkpoint.refolding)
+    if not checkpoint.refolding or decision.refold_from is not None:
+        return decision
+    # A rewind that was cut off before all was folded again is finished, whatever Kafka says by now. How far
+    # it was to go is told by where it went.
+    if checkpoint.next_offset <= kafka.beginning:
+        resumed = _from_start(decision.case, kafka, checkpoint.replay_until)
+    else:
+        resumed = decision._replace(refold_from=decision.offset)
+    return resumed._replace(refolded=checkpoint.refolded)
+
+
+def _from_start(case: Case, kafka: Assigned, replay_until: int | None) -> Decision:
+    """Fold all the partition's orders again; a topic that lost its first records knows not all of them."""
+    return Decision(case, kafka.beginning, refold_from=0, fill=kafka.beginning > 0, replay_until=replay_until)
 
 
 def _compare(kafka: Assigned, committed: Committed | None, checkpoint: Checkpoint) -> Decision:
-    # Past the end lie records that Kafka lost after we applied them; asked for one, it would start anew.
-    here = min(checkpoint.next_offset, kafka.end)
+    next_offset = checkpoint.next_offset
+    if committed is not None and not committed.ours and committed.offset == kafka.beginning != next_offset:
+        # Before the look at the acknowledged offset: to fold in vain is harmless, to ignore a rewind is not.
+        return _from_start(Case.REWIND_TO_START, kafka, _furthest(checkpoint))
+    if next_offset < kafka.beginning:
+        return Decision(Case.RECORDS_LOST, kafka.beginning, fill=True, replay_until=checkpoint.replay_until)
     if committed is None or not kafka.beginning <= committed.offset <= kafka.end:
-        return Decision(Case.COMMIT_LOST, here)
-    if committed.ours:
-        case = Case.DATABASE_RESTORED if committed.offset > checkpoint.next_offset else Case.WENT_ON
-    elif committed.offset > checkpoint.next_offset:
+        case = Case.COMMIT_LOST
+    elif committed.ours:
+        case = Case.DATABASE_RESTORED if committed.offset > next_offset else Case.WENT_ON
+    elif committed.offset > next_offset:
         case = Case.SKIP_REFUSED
-    elif committed.offset == checkpoint.next_offset:
-        case = Case.NO_MOVE
-    # Before the look at the acknowledged offset: to rebuild in vain is harmless, to ignore a rewind is not.
-    elif committed.offset == kafka.beginning:
-        return Decision(Case.REWIND_TO_START, kafka.beginning, drop=True)
-    # A crash between the database's commit and Kafka's, and then a reset to the current offset.
-    elif committed.offset == checkpoint.acknowledged_offset:
+    # The second is a crash between the database's commit and Kafka's, and then a reset to the current offset.
+    elif committed.offset in {next_offset, checkpoint.acknowledged_offset}:
         case = Case.NO_MOVE
     else:
-        return Decision(Case.REWIND_PART_WAY, committed.offset, drop=True)
-    return Decision(case, here)
+        return Decision(
+            Case.REWIND_PART_WAY,
+            committed.offset,
+            refold_from=committed.offset,
+            replay_until=_furthest(checkpoint),
+        )
+    # Past the end lie records that Kafka lost after we applied them; asked for one, it would start anew.
+    return Decision(case, min(next_offset, kafka.end), replay_until=checkpoint.replay_until)
+
+
+def _furthest(checkpoint: Checkpoint) -> int:
+    return max(checkpoint.next_offset, checkpoint.replay_until or 0)

@@ -11,17 +11,23 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 
 from messaging import Assigned, Fenced
-from projector.arrivals import read_arrivals
+from projector.arrivals import Arrival, Unreadable, read_arrivals
 from projector.assignment import PLAIN, Decision, classify
 from projector.checkpoints import Checkpoints, Move
-from projector.projection import Projection
+from projector.faults import Failure, is_orders_fault, tell
+from projector.parking import Parking, Waiting, place_of
+from projector.projection import Applied, Projection
+from projector.refolding import BEFORE_ALL, Refolding
+from projector.topic_id import TopicFacts
+from projector.unparking import try_again
 from readmodels import OrderKey, ReadModel
 from runtime import Database, is_passing_fault
 
 log = structlog.get_logger(__name__)
 
-DROPPED_AT_ONCE = 2_000
-_BEFORE_ALL: OrderKey = ("", UUID(int=0))
+RETRY_INTERVAL = 0.5
+RETRIED_AT_ONCE = 100
+PARKED_LIMIT = 100
 
 
 class _Held(NamedTuple):
@@ -42,16 +48,22 @@ class Projector:
         read_model: ReadModel,
         projection: Projection,
         checkpoints: Checkpoints,
-        topic_id: Callable[[], Awaitable[UUID]],
+        topic: Callable[[], Awaitable[TopicFacts]],
+        *,
+        parked_limit: int = PARKED_LIMIT,
     ) -> None:
+        """Take the parts; `topic` asks Kafka, and more than `parked_limit` parked orders are refused."""
         self._database = database
         self._read_model = read_model
         self._projection = projection
         self._checkpoints = checkpoints
-        self._topic_id = topic_id
+        self._topic = topic
+        self._parking = Parking(read_model, parked_limit)
+        self._refolding = Refolding(self._transaction, read_model, projection, checkpoints, self._parking)
         self._held: dict[TopicPartition, _Held] = {}
         self._acknowledged: dict[TopicPartition, int] = {}
         self._one_at_a_time = asyncio.Lock()
+        self._retrying: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[asyncpg.Connection]:
@@ -68,18 +80,21 @@ class Projector:
     async def assigned(self, partitions: Mapping[TopicPartition, Assigned]) -> Mapping[TopicPartition, int]:
         """Fence the previous owners, do what `classify` says, and return where each partition goes on."""
         kafka = {topic_partition.partition: facts for topic_partition, facts in partitions.items()}
-        topic_id = await self._topic_id()
+        topic = await self._topic()
         async with self._transaction() as conn:
-            decisions = await self._decide(conn, kafka, topic_id)
-            epochs = await self._checkpoints.take(conn, topic_id, decisions)
+            decisions = await self._decide(conn, kafka, topic.topic_id)
+            epochs = await self._checkpoints.take(conn, topic.topic_id, decisions)
             # Only now: a batch that outlived its assignment may have kept orders up to here.
             self._projection.forget()
-        for partition, decision in decisions.items():
-            if decision.drop:
-                await self._drop(partition, epochs[partition], decision.offset)
-        for topic_partition in partitions:
-            partition = topic_partition.partition
-            self._held[topic_partition] = _Held(epochs[partition], decisions[partition].offset)
+        await self._refolding.run(epochs, decisions, topic.partitions)
+        held = {
+            found: _Held(epochs[found.partition], decisions[found.partition].offset) for found in partitions
+        }
+        async with self._transaction() as conn:
+            await self._parking.learn(conn, [found.partition for found in (self._held | held)])
+        self._held.update(held)
+        if self._retrying is None:
+            self._retrying = asyncio.create_task(self._keep_retrying())
         return {found: self._held[found].next_offset for found in partitions}
 
     async def _decide(
@@ -105,41 +120,61 @@ class Projector:
             )
         return decisions
 
-    async def _drop(self, partition: int, epoch: int, from_offset: int) -> None:
-        """Drop the partition's orders with events at or past an offset, in short transactions."""
-        after: OrderKey | None = _BEFORE_ALL
-        while after is not None:
-            async with self._transaction() as conn:
-                if not await self._checkpoints.hold(conn, partition, epoch):
-                    raise Fenced
-                after = await self._read_model.drop_orders(
-                    conn, partition, from_offset, after=after, limit=DROPPED_AT_ONCE
-                )
-                if after is None:
-                    await self._read_model.settle(conn, partition)
-                    await self._checkpoints.dropped(conn, partition)
-
     async def handle(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]) -> None:
         """Apply the records in one transaction that first moves the checkpoints.
 
-        Raises Fenced when a partition was taken by another process.
+        An order that can't be applied is parked in it, and its neighbours go on. Raises Fenced when a
+        partition was taken by another process, Unrecoverable when too many orders would be parked.
         """
         # Outside the transaction: no lock is held while this computes.
-        arrivals = read_arrivals(batch)
+        arrivals, unreadable = read_arrivals(batch)
         moves = self._moves(batch)
-        async with self._transaction() as conn:
-            if await self._checkpoints.move(conn, moves):
-                orders = await self._projection.apply(conn, arrivals)
-            elif await self._checkpoints.moved_before(conn, moves):
-                # The commit came through before, only its answer was lost.
-                self._projection.forget()
-                orders = []
-            else:
-                raise Fenced
-        self._projection.keep(orders)
+        try:
+            applied = await self._apply(moves, arrivals, unreadable, apart=False)
+        except Exception as error:
+            if not is_orders_fault(error):
+                raise
+            log.warning("projector.batch_taken_apart", error=tell(error))
+            applied = await self._apply(moves, arrivals, unreadable, apart=True)
+        self._projection.keep(applied.orders)
+        if applied.failures:
+            self._projection.forget(applied.failures)
+            self._parking.know(applied.failures)
         for topic_partition, records in batch.items():
             held = self._held[topic_partition]
             self._held[topic_partition] = held._replace(next_offset=records[-1].offset + 1)
+
+    async def _apply(
+        self,
+        moves: Sequence[Move],
+        arrivals: Mapping[OrderKey, Sequence[Arrival]],
+        unreadable: Mapping[OrderKey, Unreadable],
+        *,
+        apart: bool,
+    ) -> Applied:
+        """Apply what arrived for orders that aren't parked, and park those that fail, in one transaction."""
+        async with self._transaction() as conn:
+            if await self._checkpoints.move(conn, moves):
+                waiting = {key: came for key, came in arrivals.items() if key in self._parking}
+                if waiting:
+                    await self._parking.wait(conn, waiting)
+                    arrivals = {key: came for key, came in arrivals.items() if key not in waiting}
+                applied = await self._projection.apply(conn, arrivals, apart=apart)
+                if not (applied.failures or unreadable):
+                    return applied
+                failures = {**applied.failures}
+                places = {key: place_of(arrivals[key]) for key in failures}
+                for key, found in unreadable.items():
+                    failures[key] = Failure(found.version, found.error)
+                    places[key] = Waiting(found.partition, found.newest_version, found.last_offset)
+                await self._parking.park(conn, failures, places)
+                return Applied(applied.orders, failures)
+            if not await self._checkpoints.moved_before(conn, moves):
+                raise Fenced
+            # The commit came through before, only its answer was lost.
+            self._projection.forget()
+            await self._parking.learn(conn, [found.partition for found in self._held])
+        return Applied((), {})
 
     def _moves(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]) -> list[Move]:
         moves = []
@@ -164,6 +199,10 @@ class Projector:
 
     async def revoked(self) -> None:
         """Write down what Kafka has committed, and forget what was only true for the owner."""
+        if self._retrying is not None:
+            self._retrying.cancel()
+            await asyncio.wait({self._retrying})
+            self._retrying = None
         offsets = [
             (partition.partition, held.epoch, self._acknowledged[partition])
             for partition, held in self._held.items()
@@ -172,6 +211,7 @@ class Projector:
         self._held.clear()
         self._acknowledged.clear()
         self._projection.forget()
+        self._parking.forget()
         if not offsets:
             return
         try:
@@ -182,3 +222,40 @@ class Projector:
                 raise
             # Without the note a reset to the current offset may later fold some orders again for nothing.
             log.warning("projector.acknowledgement_not_kept", error=repr(error))
+
+    async def _keep_retrying(self) -> None:
+        """Look for parked orders that an operator wants tried again, while partitions are held."""
+        while True:
+            await asyncio.sleep(RETRY_INTERVAL)
+            try:
+                await self.retry_parked()
+            except Exception as error:  # noqa: BLE001 - the batches go on, and tell what is wrong in general
+                log.warning("projector.retry_failed", error=repr(error))
+
+    async def retry_parked(self) -> None:
+        """Try again the parked orders of the held partitions for which an operator wants that.
+
+        Raises Fenced when a partition was taken by another process, and what the database raises.
+        """
+        if not self._parking:
+            return
+        epochs = {found.partition: held.epoch for found, held in self._held.items()}
+        async with self._transaction() as conn:
+            if not await self._parking.requested(conn, epochs):
+                return
+            if not await self._checkpoints.hold(conn, epochs):
+                raise Fenced
+            waiting = await self._parking.find(
+                conn, epochs, after=BEFORE_ALL, limit=RETRIED_AT_ONCE, requested=True
+            )
+            tried = await try_again(conn, self._read_model, self._projection, self._parking, waiting)
+        self._projection.forget(tried.unparked)
+        self._parking.release(tried.unparked)
+        for (tenant_id, order_id), failure in tried.failures.items():
+            log.warning(
+                "projector.order_still_parked",
+                tenant=tenant_id,
+                order=str(order_id),
+                version=failure.version,
+                error=tell(failure.error),
+            )

@@ -2,21 +2,21 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
-from uuid import UUID
 
 import asyncpg
-import jiter
 from cachetools import LRUCache
 from prometheus_client import Counter
 
-from eventstore import EventStore, StoredEvent, StreamKey, VersionNotFound
-from orders import Event, Order, decode_event, evolve, initial_state
-from projector.arrivals import Arrival, read_provenance
-from readmodels import AppliedEvent, OrderChange, OrderKey, Provenance, ReadModel
+from eventstore import EventStore, StreamKey, VersionNotFound
+from orders import Order, initial_state
+from projector.arrivals import Arrival
+from projector.faults import Failure, is_orders_fault, write_apart
+from projector.folding import Folded, fold_arrivals, fold_stored, replay
+from readmodels import OrderChange, OrderKey, ReadModel
 
 EVENTS = Counter(
     "tillstream_projected_events",
-    "Events, by read model: applied, or skipped as not newer.",
+    "Events, by read model: applied, skipped as not newer, or failed.",
     ["read_model", "what"],
 )
 LOADS = Counter("tillstream_projected_loads", "Orders folded from the event store.", ["read_model"])
@@ -27,11 +27,11 @@ CACHED_ORDERS = 20_000
 Arrivals = Mapping[OrderKey, Sequence[Arrival]]
 
 
-class _Folded(NamedTuple):
-    """An order as it is now, and how it came there if the read model wants to know."""
+class Applied(NamedTuple):
+    """The orders whose rows were written, and why not of those that could not be, or not to their newest."""
 
-    order: Order
-    events: Sequence[AppliedEvent] = ()
+    orders: Sequence[Order]
+    failures: Mapping[OrderKey, Failure]
 
 
 class Projection:
@@ -43,49 +43,86 @@ class Projection:
 
     def __init__(self, read_model: ReadModel, store: EventStore[Order]) -> None:
         self._read_model = read_model
-        self._store = store
+        self.store = store
         self._orders: LRUCache[OrderKey, Order] = LRUCache(CACHED_ORDERS)
         self._applied = EVENTS.labels(read_model.name, "applied")
         self._skipped = EVENTS.labels(read_model.name, "skipped")
+        self._failed = EVENTS.labels(read_model.name, "failed")
         self._loads = LOADS.labels(read_model.name)
 
-    def forget(self) -> None:
-        """Drop the kept orders."""
-        self._orders.clear()
+    def forget(self, keys: Iterable[OrderKey] | None = None) -> None:
+        """Drop the kept orders, all or these."""
+        if keys is None:
+            self._orders.clear()
+            return
+        for key in keys:
+            self._orders.pop(key, None)
 
     def keep(self, orders: Iterable[Order]) -> None:
         """Keep orders whose rows are committed."""
         for order in orders:
             self._orders[order.tenant_id, order.order_id] = order
 
-    async def apply(self, conn: asyncpg.Connection, arrivals: Arrivals) -> list[Order]:
-        """Write what the events change, within the caller's transaction, and return the changed orders.
+    async def apply(self, conn: asyncpg.Connection, arrivals: Arrivals, *, apart: bool = False) -> Applied:
+        """Write what the events change, within the caller's transaction.
 
+        An order that fails to fold fails alone. For one that the database refuses the transaction fails, with
+        what `is_orders_fault` tells; only when asked to write `apart` it fails alone too, at some cost.
         Raises eventstore's VersionNotFound when the topic holds an event that the store lacks (a restored
         database), and NewerSchema for an event that only a newer build knows.
         """
-        applied = await self._applied_versions(conn, arrivals)
-        folded: dict[OrderKey, _Folded] = {}
+        before = await self._applied_versions(conn, arrivals)
+        folded: dict[OrderKey, Folded] = {}
         gaps: dict[StreamKey, tuple[int, int]] = {}
-        skipped = 0
+        newer_count = 0
         for key, came in arrivals.items():
-            before = applied.get(key, 0)
-            newer = [arrival for arrival in came if arrival.version > before]
-            skipped += len(came) - len(newer)
+            applied = before.get(key, 0)
+            newer = [arrival for arrival in came if arrival.version > applied]
+            newer_count += len(newer)
             if not newer:
                 continue
-            now = self._fold(self._orders.get(key) or initial_state(*key), before, newer)
+            now = self._fold(self._orders.get(key) or initial_state(*key), applied, newer)
             if now is None:
-                gaps[StreamKey(*key)] = (before, max(arrival.version for arrival in newer))
+                gaps[StreamKey(*key)] = (applied, max(arrival.version for arrival in newer))
             else:
                 folded[key] = now
         folded.update(await self._load(conn, gaps))
-        if folded:
-            changes = [_change(now, arrivals[key]) for key, now in folded.items()]
-            await self._read_model.write(conn, changes)
-        self._skipped.inc(skipped)
-        self._applied.inc(sum(map(len, arrivals.values())) - skipped)
-        return [now.order for now in folded.values()]
+        failures = {key: now.failure for key, now in folded.items() if now.failure is not None}
+        changes = {key: _change(now, arrivals[key]) for key, now in folded.items()}
+        changed = [
+            change
+            for key, change in changes.items()
+            if change is not None and change.order.version > before.get(key, 0)
+        ]
+        if changed:
+            failures.update(await self._write(conn, changed, apart=apart))
+        failed = sum(
+            arrival.version >= failure.version
+            for key, failure in failures.items()
+            for arrival in arrivals[key]
+        )
+        self._skipped.inc(sum(map(len, arrivals.values())) - newer_count)
+        self._applied.inc(max(0, newer_count - failed))
+        self._failed.inc(failed)
+        orders = [change.order for change in changed]
+        if failures:
+            orders = [order for order in orders if (order.tenant_id, order.order_id) not in failures]
+        return Applied(orders, failures)
+
+    async def _write(
+        self, conn: asyncpg.Connection, changed: Sequence[OrderChange], *, apart: bool
+    ) -> dict[OrderKey, Failure]:
+        if apart:
+            return await write_apart(conn, self._read_model.write, changed)
+        await self._read_model.write(conn, changed)
+        return {}
+
+    async def fold_stored(
+        self, conn: asyncpg.Connection, up_to: Mapping[OrderKey, int | None]
+    ) -> dict[OrderKey, Folded]:
+        """Fold each order from its first event in the store up to a version (None: the newest it has)."""
+        self._loads.inc(len(up_to))
+        return await fold_stored(self.store, conn, up_to)
 
     async def _applied_versions(self, conn: asyncpg.Connection, arrivals: Arrivals) -> dict[OrderKey, int]:
         versions = {key: self._orders[key].version for key in arrivals if key in self._orders}
@@ -94,73 +131,57 @@ class Projection:
             versions.update(await self._read_model.applied_versions(conn, unknown))
         return versions
 
-    def _fold(self, order: Order, before: int, newer: Sequence[Arrival]) -> _Folded | None:
-        """Return the order after the events; None when part of them has to come from the store."""
+    def _fold(self, order: Order, before: int, newer: Sequence[Arrival]) -> Folded | None:
         if order.version != before:
             return None
-        events: list[AppliedEvent] | None = [] if self._read_model.needs_events else None
-        for version, event_type, schema_version, occurred_at, undoes, redoes, record in newer:
-            if version <= order.version:
-                continue
-            if version != order.version + 1:
-                return None
-            payload = jiter.from_json(record.value or b"{}", float_mode="decimal")
-            lifted = self._store.upcast(event_type, schema_version, payload, version, occurred_at)
-            event = decode_event(event_type, lifted, occurred_at=occurred_at, undoes=undoes, redoes=redoes)
-            after = evolve(order, event)
-            if events is not None:
-                events.append(AppliedEvent(event, read_provenance(record), order, after))
-            order = after
-        return _Folded(order, events or ())
+        return fold_arrivals(self.store, order, newer, with_events=self._read_model.needs_events)
 
     async def _load(
         self, conn: asyncpg.Connection, gaps: Mapping[StreamKey, tuple[int, int]]
-    ) -> dict[OrderKey, _Folded]:
+    ) -> dict[OrderKey, Folded]:
         """Fold orders from the store, each from its applied version to the newest that has come."""
         if not gaps:
             return {}
-        self._loads.inc(len(gaps))
+        try:
+            self._loads.inc(len(gaps))
+            return await self._load_together(conn, gaps)
+        except Exception as error:
+            if not is_orders_fault(error):
+                raise
+        newest: dict[OrderKey, int | None] = {key: version for key, (_, version) in gaps.items()}
+        folded = await self.fold_stored(conn, newest)
+        _refuse_short(folded, gaps)
+        return folded
+
+    async def _load_together(
+        self, conn: asyncpg.Connection, gaps: Mapping[StreamKey, tuple[int, int]]
+    ) -> dict[OrderKey, Folded]:
+        newest = {key: version for key, (_, version) in gaps.items()}
         if not self._read_model.needs_events:
-            newest = {key: version for key, (_, version) in gaps.items()}
-            loaded = await self._store.load_many_at(conn, newest)
-            return {key: _Folded(found.state) for key, found in loaded.items()}
-        applied = await self._store.load_many_at(conn, {key: before for key, (before, _) in gaps.items()})
+            loaded = await self.store.load_many_at(conn, newest)
+            return {key: Folded(found.state) for key, found in loaded.items()}
+        applied = await self.store.load_many_at(conn, {key: before for key, (before, _) in gaps.items()})
         # A second look is safe: what a stream holds up to a version never changes.
-        histories = await self._store.histories(conn, gaps)
-        folded: dict[OrderKey, _Folded] = {}
-        short: dict[StreamKey, int] = {}
-        for key, (_, newest_version) in gaps.items():
-            now = folded[key] = _replay(applied[key].state, histories[key])
-            if now.order.version != newest_version:
-                short[key] = now.order.version
-        if short:
-            raise VersionNotFound(short)
+        histories = await self.store.histories(conn, gaps)
+        folded: dict[OrderKey, Folded] = {key: replay(applied[key].state, histories[key]) for key in gaps}
+        _refuse_short(folded, gaps)
         return folded
 
 
-def _replay(order: Order, history: Iterable[StoredEvent]) -> _Folded:
-    events = []
-    for stored in history:
-        event, metadata = _event(stored), stored.metadata
-        provenance = Provenance(
-            metadata["actor"], stored.recorded_at, UUID(metadata["causation_id"]), metadata["correlation_id"]
-        )
-        after = evolve(order, event)
-        events.append(AppliedEvent(event, provenance, order, after))
-        order = after
-    return _Folded(order, events)
+def _refuse_short(folded: Mapping[OrderKey, Folded], gaps: Mapping[StreamKey, tuple[int, int]]) -> None:
+    short = {
+        key: folded[key].order.version
+        for key, (_, version) in gaps.items()
+        if folded[key].failure is None and folded[key].order.version < version
+    }
+    if short:
+        raise VersionNotFound(short)
 
 
-def _event(stored: StoredEvent) -> Event:
-    return decode_event(
-        stored.event_type,
-        stored.payload,
-        occurred_at=stored.occurred_at,
-        undoes=stored.metadata.get("undoes", ()),
-        redoes=stored.metadata.get("redoes", ()),
-    )
-
-
-def _change(now: _Folded, came: Sequence[Arrival]) -> OrderChange:
-    newest = next(arrival.record for arrival in came if arrival.version == now.order.version)
-    return OrderChange(now.order, newest.partition, newest.offset, now.events)
+def _change(now: Folded, came: Sequence[Arrival]) -> OrderChange | None:
+    """Return the change, with its place; None where a failure ended it at an event that did not come now."""
+    for arrival in came:
+        if arrival.version == now.order.version:
+            record = arrival.record
+            return OrderChange(now.order, record.partition, record.offset, now.events)
+    return None

@@ -13,7 +13,7 @@ from projector.checkpoints import Checkpoints
 from projector.generations import open_live
 from projector.handler import Projector
 from projector.projection import Projection
-from projector.topic_id import fetch_topic_id
+from projector.topic_id import fetch_topic
 from projector.wanted import Wanted, keep_looking, look
 from readmodels import ReadModel
 from runtime import Database, Health, Settings
@@ -106,7 +106,8 @@ class ReadModelProcess:
             live,
             Projection(live, EventStore(ORDER)),
             Checkpoints(live.name, live.generation, self._topics.events),
-            partial(fetch_topic_id, KafkaConnection.of(self._settings), self._topics.events),
+            partial(fetch_topic, KafkaConnection.of(self._settings), self._topics.events),
+            parked_limit=self._settings.parked_limit,
         )
         self._consumer = BatchConsumer(
             self._settings,

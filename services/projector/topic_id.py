@@ -5,7 +5,7 @@ version 12's, from MetadataRequest.json and MetadataResponse.json in Kafka's own
 """
 
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -108,8 +108,15 @@ class _MetadataRequest(Request[_MetadataRequestStruct]):  # type: ignore[misc] #
         return request_struct_class([(UUID(int=0), self._topic, {})], False, False, {})
 
 
-async def fetch_topic_id(kafka: KafkaConnection, topic: str) -> UUID:
-    """Return the topic's id.
+class TopicFacts(NamedTuple):
+    """A topic's id, and how many partitions it has now."""
+
+    topic_id: UUID
+    partitions: int
+
+
+async def fetch_topic(kafka: KafkaConnection, topic: str) -> TopicFacts:
+    """Return what Kafka knows of the topic.
 
     Raises aiokafka's UnknownTopicOrPartitionError when there is no such topic, and other KafkaErrors.
     """
@@ -119,7 +126,12 @@ async def fetch_topic_id(kafka: KafkaConnection, topic: str) -> UUID:
         response = await admin._send_request(_MetadataRequest(topic))  # noqa: SLF001 - the one way to send it
     finally:
         await admin.close()
-    code, _name, topic_id = response.topics[0][:3]
+    code, _name, topic_id, _is_internal, partitions = response.topics[0][:5]
     if code:
         raise for_code(code)(topic)
-    return UUID(int=topic_id.int)
+    return TopicFacts(UUID(int=topic_id.int), len(partitions))
+
+
+async def fetch_topic_id(kafka: KafkaConnection, topic: str) -> UUID:
+    """Return the topic's id. Raises as `fetch_topic` does."""
+    return (await fetch_topic(kafka, topic)).topic_id

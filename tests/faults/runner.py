@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaProducer
 
 from command_service.handler import CommandHandler
 from messaging import Producer
-from projector import handler as projector_handler
+from projector import refolding
 from projector.checkpoints import Checkpoints
 from projector.handler import Projector
 from readmodels import ReadModel
@@ -61,8 +61,8 @@ WINDOWS = {
     # In mid-assignment: the epochs are taken, but not yet committed; and committed, but nothing sought.
     "projector.taken": Window(Checkpoints, "take", AFTER),
     "projector.assigned": Window(Projector, "assigned", AFTER),
-    # In mid-drop of a rewind: orders of some partitions are gone, and one partition is half done.
-    "projector.half_dropped": Window(ReadModel, "drop_orders", BEFORE),
+    # In mid-rewind: orders of some partitions are folded again, and one partition is half done.
+    "projector.half_refolded": Window(ReadModel, "rewrite", BEFORE),
 }
 """Every window by its name, which begins with the service. `outbox_relay.part_sent` is made by hand."""
 
@@ -131,7 +131,7 @@ def main() -> None:
         os.kill(os.getpid(), deed)
 
     # A rewind of a few orders takes several pages too.
-    projector_handler.DROPPED_AT_ONCE = 1
+    refolding.REFOLDED_AT_ONCE = 1
     break_at(name, int(call), reached)
     sys.argv[:] = [service, *arguments]
     importlib.import_module(f"{service}.app").main()

@@ -17,6 +17,7 @@ from projector.checkpoints import Checkpoints
 from projector.generations import open_live
 from projector.handler import Projector
 from projector.projection import Projection
+from projector.topic_id import TopicFacts
 from readmodels import READ_MODELS
 from runtime import Database
 
@@ -35,7 +36,13 @@ async def new_consumer(database: Any) -> AsyncIterator[NewConsumer]:
     async with AsyncExitStack() as stack:
 
         async def make(
-            log: OrderLog, name: str, committed: Mapping[TopicPartition, Committed] | None = None
+            log: OrderLog,
+            name: str,
+            committed: Mapping[TopicPartition, Committed] | None = None,
+            *,
+            beginnings: Mapping[TopicPartition, int] | None = None,
+            partitions: frozenset[TopicPartition] | None = None,
+            parked_limit: int = 100,
         ) -> Consumer:
             held = Database(SecretStr(database.dsn("projector")), "test")
             stack.push_async_callback(held.close)
@@ -43,11 +50,18 @@ async def new_consumer(database: Any) -> AsyncIterator[NewConsumer]:
             projection = Projection(read_model, EventStore(ORDER))
             checkpoints = Checkpoints(name, read_model.generation, TOPIC)
 
-            async def topic_id() -> UUID:
-                return UUID(int=1)
+            async def topic() -> TopicFacts:
+                return TopicFacts(UUID(int=1), len(log.records))
 
-            projector = Projector(held, read_model, projection, checkpoints, topic_id)
-            consumer = Consumer(log, projector, dict(committed or {}))
+            projector = Projector(held, read_model, projection, checkpoints, topic, parked_limit=parked_limit)
+            stack.push_async_callback(projector.revoked)
+            consumer = Consumer(
+                log,
+                projector,
+                dict(committed or {}),
+                beginnings=dict(beginnings or {}),
+                partitions=partitions,
+            )
             await consumer.assign()
             return consumer
 

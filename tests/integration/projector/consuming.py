@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
 from integration.projector.order_log import OrderLog
 from messaging import Assigned, Committed
@@ -19,11 +19,21 @@ class Consumer:
     projector: Projector
     committed: dict[TopicPartition, Committed] = field(default_factory=dict)
     positions: dict[TopicPartition, int] = field(default_factory=dict)
+    # What retention took: the first offset that the topic still has, by partition.
+    beginnings: dict[TopicPartition, int] = field(default_factory=dict)
+    # None: all partitions that there are.
+    partitions: frozenset[TopicPartition] | None = None
+
+    def _assigned(self) -> dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]:
+        mine = self.log.records if self.partitions is None else self.partitions
+        return {partition: self.log.records[partition] for partition in mine}
 
     async def assign(self) -> Mapping[TopicPartition, int]:
         facts = {
-            partition: Assigned(self.committed.get(partition), 0, len(records))
-            for partition, records in self.log.records.items()
+            partition: Assigned(
+                self.committed.get(partition), self.beginnings.get(partition, 0), len(records)
+            )
+            for partition, records in self._assigned().items()
         }
         self.positions = dict(await self.projector.assigned(facts))
         self.commit(self.positions)
@@ -33,7 +43,7 @@ class Consumer:
         """Handle one batch; False when there was nothing left."""
         batch = {
             partition: records[self.positions[partition] :][:at_once]
-            for partition, records in self.log.records.items()
+            for partition, records in self._assigned().items()
             if self.positions[partition] < len(records)
         }
         if not batch:
@@ -60,5 +70,12 @@ class Consumer:
 
 class NewConsumer(Protocol):
     def __call__(
-        self, log: OrderLog, name: str, committed: Mapping[TopicPartition, Committed] | None = None
+        self,
+        log: OrderLog,
+        name: str,
+        committed: Mapping[TopicPartition, Committed] | None = None,
+        *,
+        beginnings: Mapping[TopicPartition, int] | None = None,
+        partitions: frozenset[TopicPartition] | None = None,
+        parked_limit: int = 100,
     ) -> Awaitable[Consumer]: ...

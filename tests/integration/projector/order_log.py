@@ -8,13 +8,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID, uuid5
-from zlib import crc32
 
 import asyncpg
 from aiokafka import ConsumerRecord, TopicPartition
 
 from eventstore import Append, Batch, EventStore, NewEvent, StreamKey
-from messaging import event_headers
+from messaging import event_headers, partition_of
 from orders import (
     ORDER,
     AddItem,
@@ -128,7 +127,7 @@ class OrderLog:
 
     def publish(self, key: StreamKey, headers: Sequence[tuple[str, bytes]], value: bytes) -> None:
         text = str(key.aggregate_id).encode()
-        partition = TopicPartition(TOPIC, crc32(text) % PARTITIONS)
+        partition = TopicPartition(TOPIC, partition_of(text, len(self.records)))
         offset = len(self.records[partition])
         self.records[partition].append(
             ConsumerRecord(

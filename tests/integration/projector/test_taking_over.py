@@ -1,4 +1,4 @@
-"""How a projector takes partitions up: after a crash, from another owner, after a rewind."""
+"""How a projector takes partitions up: after a crash, from another owner, after a reset that is no rewind."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -10,138 +10,16 @@ import pytest
 from aiokafka import TopicPartition
 
 from integration.projector.consuming import NewConsumer
-from integration.projector.order_log import TOPIC, VOID, random_log
-from integration.projector.reading import NAMES, blocked, expected, kept, rows, summed
+from integration.projector.order_log import TOPIC, random_log
+from integration.projector.reading import NAMES, expected, kept, rows, summed
+from integration.projector.spoiling import decided
 from messaging import Fenced
-from projector import handler
 from projector.assignment import RebuildNeeded
 from projector.generations import open_live
 from readmodels import READ_MODELS
 
 FIRST = TopicPartition(TOPIC, 0)
 SECOND = TopicPartition(TOPIC, 1)
-LOCK_LAST = """
-SELECT FROM {table} WHERE partition = 0 ORDER BY tenant_id DESC, order_id DESC LIMIT 1 FOR UPDATE
-"""
-
-
-async def decided(conn: asyncpg.Connection) -> list[tuple[Any, ...]]:
-    found = await conn.fetch(
-        "SELECT partition, decision, committed_offset, checkpoint_offset, goes_on_from"
-        " FROM projections.assignments ORDER BY id"
-    )
-    return [tuple(row) for row in found]
-
-
-async def spoil(conn: asyncpg.Connection, name: str, partition: int, from_offset: int = 0) -> None:
-    """Make some of what a read model holds wrong, as a fault in its code could."""
-    if name == "audit_log":
-        await conn.execute(
-            "UPDATE projections.audit_log_1 AS e SET actor = 'nobody'"
-            " FROM projections.audit_log_1_orders AS o WHERE e.tenant_id = o.tenant_id"
-            " AND e.order_id = o.order_id AND partition = $1 AND last_offset >= $2",
-            partition,
-            from_offset,
-        )
-        await conn.execute("DELETE FROM projections.audit_log_1 WHERE actor = 'nobody' AND version % 3 = 0")
-        return
-    amount = {"order_summary": "total", "sales": "gross"}[name]
-    table = READ_MODELS[name].orders_table.format(generation=1)
-    await conn.execute(
-        f"UPDATE {table} SET {amount} = {amount} + 1 WHERE partition = $1 AND last_offset >= $2",  # noqa: S608
-        partition,
-        from_offset,
-    )
-    if name == "sales":
-        await conn.execute(
-            "UPDATE projections.sales_1_totals SET gross = gross + 7 WHERE partition = $1", partition
-        )
-
-
-@pytest.mark.parametrize("name", NAMES)
-async def test_a_rewind_to_the_start_rebuilds_identical_rows(
-    conn: asyncpg.Connection, new_consumer: NewConsumer, name: str
-) -> None:
-    """After a rewind to the start a partition's rows are what they should be, faults put right."""
-    log = random_log(40)
-    await log.store(conn)
-    consumer = await new_consumer(log, name)
-    await consumer.drain()
-    before = await rows(conn, name), await kept(conn, name)
-    await spoil(conn, name, FIRST.partition)
-    await consumer.projector.revoked()
-    consumer.reset(FIRST, 0)
-    assert (await consumer.assign())[FIRST] == 0
-    await consumer.drain()
-    assert (await rows(conn, name), await kept(conn, name)) == before
-    assert await decided(conn) == [(0, "rewind_to_start", 0, len(log.records[FIRST]), 0)]
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.95])
-async def test_a_rewind_part_of_the_way_equals_a_rebuild(
-    conn: asyncpg.Connection, new_consumer: NewConsumer, name: str, share: float
-) -> None:
-    """Orders with events past the rewind are folded again whole, also from events that lie before it."""
-    log = random_log(40)
-    await log.store(conn)
-    consumer = await new_consumer(log, name)
-    await consumer.drain()
-    before = await rows(conn, name), await kept(conn, name)
-    offset = int(len(log.records[FIRST]) * share)
-    await spoil(conn, name, FIRST.partition, offset)
-    await consumer.projector.revoked()
-    consumer.reset(FIRST, offset)
-    assert (await consumer.assign())[FIRST] == offset
-    await consumer.drain(at_once=7)
-    assert (await rows(conn, name), await kept(conn, name)) == before
-    assert await decided(conn) == [(0, "rewind_part_way", offset, len(log.records[FIRST]), offset)]
-
-
-@pytest.mark.parametrize("name", NAMES)
-async def test_orders_before_a_rewind_part_of_the_way_stay(
-    conn: asyncpg.Connection, new_consumer: NewConsumer, name: str
-) -> None:
-    """Only orders with an event at or past the rewind are dropped, the others are readable throughout."""
-    log = random_log(40)
-    await log.store(conn)
-    consumer = await new_consumer(log, name)
-    await consumer.drain()
-    before = await kept(conn, name)
-    offset = len(log.records[FIRST]) * 9 // 10
-    consumer.reset(FIRST, offset)
-    await consumer.assign()
-    past = {record.key for record in log.records[FIRST][offset:]}
-    assert past < {record.key for record in log.records[FIRST]}
-    assert await kept(conn, name) == [row for row in before if str(row[1]).encode() not in past]
-
-
-@pytest.mark.parametrize("name", NAMES)
-async def test_an_interrupted_drop_is_finished_by_the_next_owner(
-    conn: asyncpg.Connection, new_consumer: NewConsumer, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A projector killed while it drops leaves no hole, even if the group is reset again meanwhile."""
-    monkeypatch.setattr(handler, "DROPPED_AT_ONCE", 3)
-    log = random_log(40)
-    await log.store(conn)
-    consumer = await new_consumer(log, name)
-    await consumer.drain()
-    before = await rows(conn, name), await kept(conn, name)
-    await spoil(conn, name, FIRST.partition)
-    consumer.reset(FIRST, 0)
-    async with conn.transaction():
-        # The last order can't be dropped: the projector gets stuck in the middle.
-        await conn.execute(LOCK_LAST.format(table=READ_MODELS[name].orders_table.format(generation=1)))
-        taking_up = asyncio.create_task(consumer.assign())
-        await blocked(conn)
-        taking_up.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await taking_up
-    assert 0 < len(await kept(conn, name)) < len(before[1])
-    consumer.reset(FIRST, len(log.records[FIRST]))
-    successor = await new_consumer(log, name, consumer.committed)
-    await successor.drain()
-    assert (await rows(conn, name), await kept(conn, name)) == before
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -254,26 +132,6 @@ async def test_a_skip_ahead_is_refused_and_recorded(
     await consumer.drain()
     assert await rows(conn, "sales") == summed(log.orders.values())
     assert await decided(conn) == [(1, "skip_refused", end, 5, 5)]
-
-
-async def test_a_rewind_folds_what_came_after_it_too(
-    conn: asyncpg.Connection, new_consumer: NewConsumer
-) -> None:
-    """Events that arrive while a rewind is read again take effect once."""
-    log = random_log(20)
-    await log.store(conn)
-    consumer = await new_consumer(log, "sales")
-    await consumer.drain()
-    for partition in log.records:
-        consumer.reset(partition, 3)
-    await consumer.assign()
-    await consumer.step(at_once=2)
-    sold = [key for key, order in log.orders.items() if order.status == "confirmed"]
-    for key in sold[:5]:
-        log.do(key, VOID)
-    await log.store(conn)
-    await consumer.drain()
-    assert await rows(conn, "sales") == summed(log.orders.values())
 
 
 async def test_a_topic_made_anew_is_refused(conn: asyncpg.Connection, new_consumer: NewConsumer) -> None:

@@ -24,6 +24,11 @@ def foreign(offset: int) -> Committed:
     return Committed(offset, ours=False)
 
 
+def from_start(case: Case, *, replay_until: int | None) -> Decision:
+    """Give the decision to fold all orders again, on a topic that lost its first records."""
+    return Decision(case, BEGINNING, refold_from=0, fill=True, replay_until=replay_until)
+
+
 @pytest.mark.parametrize("offset", [BEGINNING, 480, 499, 500])
 def test_our_own_commit_at_or_behind_the_checkpoint_goes_on_from_the_checkpoint(offset: int) -> None:
     """A crash can leave Kafka's offset behind the database's, never the other way: the checkpoint rules."""
@@ -42,21 +47,31 @@ def test_a_reset_to_where_we_are_is_no_move(offset: int) -> None:
     assert decide(foreign(offset)) == Decision(Case.NO_MOVE, 500)
 
 
-def test_a_reset_to_the_start_drops_and_rebuilds() -> None:
-    """A rewind to the first record that the topic still has rebuilds all that it speaks of."""
-    assert decide(foreign(BEGINNING)) == Decision(Case.REWIND_TO_START, BEGINNING, drop=True)
+def test_a_reset_to_the_start_folds_all_again() -> None:
+    """A rewind to the first record that the topic still has folds all orders again, and fills in others."""
+    assert decide(foreign(BEGINNING)) == from_start(Case.REWIND_TO_START, replay_until=500)
+
+
+def test_a_whole_topic_needs_no_filling() -> None:
+    """Where the topic still has its first record, a rewind to it scans no store for missing orders."""
+    whole = Assigned(foreign(0), 0, END)
+    decision = classify(whole, CHECKPOINT, TOPIC_ID)
+    assert decision == Decision(Case.REWIND_TO_START, 0, refold_from=0, replay_until=500)
+    assert classify(Assigned(None, 0, END), None, TOPIC_ID) == Decision(Case.FIRST_START, 0, refold_from=0)
 
 
 def test_a_reset_to_the_start_counts_also_where_kafka_acknowledged_it() -> None:
     """Where a reset could be no move or a rewind to the start it is the rewind, which is never wrong."""
     checkpoint = CHECKPOINT._replace(acknowledged_offset=BEGINNING)
-    assert decide(foreign(BEGINNING), checkpoint) == Decision(Case.REWIND_TO_START, BEGINNING, drop=True)
+    assert decide(foreign(BEGINNING), checkpoint) == from_start(Case.REWIND_TO_START, replay_until=500)
 
 
 @pytest.mark.parametrize("offset", [101, 479, 481, 499])
-def test_a_reset_part_of_the_way_drops_from_there(offset: int) -> None:
-    """A rewind part of the way drops and folds again the orders with events at or past its offset."""
-    assert decide(foreign(offset)) == Decision(Case.REWIND_PART_WAY, offset, drop=True)
+def test_a_reset_part_of_the_way_folds_again_from_there(offset: int) -> None:
+    """A rewind part of the way folds the orders with events at or past its offset again."""
+    assert decide(foreign(offset)) == Decision(
+        Case.REWIND_PART_WAY, offset, refold_from=offset, replay_until=500
+    )
 
 
 @pytest.mark.parametrize("offset", [501, END])
@@ -75,22 +90,42 @@ def test_a_lost_commit_goes_on_from_the_checkpoint(committed: Committed | None) 
 
 def test_a_first_start_begins_at_the_beginning_of_the_topic() -> None:
     """Without a checkpoint and a commit it is the first start: from the first record, nothing to report."""
-    assert decide(None, None) == Decision(Case.FIRST_START, BEGINNING, drop=True)
+    assert decide(None, None) == from_start(Case.FIRST_START, replay_until=None)
     assert Case.FIRST_START in PLAIN
 
 
 @pytest.mark.parametrize("committed", [ours(500), foreign(500), foreign(END)])
 def test_a_lost_checkpoint_rebuilds_from_the_beginning(committed: Committed) -> None:
     """Tables without a checkpoint can't say how far they got, and Kafka's word for it is not taken."""
-    assert decide(committed, None) == Decision(Case.CHECKPOINT_LOST, BEGINNING, drop=True)
+    assert decide(committed, None) == from_start(Case.CHECKPOINT_LOST, replay_until=END)
 
 
-@pytest.mark.parametrize("committed", [None, ours(500), foreign(END), foreign(500)])
-def test_an_interrupted_drop_is_finished(committed: Committed | None) -> None:
-    """Rows dropped in part are dropped to the end, whatever Kafka's offsets say by then."""
-    decision = decide(committed, CHECKPOINT._replace(refolding=True))
-    assert decision.drop
-    assert decision.offset == CHECKPOINT.next_offset
+CUT_OFF = CHECKPOINT._replace(refolding=True, refolded=("store-1", UUID(int=7)), replay_until=900)
+
+
+@pytest.mark.parametrize("committed", [None, ours(500), ours(480), foreign(END), foreign(500)])
+def test_a_rewind_that_was_cut_off_goes_on(committed: Committed | None) -> None:
+    """What was folded again in part is folded to the end, whatever Kafka's offsets say by then."""
+    decision = decide(committed, CUT_OFF)
+    assert decision._replace(case=Case.WENT_ON) == Decision(
+        Case.WENT_ON, 500, refold_from=500, refolded=CUT_OFF.refolded, replay_until=900
+    )
+
+
+@pytest.mark.parametrize("beginning", [500, 600])
+def test_a_rewind_to_the_start_that_was_cut_off_goes_on_with_all_orders(beginning: int) -> None:
+    """That it went to the start is told by the offset, also when retention has taken more since."""
+    decision = classify(Assigned(ours(500), beginning, END), CUT_OFF, TOPIC_ID)
+    resumed = from_start(decision.case, replay_until=900)
+    assert decision == resumed._replace(offset=beginning, refolded=CUT_OFF.refolded)
+
+
+@pytest.mark.parametrize(("offset", "refold_from"), [(BEGINNING, 0), (499, 499)])
+def test_a_rewind_further_back_starts_one_that_was_cut_off_anew(offset: int, refold_from: int) -> None:
+    """A rewind past an unfinished one folds also what that one had done, and ends where that one would."""
+    decision = decide(foreign(offset), CUT_OFF)
+    assert (decision.offset, decision.refold_from, decision.refolded) == (offset, refold_from, None)
+    assert decision.replay_until == 900
 
 
 def test_a_checkpoint_past_the_end_goes_on_from_the_end() -> None:
@@ -99,10 +134,17 @@ def test_a_checkpoint_past_the_end_goes_on_from_the_end() -> None:
     assert decide(ours(END), checkpoint) == Decision(Case.WENT_ON, END)
 
 
-def test_records_gone_before_they_were_applied_need_a_rebuild() -> None:
-    """A topic that begins after the checkpoint would leave a hole in silence."""
-    with pytest.raises(RebuildNeeded, match="begins at offset 100, but the read model has only got to 99"):
-        decide(ours(99), CHECKPOINT._replace(next_offset=BEGINNING - 1))
+@pytest.mark.parametrize("committed", [None, ours(99), foreign(50), foreign(BEGINNING + 7), foreign(END)])
+def test_records_gone_before_they_were_applied_come_from_the_store(committed: Committed | None) -> None:
+    """A topic that begins after the checkpoint is gone on with from its beginning, what it lost filled in."""
+    decision = decide(committed, CHECKPOINT._replace(next_offset=BEGINNING - 1))
+    assert decision == Decision(Case.RECORDS_LOST, BEGINNING, fill=True)
+
+
+def test_a_rewind_to_the_start_of_a_topic_that_lost_records_is_one() -> None:
+    """Where retention took records that were never applied, a reset to the start still folds all again."""
+    checkpoint = CHECKPOINT._replace(next_offset=BEGINNING - 1)
+    assert decide(foreign(BEGINNING), checkpoint) == from_start(Case.REWIND_TO_START, replay_until=99)
 
 
 def test_a_topic_made_anew_needs_a_rebuild() -> None:

@@ -1,0 +1,125 @@
+"""Folds orders from what arrived and from the event store; what fails is one order's failure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+import jiter
+
+from eventstore import BrokenStream, EventStore, StoredEvent, StreamKey
+from orders import Event, Order, decode_event, evolve, initial_state
+from projector.arrivals import Arrival, read_provenance
+from projector.faults import Failure, is_orders_fault
+from readmodels import AppliedEvent, OrderKey, Provenance
+
+
+class Folded(NamedTuple):
+    """An order as far as it could be folded, how it came there if that was asked for, and what failed."""
+
+    order: Order
+    events: Sequence[AppliedEvent] = ()
+    failure: Failure | None = None
+
+
+def fold_arrivals(
+    store: EventStore[Order], order: Order, newer: Sequence[Arrival], *, with_events: bool
+) -> Folded | None:
+    """Return the order after the events; None when part of them has to come from the store."""
+    events: list[AppliedEvent] | None = [] if with_events else None
+    for version, event_type, schema_version, occurred_at, undoes, redoes, record in newer:
+        if version <= order.version:
+            continue
+        if version != order.version + 1:
+            return None
+        try:
+            payload = jiter.from_json(record.value or b"{}", float_mode="decimal")
+            lifted = store.upcast(event_type, schema_version, payload, version, occurred_at)
+            event = decode_event(event_type, lifted, occurred_at=occurred_at, undoes=undoes, redoes=redoes)
+            after = evolve(order, event)
+            if events is not None:
+                events.append(AppliedEvent(event, read_provenance(record), order, after))
+        except Exception as error:
+            if not is_orders_fault(error):
+                raise
+            return Folded(order, events or (), Failure(version, error))
+        order = after
+    return Folded(order, events or ())
+
+
+async def fold_stored(
+    store: EventStore[Order], conn: asyncpg.Connection, up_to: Mapping[OrderKey, int | None]
+) -> dict[OrderKey, Folded]:
+    """Fold each order from its first event up to a version (None: the newest), or as far as the store has it.
+
+    Every event counts: no snapshot of an earlier build is trusted. Raises NewerSchema, and what the database
+    raises.
+    """
+    ranges = {StreamKey(*key): (0, version) for key, version in up_to.items()}
+    try:
+        histories = await store.histories(conn, ranges)
+    except Exception as error:
+        if not is_orders_fault(error):
+            raise
+        return {key: await _fold_by_itself(store, conn, key, version) for key, version in up_to.items()}
+    return {key: replay(initial_state(*key), history) for key, history in histories.items()}
+
+
+async def _fold_by_itself(
+    store: EventStore[Order], conn: asyncpg.Connection, key: OrderKey, up_to: int | None
+) -> Folded:
+    """Fold one order, event by event where it can't be read as a whole."""
+    stream = StreamKey(*key)
+    try:
+        return replay(initial_state(*key), (await store.histories(conn, {stream: (0, up_to)}))[stream])
+    except Exception as error:
+        if not is_orders_fault(error):
+            raise
+    history: list[StoredEvent] = []
+    while up_to is None or len(history) < up_to:
+        try:
+            event = await store.history(conn, stream, len(history), limit=1)
+        except Exception as error:
+            if not is_orders_fault(error):
+                raise
+            folded = replay(initial_state(*key), history)
+            return folded if folded.failure else folded._replace(failure=Failure(len(history) + 1, error))
+        if not event:
+            break
+        history += event
+    return replay(initial_state(*key), history)
+
+
+def replay(order: Order, history: Iterable[StoredEvent]) -> Folded:
+    """Return the order after stored events, and each of them with the order before and after it."""
+    events: list[AppliedEvent] = []
+    for stored in history:
+        due = order.version + 1
+        if stored.version != due:
+            return Folded(order, events, Failure(due, BrokenStream(f"{stored.version} comes before {due}")))
+        try:
+            event, metadata = _event(stored), stored.metadata
+            provenance = Provenance(
+                metadata["actor"],
+                stored.recorded_at,
+                UUID(metadata["causation_id"]),
+                metadata["correlation_id"],
+            )
+            after = evolve(order, event)
+        except Exception as error:
+            if not is_orders_fault(error):
+                raise
+            return Folded(order, events, Failure(due, error))
+        events.append(AppliedEvent(event, provenance, order, after))
+        order = after
+    return Folded(order, events)
+
+
+def _event(stored: StoredEvent) -> Event:
+    return decode_event(
+        stored.event_type,
+        stored.payload,
+        occurred_at=stored.occurred_at,
+        undoes=stored.metadata.get("undoes", ()),
+        redoes=stored.metadata.get("redoes", ()),
+    )

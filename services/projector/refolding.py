@@ -1,0 +1,168 @@
+"""Puts a partition's rows right from the event store, before the topic is read again.
+
+A rewind could as well delete rows and wait for the topic to bring them back; but then readers would miss
+orders for as long as that takes, and orders whose events the topic no longer has would not come back at all.
+Rows are rewritten in place, page by page in short transactions, each of them fenced by the partition's epoch.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
+from uuid import UUID
+
+import asyncpg
+
+from eventstore import StreamKey
+from messaging import Fenced, partition_of
+from projector.assignment import Decision
+from projector.checkpoints import Checkpoints
+from projector.faults import Failure, write_apart
+from projector.parking import Parking, Waiting
+from projector.projection import Projection
+from projector.unparking import try_again
+from readmodels import UNKNOWN_OFFSET, OrderChange, OrderKey, Placed, ReadModel
+
+REFOLDED_AT_ONCE = 200
+LOOKED_AT_AT_ONCE = 500
+BEFORE_ALL: OrderKey = ("", UUID(int=0))
+
+Transaction: TypeAlias = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
+
+
+class Refolding:
+    """Carries out, for the holder of `epochs` (partition → epoch), what assignments decided.
+
+    Raises Fenced as soon as another has taken one of the partitions.
+    """
+
+    def __init__(
+        self,
+        transaction: Transaction,
+        read_model: ReadModel,
+        projection: Projection,
+        checkpoints: Checkpoints,
+        parking: Parking,
+    ) -> None:
+        self._transaction = transaction
+        self._read_model = read_model
+        self._projection = projection
+        self._checkpoints = checkpoints
+        self._parking = parking
+
+    async def run(
+        self, epochs: Mapping[int, int], decisions: Mapping[int, Decision], partitions: int
+    ) -> None:
+        """Do all that the decisions ask for, on a topic with so many partitions."""
+        due = {number: each for number, each in sorted(decisions.items()) if each.refolding}
+        for number, decision in due.items():
+            if decision.refold_from is not None:
+                after = decision.refolded or BEFORE_ALL
+                await self._refold({number: epochs[number]}, decision.refold_from, after)
+        filling = {number: epochs[number] for number, decision in due.items() if decision.fill}
+        if filling:
+            await self._fill(filling, partitions)
+        for number, decision in due.items():
+            await self._finish({number: epochs[number]}, decision.refold_from or 0)
+
+    async def _hold(self, conn: asyncpg.Connection, epochs: Mapping[int, int]) -> None:
+        if not await self._checkpoints.hold(conn, epochs):
+            raise Fenced
+
+    async def _refold(self, epochs: Mapping[int, int], from_offset: int, after: OrderKey) -> None:
+        """Fold the partition's orders with an event at or past an offset again, each up to its version."""
+        (partition,) = epochs
+        while True:
+            async with self._transaction() as conn:
+                await self._hold(conn, epochs)
+                page = await self._read_model.page(
+                    conn, partition, from_offset, after=after, limit=REFOLDED_AT_ONCE
+                )
+                if not page:
+                    return
+                failures = await self._rewrite(conn, page)
+                after = next(reversed(page))
+                await self._checkpoints.refolded_up_to(conn, partition, after)
+            self._parking.know(failures)
+
+    async def _rewrite(
+        self, conn: asyncpg.Connection, page: Mapping[OrderKey, Placed]
+    ) -> dict[OrderKey, Failure]:
+        """Write orders anew, delete those that the store doesn't know, and park those that fail."""
+        # A row never goes back: what it has not seen yet the topic brings.
+        folded = await self._projection.fold_stored(conn, {key: row.version for key, row in page.items()})
+        failures = {key: now.failure for key, now in folded.items() if now.failure is not None}
+        unknown = [key for key, now in folded.items() if not (now.order.version or now.failure)]
+        changes = [
+            OrderChange(now.order, page[key].partition, page[key].last_offset, now.events)
+            for key, now in folded.items()
+            if now.order.version and not now.failure
+        ]
+        if unknown:
+            await self._read_model.delete(conn, unknown)
+        failures.update(await write_apart(conn, self._read_model.rewrite, changes))
+        places = {key: Waiting(row.partition, row.version, row.last_offset) for key, row in page.items()}
+        await self._parking.park(conn, failures, places)
+        return failures
+
+    async def _fill(self, epochs: Mapping[int, int], partitions: int) -> None:
+        """Bring orders up to the store that the topic can't: of these partitions, and those without a row.
+
+        Where partitions were added, an order's old events lie on another partition than its key names now.
+        """
+        after: StreamKey | None = None
+        while True:
+            async with self._transaction() as conn:
+                await self._hold(conn, epochs)
+                page = dict(await self._projection.store.streams(conn, after, LOOKED_AT_AT_ONCE))
+                if not page:
+                    return
+                placed = await self._read_model.placed(conn, page)
+                lagging: dict[OrderKey, Waiting] = {}
+                for key, version in page.items():
+                    row = placed.get(key)
+                    partition = partition_of(str(key.aggregate_id).encode(), partitions)
+                    if row is None:
+                        lagging[key] = Waiting(partition, version, UNKNOWN_OFFSET)
+                    elif row.version < version and not epochs.keys().isdisjoint((row.partition, partition)):
+                        lagging[key] = Waiting(row.partition, version, UNKNOWN_OFFSET)
+                failures = await self._write_lagging(conn, lagging)
+            self._parking.know(failures)
+            after = next(reversed(page))
+
+    async def _write_lagging(
+        self, conn: asyncpg.Connection, lagging: Mapping[OrderKey, Waiting]
+    ) -> dict[OrderKey, Failure]:
+        """Write orders as the store has them, unless they are parked, and park those that fail."""
+        if not lagging:
+            return {}
+        parked = await self._parking.among(conn, lagging)
+        up_to = {key: place.newest_version for key, place in lagging.items() if key not in parked}
+        folded = await self._projection.fold_stored(conn, up_to)
+        failures = {key: now.failure for key, now in folded.items() if now.failure is not None}
+        changes = [
+            OrderChange(now.order, lagging[key].partition, lagging[key].last_offset, now.events)
+            for key, now in folded.items()
+            if key not in failures
+        ]
+        # Another partition's owner may have written the order since it was looked at: what is newer stays.
+        failures.update(await write_apart(conn, self._read_model.write, changes))
+        await self._parking.park(conn, failures, lagging)
+        return failures
+
+    async def _finish(self, epochs: Mapping[int, int], from_offset: int) -> None:
+        """Unpark what folds now, and make the partition's sums agree with its orders."""
+        (partition,) = epochs
+        after = BEFORE_ALL
+        while True:
+            async with self._transaction() as conn:
+                await self._hold(conn, epochs)
+                waiting = await self._parking.find(
+                    conn, epochs, after=after, limit=REFOLDED_AT_ONCE, from_offset=from_offset
+                )
+                if not waiting:
+                    await self._read_model.settle(conn, partition)
+                    await self._checkpoints.refolded(conn, partition)
+                    return
+                tried = await try_again(conn, self._read_model, self._projection, self._parking, waiting)
+            self._parking.release(tried.unparked)
+            after = next(reversed(waiting))
