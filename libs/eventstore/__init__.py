@@ -17,6 +17,7 @@ from eventstore.errors import (
     VersionConflict,
     VersionNotFound,
 )
+from eventstore.finding import find_event_ids, newest_versions
 from eventstore.migrations import migrate
 from eventstore.outbox import SHARDS, decode_headers, encode_headers, shard_of
 from eventstore.records import (
@@ -65,7 +66,9 @@ __all__ = [
     "VersionNotFound",
     "decode_headers",
     "encode_headers",
+    "find_event_ids",
     "migrate",
+    "newest_versions",
     "set_passwords",
     "shard_of",
 ]

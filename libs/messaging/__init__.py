@@ -13,6 +13,7 @@ from messaging.partitioning import partition_of
 from messaging.producer import Message, Producer
 from messaging.refusals import KafkaRefused, telling_refusals
 from messaging.rereading import read_again
+from messaging.topic_reader import Offsets, TopicReader
 from messaging.topics import Topics, ensure_topics
 
 __all__ = [
@@ -33,7 +34,9 @@ __all__ = [
     "KafkaConnection",
     "KafkaRefused",
     "Message",
+    "Offsets",
     "Producer",
+    "TopicReader",
     "Topics",
     "Undecodable",
     "Unrecoverable",

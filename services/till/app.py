@@ -25,6 +25,7 @@ from till.verbs.migrate import migrate
 from till.verbs.pause import pause, resume
 from till.verbs.show import show
 from till.verbs.up import up
+from till.verbs.verify import verify
 
 app = typer.Typer(
     name="till",
@@ -45,6 +46,7 @@ app.command()(history)
 app.command()(at)
 app.command()(audit)
 app.command()(lag)
+app.command()(verify)
 app.add_typer(dead_letters)
 app.command()(actions)
 app.command()(pause)

@@ -1,0 +1,139 @@
+"""`till verify`: proves that log, read models and topic say the same, or names the first difference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import asyncpg
+import typer
+from aiokafka.errors import KafkaError
+
+from messaging import KafkaConnection, Topics
+from operations import recorded
+from readmodels import READ_MODELS
+from till.connecting import operator_connection, operator_name, run
+from till.errors import TillError
+from till.output import Output, OutputOption, answers, notices, print_json, print_rows
+from till.read_models_named import known_read_model
+from till.settings import till_settings
+from till.verifying import CouldNotCheck, Difference, Findings, verify_read_models, verify_topic
+
+COULD_NOT_CHECK = 2
+_COLUMNS = ("what", "checked", "differences", "parked", "behind")
+
+
+def verify(
+    read_model: Annotated[
+        str | None,
+        typer.Argument(
+            help=f"One of {', '.join(sorted(READ_MODELS))}; all without one.", callback=known_read_model
+        ),
+    ] = None,
+    *,
+    topic: Annotated[
+        bool, typer.Option("--topic", help="Compare the topic of events too: all of it is read.")
+    ] = False,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for what lags behind, to check it too.")
+    ] = 60.0,
+    output: OutputOption = Output.table,
+) -> None:
+    """Fold the log anew and compare every order. Exit status: 0 equal, 1 different, 2 could not check."""
+    names = sorted(READ_MODELS) if read_model is None else [read_model]
+    try:
+        with notices.status("Verifying") as status:
+            findings = run(_verify(names, topic=topic, patience=patience, tell=status.update))
+    except TillError as error:
+        notices.print(f"[bold red]till:[/] {error}", highlight=False, soft_wrap=True)
+        notices.print(error.advice, highlight=False, soft_wrap=True)
+        raise typer.Exit(COULD_NOT_CHECK) from error
+    except (CouldNotCheck, KafkaError, asyncpg.PostgresError, OSError) as error:
+        reason = str(error) if isinstance(error, CouldNotCheck) else repr(error)
+        notices.print(f"[bold red]till:[/] Could not check: {reason}.", highlight=False, soft_wrap=True)
+        raise typer.Exit(COULD_NOT_CHECK) from error
+    _print(findings, output)
+    raise typer.Exit(findings.status)
+
+
+async def _verify(names: list[str], *, topic: bool, patience: float, tell: Callable[[str], None]) -> Findings:
+    where = till_settings()
+    kafka, topics = KafkaConnection.of(where), Topics(where.topic_prefix)
+    arguments = {"read_models": names, "topic": topic}
+    async with (
+        operator_connection(where) as conn,
+        recorded(conn, operator_name(), "verify", arguments) as action,
+    ):
+        findings = await verify_read_models(
+            conn,
+            kafka,
+            topics,
+            names,
+            patience=patience,
+            tell=lambda orders: tell(f"Verifying: {orders:,} orders"),
+        )
+        if topic:
+            await verify_topic(
+                conn,
+                kafka,
+                topics,
+                findings,
+                patience=patience,
+                tell=lambda records: tell(f"Verifying: {records:,} records of {topics.events}"),
+            )
+        action.details.update(_counts(findings))
+        return findings
+
+
+def _counts(findings: Findings) -> dict[str, Any]:
+    return {
+        "equal": findings.status == 0,
+        "counts": {where: asdict(tally) for where, tally in findings.tallies.items()},
+    }
+
+
+def _print(findings: Findings, output: Output) -> None:
+    if output is Output.json:
+        first = findings.first
+        print_json({**_counts(findings), "first": None if first is None else _told(first)})
+        return
+    rows = [{"what": where, **asdict(tally)} for where, tally in findings.tallies.items()]
+    print_rows(rows, _COLUMNS, output, title="Verified: orders, and records of the topic")
+    answers.print()
+    if findings.first is not None:
+        _print_difference(findings.first)
+    elif findings.status:
+        answers.print("What could be checked is equal; the rest lags: see `till lag`, and verify again.")
+    else:
+        answers.print("Equal.")
+
+
+def _told(difference: Difference) -> dict[str, Any]:
+    key = difference.key
+    return {
+        "where": difference.where,
+        "what": difference.what,
+        "tenant_id": key and key.tenant_id,
+        "order_id": key and key.aggregate_id,
+        "fields": [field._asdict() for field in difference.fields],
+    }
+
+
+def _print_difference(difference: Difference) -> None:
+    key = difference.key
+    whose = "" if key is None else f", order {key.aggregate_id} of {key.tenant_id}"
+    title = f"First difference: {difference.where}{whose}: {difference.what}"
+    if not difference.fields:
+        answers.print(title, style="bold", soft_wrap=True, highlight=False, markup=False)
+        return
+    rows = [
+        {
+            "field": field.field,
+            difference.where: field.found,
+            "log": field.log,
+            "": "≠" if field.differs else "",
+        }
+        for field in difference.fields
+    ]
+    print_rows(rows, ("field", difference.where, "log", ""), Output.table, title)

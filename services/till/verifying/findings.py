@@ -1,0 +1,69 @@
+"""What a verification has found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from eventstore import StreamKey
+
+LOG = "log"
+TOPIC = "topic"
+
+
+class CouldNotCheck(Exception):
+    """Something keeps us from telling whether all is equal; the text says what."""
+
+
+class Field(NamedTuple):
+    """One field of a row as it was found, and as the log has it; None where there is no such row."""
+
+    field: str
+    found: Any
+    log: Any
+    differs: bool
+
+
+class Difference(NamedTuple):
+    """One thing that is not as the log has it: where (`log`, a read model or `topic`), and in what."""
+
+    where: str
+    what: str
+    key: StreamKey | None = None
+    fields: Sequence[Field] = ()
+
+
+@dataclass
+class Tally:
+    """What was looked at in one place: how many orders (on the topic: records), and what came of it."""
+
+    checked: int = 0
+    differences: int = 0
+    parked: int = 0
+    # Behind the log, and not seen to catch up: neither right nor wrong.
+    behind: int = 0
+
+
+@dataclass
+class Findings:
+    """The first difference, and counts per place."""
+
+    first: Difference | None = None
+    tallies: dict[str, Tally] = field(default_factory=dict)
+
+    def at(self, where: str) -> Tally:
+        """Return the counts of one place."""
+        return self.tallies.setdefault(where, Tally())
+
+    def differ(self, difference: Difference) -> None:
+        """Count a difference, and keep the first."""
+        self.first = self.first or difference
+        self.at(difference.where).differences += 1
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 equal, 1 different, 2 not all could be checked."""
+        if self.first is not None:
+            return 1
+        return 2 if any(tally.behind for tally in self.tallies.values()) else 0

@@ -1,0 +1,353 @@
+"""`till verify`: what is equal, what is not, and what could not be checked."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+from typer.testing import CliRunner
+
+from integration.projector.order_log import CONFIRM, VOID, OrderLog, create, item, order_key, random_log
+from integration.till.read_models_made import make_read_models
+from messaging import KafkaConnection, Topics, ensure_topics
+from readmodels import READ_MODELS
+from till.app import app
+
+ORDERS = 12
+ORDER = order_key("the order that is looked at")
+
+
+@dataclass
+class Verified:
+    """A log with its read models, and what `till verify` says of them."""
+
+    database: Any
+    bootstrap_servers: str
+    topics: Topics
+    log: OrderLog
+
+    def sql(self, statement: str, *arguments: Any) -> list[Any]:
+        """Run a statement as the superuser; give its rows."""
+
+        async def run() -> list[Any]:
+            conn = await asyncpg.connect(self.database.dsn())
+            try:
+                return list(await conn.fetch(statement, *arguments))
+            finally:
+                await conn.close()
+
+        return asyncio.run(run())
+
+    def verify(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        """Give the exit status and the JSON answer."""
+        result = CliRunner().invoke(app, ["verify", "--patience", "0", *arguments, "-o", "json"])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result.exit_code, json.loads(result.stdout) if result.stdout else {}
+
+    def send(self, records: Iterable[ConsumerRecord]) -> None:
+        """Make the topic and put records on it."""
+
+        async def run() -> None:
+            await ensure_topics(KafkaConnection(self.bootstrap_servers), self.topics, partitions=3)
+            async with AIOKafkaProducer(bootstrap_servers=self.bootstrap_servers) as producer:
+                for each in records:
+                    await producer.send(
+                        self.topics.events, each.value, each.key, each.partition, headers=list(each.headers)
+                    )
+
+        asyncio.run(run())
+
+    def reached(self, name: str) -> None:
+        """Have the checkpoints of a read model stand past the end of every partition."""
+        self.sql(
+            "INSERT INTO projections.checkpoints"
+            " (read_model, generation, topic, partition, topic_id, next_offset, epoch, refolding)"
+            " SELECT $1, 1, $2, n, $3, 1000000, 1, false FROM generate_series(0, 2) AS n",
+            name,
+            self.topics.events,
+            UUID(int=1),
+        )
+
+
+@pytest.fixture
+def stored(database: Any, kafka_server: Any, topic_prefix: str, tmp_path: Path, monkeypatch: Any) -> Verified:
+    """Give a log in the store, without a topic; the read models are the test's."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "DATABASE_URL": database.dsn("query"),
+        "OPERATOR_DATABASE_URL": database.dsn("operator"),
+        "KAFKA_BOOTSTRAP_SERVERS": kafka_server.bootstrap_servers,
+        "TOPIC_PREFIX": topic_prefix,
+    }.items():
+        monkeypatch.setenv(f"TILLSTREAM_{name}", value)
+    topics, log = Topics(topic_prefix), random_log(ORDERS)
+    log.do(ORDER, create(), item("10.00", "2"), item("1.50"), CONFIRM)
+
+    async def prepare() -> None:
+        conn = await asyncpg.connect(database.dsn())
+        await log.store(conn)
+        await conn.close()
+
+    asyncio.run(prepare())
+    return Verified(database, kafka_server.bootstrap_servers, topics, log)
+
+
+@pytest.fixture
+def made(stored: Verified) -> Verified:
+    """Give the log with all read models made of it."""
+    asyncio.run(make_read_models(stored.database.dsn("projector"), stored.log))
+    return stored
+
+
+def test_what_a_projector_made_is_equal(made: Verified) -> None:
+    """Rows as they are written are equal to the fold of the log, in every read model; the record says so."""
+    status, answer = made.verify()
+    assert (status, answer["equal"], answer["first"]) == (0, True, None)
+    assert {name: count["checked"] for name, count in answer["counts"].items()} == dict.fromkeys(
+        ["log", *READ_MODELS], ORDERS + 1
+    )
+    (record,) = made.sql(
+        "SELECT action, outcome FROM operations.actions JOIN operations.results ON id = action_id"
+    )
+    assert tuple(record) == ("verify", "done")
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "found", "log"),
+    [
+        ("order_summary_1 SET total = 99", "total", "99", "21.50"),
+        ("order_summary_1 SET status = 'open'", "status", "open", "confirmed"),
+        ("sales_1_orders SET gross = 99", "gross", "99", "21.50"),
+        ("audit_log_1 SET actor = 'eve'", "actor", "eve", "till-1"),
+        ("audit_log_1 SET undoes = '{1}'", "undoes", [1], []),
+        ("audit_log_1 SET after = '{}' WHERE version = 1 AND", "after", {}, None),
+    ],
+)
+def test_a_wrong_row_is_shown_beside_the_right_one(
+    made: Verified, change: str, field: str, found: Any, log: Any
+) -> None:
+    """The first difference has both rows: each field as the read model has it and as the log folds to."""
+    where = "" if change.endswith("AND") else "WHERE"
+    made.sql(f"UPDATE projections.{change} {where} order_id = $1", ORDER.aggregate_id)
+    read_model = change.partition("_1 ")[0].removesuffix("_1_orders")
+    read_model = read_model if read_model in READ_MODELS else "sales"
+    status, answer = made.verify(read_model)
+    first = answer["first"]
+    assert (status, first["where"], first["order_id"]) == (1, read_model, str(ORDER.aggregate_id))
+    fields = {each["field"]: each for each in first["fields"]}
+    assert fields[field]["differs"]
+    assert fields[field]["found"] == found
+    assert log is None or fields[field]["log"] == log
+    assert not fields["tenant_id"]["differs"]
+
+
+def test_totals_must_be_the_sum_of_their_orders(made: Verified) -> None:
+    """A total of `sales` that its orders don't add up to is a difference, though every order is right."""
+    made.sql("UPDATE projections.sales_1_totals SET net = net + 1")
+    status, answer = made.verify("sales")
+    assert status == 1
+    assert {each["field"] for each in answer["first"]["fields"] if each["differs"]} == {"net"}
+
+
+def test_the_view_must_read_the_live_generation(made: Verified) -> None:
+    """A view over other tables than the live generation's is a difference: it is what everybody reads."""
+    made.sql("CREATE TABLE projections.order_summary_10 (LIKE projections.order_summary_1)")
+    made.sql(
+        "CREATE OR REPLACE VIEW read_models.order_summary AS SELECT order_id, tenant_id, status, cashier_id,"
+        " currency, business_day, line_count, subtotal, discount, total, version, created_at, updated_at"
+        " FROM projections.order_summary_10",
+    )
+    status, answer = made.verify("order_summary")
+    assert status == 1
+    assert "live generation" in answer["first"]["what"]
+
+
+@pytest.mark.parametrize("read_model", READ_MODELS)
+def test_rows_of_an_unknown_order_are_a_difference(made: Verified, read_model: str) -> None:
+    """Rows of an order that the log doesn't have were invented."""
+    unknown = uuid4()
+    for table in (READ_MODELS[read_model].orders_table, *READ_MODELS[read_model].further_tables):
+        made.sql(
+            f"UPDATE {table.format(generation=1)} SET order_id = $1, tenant_id = 'zz' WHERE order_id = $2",  # noqa: S608 - ours
+            unknown,
+            ORDER.aggregate_id,
+        )
+    status, answer = made.verify(read_model)
+    assert status == 1
+    assert (answer["first"]["tenant_id"], answer["first"]["order_id"]) == ("zz", str(unknown))
+    assert "not in the log" in answer["first"]["what"]
+
+
+@pytest.mark.parametrize("read_model", READ_MODELS)
+def test_a_row_ahead_of_the_log_is_a_difference(made: Verified, read_model: str) -> None:
+    """A row at a version that the log doesn't have was invented, or the log has lost events."""
+    table = READ_MODELS[read_model].orders_table.format(generation=1)
+    made.sql(f"UPDATE {table} SET version = 9 WHERE order_id = $1", ORDER.aggregate_id)  # noqa: S608 - ours
+    status, answer = made.verify(read_model)
+    assert status == 1
+    assert "at version 9, and the log has 4" in answer["first"]["what"]
+
+
+def test_a_late_row_that_is_right_is_no_difference(stored: Verified) -> None:
+    """A row is compared at its own version; where it is not seen to catch up the answer is: not checked."""
+    asyncio.run(make_read_models(stored.database.dsn("projector"), stored.log, {ORDER: 3}))
+    stored.send(record for records in stored.log.records.values() for record in records)
+    status, answer = stored.verify("order_summary")
+    assert (status, answer["equal"], answer["first"]) == (2, False, None)
+    assert answer["counts"]["order_summary"] == {
+        "checked": ORDERS + 1,
+        "differences": 0,
+        "parked": 0,
+        "behind": 1,
+    }
+
+
+@pytest.mark.parametrize("version", [0, 3])
+@pytest.mark.parametrize("read_model", READ_MODELS)
+def test_an_order_that_was_passed_over_is_a_difference(
+    stored: Verified, read_model: str, version: int
+) -> None:
+    """An order that lags, or is missing, after its read model has read all of the topic will stay so."""
+    asyncio.run(make_read_models(stored.database.dsn("projector"), stored.log, {ORDER: version}))
+    stored.send(record for records in stored.log.records.values() for record in records)
+    stored.reached(read_model)
+    status, answer = stored.verify(read_model)
+    assert status == 1
+    assert answer["first"]["order_id"] == str(ORDER.aggregate_id)
+    assert f"at version {version}, and should have applied version 4" in answer["first"]["what"]
+    assert any(each["differs"] for each in answer["first"]["fields"])
+
+
+def test_a_parked_order_is_told_as_parked(stored: Verified) -> None:
+    """A parked order waits for an operator: it is counted apart, and is no difference."""
+    asyncio.run(make_read_models(stored.database.dsn("projector"), stored.log, {ORDER: 3}))
+    stored.sql(
+        "INSERT INTO projections.parked (read_model, generation, tenant_id, order_id, partition, version,"
+        " newest_version, last_offset, error) VALUES ('sales', 1, $1, $2, 0, 4, 4, 9, 'no such day')",
+        *ORDER,
+    )
+    status, answer = stored.verify("sales")
+    assert (status, answer["counts"]["sales"]["parked"]) == (0, 1)
+
+
+def test_a_gap_in_the_log_is_found(made: Verified) -> None:
+    """The versions of each order must be 1 to n."""
+    made.sql(
+        "INSERT INTO order_events (event_id, aggregate_id, tenant_id, version, event_type, schema_version,"
+        " payload, metadata, occurred_at, recorded_at)"
+        " SELECT gen_random_uuid(), aggregate_id, tenant_id, 6, event_type, schema_version, payload,"
+        " metadata, occurred_at, recorded_at FROM order_events WHERE version = 4 AND aggregate_id = $1",
+        ORDER.aggregate_id,
+    )
+    status, answer = made.verify("order_summary")
+    assert (status, answer["first"]["where"]) == (1, "log")
+    assert "version 6 stands where version 5 should" in answer["first"]["what"]
+
+
+def test_without_tables_nothing_can_be_checked(stored: Verified) -> None:
+    """A read model that was never made is neither equal nor different: exit status 2."""
+    assert stored.verify("sales")[0] == 2
+
+
+def test_without_a_database_nothing_can_be_checked(stored: Verified, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that doesn't answer is not taken for a difference: exit status 2."""
+    monkeypatch.setenv("TILLSTREAM_OPERATOR_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    assert stored.verify()[0] == 2
+
+
+Records = list[ConsumerRecord]
+
+
+def _without_the_last(records: Records) -> Records:
+    return records[:-1]
+
+
+def _with_a_stranger(records: Records) -> Records:
+    headers = [(n, b"5" if n == "ce_version" else v) for n, v in records[-1].headers]
+    return [*records, replace(records[-1], headers=tuple(headers))]
+
+
+def _with_another_id(records: Records) -> Records:
+    headers = [(n, str(uuid4()).encode() if n == "ce_id" else v) for n, v in records[-1].headers]
+    return [*records[:-1], replace(records[-1], headers=tuple(headers))]
+
+
+def _out_of_order(records: Records) -> Records:
+    return [*records[:-2], records[-1], records[-2]]
+
+
+def _with_another_key(records: Records) -> Records:
+    return [*records[:-1], replace(records[-1], key=b"another")]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (_without_the_last, "version 4 is in the store and not on the topic"),
+        (_with_a_stranger, "the store lacks its event"),
+        (_with_another_id, "another event than the store has"),
+        (_out_of_order, "version 4 comes before version 3"),
+        (_with_another_key, "no event of an order"),
+    ],
+)
+def test_the_topic_must_have_the_events_of_the_store(
+    made: Verified, change: Callable[[Records], Records], what: str
+) -> None:
+    """Each stored event is on the topic under its id, in version order, and nothing else is."""
+    own = str(ORDER.aggregate_id).encode()
+    others = [each for records in made.log.records.values() for each in records if each.key != own]
+    order = [each for records in made.log.records.values() for each in records if each.key == own]
+    made.send([*others, *change(order)])
+    status, answer = made.verify("sales", "--topic")
+    assert (status, answer["first"]["where"]) == (1, "topic")
+    assert what in answer["first"]["what"]
+
+
+def test_repeats_on_the_topic_are_no_difference(made: Verified) -> None:
+    """A record may come again after a crash: only first occurrences must be in order."""
+    records = [each for records in made.log.records.values() for each in records]
+    made.send([*records, *records[-9:]])
+    status, answer = made.verify("sales", "--topic")
+    assert (status, answer["counts"]["topic"]["checked"]) == (0, len(records) + 9)
+
+
+def test_what_waits_in_the_outbox_is_not_missing(made: Verified) -> None:
+    """An event whose message was not sent yet can't be on the topic: not checked, and no difference."""
+    own = str(ORDER.aggregate_id).encode()
+    records = [each for records in made.log.records.values() for each in records]
+    made.send(records)
+    made.log.do(ORDER, VOID)
+    asyncio.run(_store(made))
+    made.sql(
+        "INSERT INTO outbox (shard, topic, key, headers, value) VALUES (0, $1, $2, '[]', '')",
+        made.topics.events,
+        own,
+    )
+    status, answer = made.verify("audit_log", "--topic")
+    assert status == 2
+    assert (answer["counts"]["topic"]["behind"], answer["counts"]["topic"]["differences"]) == (1, 0)
+
+
+async def _store(made: Verified) -> None:
+    conn = await asyncpg.connect(made.database.dsn())
+    try:
+        await made.log.store(conn)
+    finally:
+        await conn.close()
+
+
+def test_a_person_reads_both_rows(made: Verified) -> None:
+    """The table names the first difference with the field as it is and as the log has it."""
+    made.sql("UPDATE projections.order_summary_1 SET total = 99")
+    result = CliRunner().invoke(app, ["verify", "order_summary", "--patience", "0"])
+    assert result.exit_code == 1
+    assert "First difference: order_summary" in result.stdout
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("total ")]
+    assert "99" in line
+    assert line.rstrip().endswith("≠")
