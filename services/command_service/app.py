@@ -4,8 +4,9 @@ from command_service.dead_letter_limit import DeadLetterLimit, dead_offsets
 from command_service.handler import CommandHandler
 from eventstore import EventStore
 from messaging import BatchConsumer, KafkaConnection, Topics
+from operations import refused
 from orders import ORDER
-from runtime import Database, Health, Settings, configure_logging, on_stop, run, serve_http
+from runtime import EXIT_FATAL, Database, Health, Settings, configure_logging, on_stop, run, serve_http
 
 GROUP = "command_service"
 
@@ -24,6 +25,8 @@ async def command_service(settings: Settings) -> int:
     on_stop(consumer.stop)
     async with serve_http(health, settings.http_host, settings.http_port):
         try:
+            if await refused(settings, database):
+                return EXIT_FATAL
             return await consumer.run()
         finally:
             await database.close()

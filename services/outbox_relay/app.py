@@ -3,10 +3,11 @@
 import asyncio
 
 from messaging import Producer
+from operations import refused
 from outbox_relay.depth import Depth
 from outbox_relay.relay import Relay
 from outbox_relay.shards import Shards
-from runtime import Database, Health, Settings, configure_logging, on_stop, run, serve_http
+from runtime import EXIT_FATAL, Database, Health, Settings, configure_logging, on_stop, run, serve_http
 
 # A relay that stands still in mid-life (a stopped process, a lost host) gives its locks back after this. It
 # polls many times a second and bounds each wait for Kafka below it, so a live one never sees it.
@@ -25,6 +26,8 @@ async def relay(settings: Settings) -> int:
     measuring = asyncio.create_task(Depth(Database(settings.database_url, "outbox_depth")).keep_looking())
     try:
         async with serve_http(health, settings.http_host, settings.http_port):
+            if await refused(settings, database):
+                return EXIT_FATAL
             return await Relay(settings, database, Shards(), Producer, health).run(stop)
     finally:
         measuring.cancel()

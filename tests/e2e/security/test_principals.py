@@ -39,7 +39,7 @@ WRITERS = {
 }
 READERS = {
     COMMANDS: {"command_service", "operator"},
-    EVENTS: {"projector", "operator", "analyst"},
+    EVENTS: {"command_service", "outbox_relay", "projector", "operator", "analyst"},
     OUTCOMES: {"upstream", "operator", "analyst"},
     LETTERS: {"operator"},
 }
