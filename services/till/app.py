@@ -23,6 +23,7 @@ from till.verbs.lag import lag
 from till.verbs.load import load
 from till.verbs.migrate import migrate
 from till.verbs.pause import pause, resume
+from till.verbs.replay import replay
 from till.verbs.show import show
 from till.verbs.up import up
 from till.verbs.verify import verify
@@ -46,11 +47,12 @@ app.command()(history)
 app.command()(at)
 app.command()(audit)
 app.command()(lag)
-app.command()(verify)
 app.add_typer(dead_letters)
 app.command()(actions)
+app.command()(verify)
 app.command()(pause)
 app.command()(resume)
+app.command()(replay)
 # Options behind the tool's name are the tool's.
 app.command(context_settings={"allow_extra_args": True, "allow_interspersed_args": False})(kafka)
 
