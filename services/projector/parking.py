@@ -112,7 +112,7 @@ class Parking:
         self._limit = limit
         self._known: set[OrderKey] = set()
         self._gauge = PARKED.labels(read_model.name)
-        self._gauge.set(0)
+        self._told = 0
 
     def __contains__(self, key: OrderKey) -> bool:
         return key in self._known
@@ -124,7 +124,7 @@ class Parking:
         """Take to heart which orders of the partitions are parked, and no others."""
         rows = await conn.fetch(_ON, *self._key, list(partitions))
         self._known = {(row[0], row[1]) for row in rows}
-        self._gauge.set(len(self._known))
+        self._tell_count()
 
     def know(self, failures: Mapping[OrderKey, Failure]) -> None:
         """Take to heart what was parked, and tell of it."""
@@ -138,7 +138,7 @@ class Parking:
                 error=tell(failure.error),
             )
         self._known.update(failures)
-        self._gauge.set(len(self._known))
+        self._tell_count()
 
     def release(self, keys: Iterable[OrderKey]) -> None:
         """Take to heart what is parked no longer."""
@@ -147,12 +147,17 @@ class Parking:
                 "projector.order_unparked", read_model=self._key[0], tenant=tenant_id, order=str(order_id)
             )
             self._known.discard((tenant_id, order_id))
-        self._gauge.set(len(self._known))
+        self._tell_count()
 
     def forget(self) -> None:
         """Forget all: the partitions are another's."""
         self._known.clear()
-        self._gauge.set(0)
+        self._tell_count()
+
+    def _tell_count(self) -> None:
+        # In steps: a generation that is built beside the live one counts in the same process.
+        self._gauge.inc(len(self._known) - self._told)
+        self._told = len(self._known)
 
     async def park(
         self,
