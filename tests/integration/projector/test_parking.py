@@ -265,7 +265,7 @@ async def test_more_parked_orders_than_the_limit_stop_the_projector(
     log.do(keys[3], item("1.00"))
     log.do(keys[2], item("1.00"))
     await log.store(conn)
-    await breaker.break_order("no_json", keys[2], 2)
+    await breaker.break_order("database_refuses", keys[2], 2)
     before = await kept(conn, "sales"), await conn.fetch("SELECT * FROM projections.checkpoints ORDER BY 4")
     for _ in range(2):
         with pytest.raises(Unrecoverable, match=r"TILLSTREAM_PARKED_LIMIT \(2\).*till parked list"):
