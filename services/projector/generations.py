@@ -3,24 +3,33 @@
 import asyncpg
 
 from projector.assignment import RebuildNeeded
+from projector.checkpoints import forget_all
 from readmodels import ReadModel
 
 # CREATE ... IF NOT EXISTS alone can fail when two processes make the same table at the same moment.
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('tillstream.projections', 0))"
+LOCK_GENERATIONS = "SELECT pg_advisory_xact_lock(hashtextextended('tillstream.projections', 0))"
 _LIVE = "SELECT generation, version FROM projections.generations WHERE read_model = $1 AND state = 'live'"
 _FIRST = (
     "INSERT INTO projections.generations (read_model, generation, state, version) VALUES ($1, 1, 'live', $2)"
 )
 _HAS_VIEW = "SELECT to_regclass('read_models.' || quote_ident($1)) IS NOT NULL"
+# All tables of a generation are named `<read model>_<generation>`, or so with more behind.
+_TABLES = """
+SELECT relname FROM pg_class
+WHERE relnamespace = 'projections'::regnamespace AND relkind = 'r' AND relname ~ ('^' || $1 || '(_.*)?$')
+ORDER BY relname
+"""
+_FORGET = "DELETE FROM projections.generations WHERE read_model = $1 AND generation = $2"
 
 
 async def open_live(conn: asyncpg.Connection, read_model: type[ReadModel]) -> ReadModel:
     """Return the live generation, made with its tables and view where they are missing.
 
-    Raises RebuildNeeded when the live tables were made by another version of the read model.
+    Where somebody dropped tables, what the checkpoints say of them is forgotten. Raises RebuildNeeded when
+    the live tables were made by another version of the read model.
     """
     async with conn.transaction():
-        await conn.execute(_LOCK)
+        await conn.execute(LOCK_GENERATIONS)
         row = await conn.fetchrow(_LIVE, read_model.name)
         if row is None:
             await conn.execute(_FIRST, read_model.name, read_model.version)
@@ -30,7 +39,42 @@ async def open_live(conn: asyncpg.Connection, read_model: type[ReadModel]) -> Re
                 f" this build has version {read_model.version}"
             )
         live = read_model(1 if row is None else row["generation"])
+        before = await tables_of(conn, live.name, live.generation)
         await live.create_tables(conn)
+        if before != await tables_of(conn, live.name, live.generation):
+            await forget_all(conn, live.name, live.generation)
         if not await conn.fetchval(_HAS_VIEW, read_model.name):
             await live.publish(conn)
     return live
+
+
+async def tables_of(conn: asyncpg.Connection, read_model: str, generation: int) -> dict[str, str]:
+    """Return a generation's tables in the schema `projections`, by what follows the generation's number."""
+    stem = f"{read_model}_{generation}"
+    return {row["relname"].removeprefix(stem): row["relname"] for row in await conn.fetch(_TABLES, stem)}
+
+
+async def drop_generation(conn: asyncpg.Connection, read_model: str, generation: int) -> None:
+    """Drop a generation that is not live, with its tables, its checkpoints and what it parked.
+
+    Within the caller's transaction. It is told by names alone: another version of the code may have made it.
+    """
+    for table in (await tables_of(conn, read_model, generation)).values():
+        await conn.execute(f'DROP TABLE projections."{table}"')
+    await forget_all(conn, read_model, generation)
+    await conn.execute(_FORGET, read_model, generation)
+
+
+async def publish(conn: asyncpg.Connection, generation: ReadModel) -> None:
+    """Let the read model's view read a generation, within the caller's transaction.
+
+    Raises DependentObjectsStillExistError when another version's view has other columns, so that it has to be
+    made anew, and somebody's own views read it.
+    """
+    try:
+        async with conn.transaction():
+            await generation.publish(conn)
+    except asyncpg.InvalidTableDefinitionError:
+        # A view that is replaced keeps its columns. The grants on a new one are the schema's default ones.
+        await conn.execute(f'DROP VIEW read_models."{generation.name}"')
+        await generation.publish(conn)

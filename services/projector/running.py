@@ -1,20 +1,17 @@
 """A projector's life: in its group while it is wanted there, out of it while its read model is paused."""
 
 import asyncio
-from functools import partial
+from collections.abc import Callable
 
 import structlog
 from prometheus_client import Gauge
 
-from eventstore import EventStore
-from messaging import BatchConsumer, KafkaConnection, Topics
-from orders import ORDER
-from projector.checkpoints import Checkpoints
+from messaging import BatchConsumer, Topics, Unrecoverable
+from projector.assignment import RebuildNeeded
+from projector.building import Builder
 from projector.generations import open_live
-from projector.handler import Projector
-from projector.projection import Projection
-from projector.topic_id import fetch_topic
 from projector.wanted import Wanted, keep_looking, look
+from projector.writing import LiveWriter
 from readmodels import ReadModel
 from runtime import Database, Health, Settings
 
@@ -32,7 +29,11 @@ REJOIN_DELAY = 1.0
 class ReadModelProcess:
     """Keeps one read model up to date: takes part in its group whenever, and as long as, that is wanted.
 
-    Pauses and swaps of generations are found in the database, so an operator needs no way to this process.
+    Pauses, builds and swaps of generations are found in the database, so an operator needs no way to this
+    process. A build is carried out beside the live generation, by the one process that holds the right to.
+
+    Where the live generation is another version's, the process stands by: a restart would mend nothing, and
+    a rollback to its version, or a build of it, needs it.
     """
 
     def __init__(self, read_model: type[ReadModel], settings: Settings, health: Health) -> None:
@@ -44,7 +45,8 @@ class ReadModelProcess:
         self._database = Database(settings.database_url, self._service)
         # Another connection: what is wanted must be seen in the midst of a long transaction, too.
         self._looking = Database(settings.database_url, f"{self._service}.looking")
-        self._wanted = Wanted((), None)
+        self._builder = Builder(read_model, settings, lambda: self._wanted)
+        self._wanted = Wanted()
         self._generation: int | None = None
         self._consumer: BatchConsumer | None = None
         self._changed = asyncio.Event()
@@ -56,64 +58,99 @@ class ReadModelProcess:
         self._interrupt()
 
     async def run(self) -> int:
-        """Run until `stop`; returns the exit status.
-
-        Raises RebuildNeeded when the live tables can't be brought up to date, and what `Database.reachable`
-        raises.
-        """
+        """Run until `stop`; returns the exit status. Raises what `Database.reachable` raises."""
+        self._health.add_state("build", lambda: str(self._wanted.build) if self._wanted.build else None)
         conn = await self._looking.reachable(self._settings.retry_budget)
         self._see(await look(conn, self._read_model.name))
-        looking = asyncio.create_task(keep_looking(self._looking, self._read_model.name, self._see))
-        looking.add_done_callback(lambda _: self._interrupt())
+        beside = {
+            asyncio.create_task(keep_looking(self._looking, self._read_model.name, self._see)),
+            asyncio.create_task(self._builder.run()),
+        }
+        for task in beside:
+            task.add_done_callback(lambda _: self._interrupt())
         try:
             status = 0
-            while not (self._stopping or status or looking.done()):
+            while not (self._stopping or status or any(task.done() for task in beside)):
                 self._changed.clear()
-                status = await (self._stand_by() if self._wanted.pauses else self._take_part())
-            if looking.done():
-                await looking
+                status = await self._live_on()
+            for task in beside:
+                if task.done():
+                    await task
             return status
         finally:
-            looking.cancel()
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
             await self._looking.close()
             await self._database.close()
 
     def _see(self, wanted: Wanted) -> None:
         PAUSED.labels(self._read_model.name).set(bool(wanted.pauses))
         before, self._wanted = self._wanted, wanted
-        swapped = self._generation is not None and wanted.live not in {None, self._generation}
+        swapped = wanted.live is not None and (self._generation or before.live) not in {None, wanted.live}
         if wanted.pauses != before.pauses or swapped:
             log.info("projector.wanted", paused_by=wanted.pauses, live_generation=wanted.live)
             self._interrupt()
+        elif before.build is not None and wanted.build is None and self._consumer is None:
+            # Who waits for a build has to look what came of it.
+            self._changed.set()
 
     def _interrupt(self) -> None:
         self._changed.set()
         if self._consumer is not None:
             self._consumer.stop()
 
-    async def _stand_by(self) -> int:
-        # What a consumer of before has to say is of no interest now.
-        self._health.add("consumer", lambda: None)
+    async def _live_on(self) -> int:
+        """Do what is wanted until something else is; returns an exit status."""
+        if self._wanted.pauses:
+            # What a consumer of before has to say is of no interest now.
+            return await self._stand_by(lambda: None)
+        if self._wanted.live_version not in {None, self._read_model.version}:
+            return await self._stand_by(self._why_aside)
+        try:
+            status, refusal = await self._take_part()
+        except RebuildNeeded as reason:
+            # Another version's generation was swapped in just now.
+            log.warning("projector.refused", reason=str(reason))
+            await self._settle()
+            return 0
+        build = self._wanted.build
+        if refusal is not None and build is not None and build.version == self._read_model.version:
+            return await self._stand_by(lambda: f"{refusal}; it waits for the build under way")
+        return status
+
+    def _why_aside(self) -> str:
+        name, live, mine = self._read_model.name, self._wanted.live_version, self._read_model.version
+        found = f"the live tables of {name} were made by its version {live}, this build has version {mine}"
+        if self._wanted.build is not None:
+            return f"{found}; a {self._wanted.build}"
+        if live is not None and live > mine:
+            advice = f"deploy the newer build, or go back with `till rebuild {name} --rollback`"
+        else:
+            advice = f"its upgrade did not last; `till rebuild {name}` of this version makes it again"
+        return f"{found}: {advice}"
+
+    async def _stand_by(self, problem: Callable[[], str | None]) -> int:
+        """Stay out of the group until something else is wanted; with a problem, unready."""
+        if reason := problem():
+            log.error("projector.stands_by", reason=reason)
+        self._health.add("consumer", problem)
         await self._changed.wait()
         return 0
 
-    async def _take_part(self) -> int:
-        """Be a member of the group, writing the live generation, until something else is wanted."""
+    async def _take_part(self) -> tuple[int, str | None]:
+        """Be a member of the group, writing the live generation, until something else is wanted.
+
+        Returns the exit status, and why the consumer refused to go on, where it did.
+        """
         live = await open_live(await self._database.reachable(self._settings.retry_budget), self._read_model)
         self._generation = live.generation
-        handler = Projector(
-            self._database,
-            live,
-            Projection(live, EventStore(ORDER)),
-            Checkpoints(live.name, live.generation, self._topics.events),
-            partial(fetch_topic, KafkaConnection.of(self._settings), self._topics.events),
-            parked_limit=self._settings.parked_limit,
-        )
+        writer = LiveWriter(self._settings, self._database, live)
         self._consumer = BatchConsumer(
             self._settings,
             topic=self._topics.events,
             group=self._topics.group(self._service),
-            handler=handler,
+            handler=writer,
             health=self._health,
         )
         if self._changed.is_set():
@@ -124,11 +161,12 @@ class ReadModelProcess:
         finally:
             self._consumer = self._generation = None
             # A clean stop is no revocation to aiokafka, but it is one to us.
-            await handler.revoked()
+            await writer.revoked()
         if not (status or self._changed.is_set()):
             # Fenced: whoever has our partitions now is to settle first.
             await self._settle()
-        return status
+        refusal = str(writer.failure) if isinstance(writer.failure, Unrecoverable) else None
+        return status, refusal if status else None
 
     async def _settle(self) -> None:
         try:

@@ -1,0 +1,131 @@
+"""A generation that is not live goes on from its checkpoints, in a group of its own, until it is level."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from messaging import BatchConsumer, KafkaConnection, TopicReader, Topics
+from projector.building.holding import Holding
+from projector.writing import NextWriter
+from readmodels import ReadModel
+from runtime import Database, Health, Settings, is_passing_fault
+
+# What took no longer than this to catch up with is level: the rest is made up for at the swap.
+LEVEL_WITHIN = 2.0
+LOOK_INTERVAL = 0.1
+
+_PLACES = """
+SELECT partition, next_offset FROM projections.checkpoints
+WHERE read_model = $1 AND generation = $2 AND topic = $3
+"""
+_TOPIC_ID = """
+SELECT topic_id FROM projections.checkpoints WHERE read_model = $1 AND generation = $2 AND topic = $3 LIMIT 1
+"""
+
+Step = Callable[[], Awaitable[object]]
+
+
+class ConsumerEnded(Exception):
+    """The consumer of the new generation ended for a reason that may pass."""
+
+
+class CatchingUp:
+    """A consumer at work on a generation beside the live one."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        holding: Holding,
+        generation: ReadModel,
+        consumer: asyncio.Task[int],
+        writer: NextWriter,
+    ) -> None:
+        self._kafka = KafkaConnection.of(settings)
+        self._topic = Topics(settings.topic_prefix).events
+        self._holding = holding
+        self._key = (generation.name, generation.generation, self._topic)
+        self._consumer = consumer
+        self._writer = writer
+
+    @property
+    def ended(self) -> bool:
+        """Whether it works no longer."""
+        return self._consumer.done()
+
+    def check(self) -> None:
+        """Raise what ended the consumer: its handler's failure, or ConsumerEnded where it may pass."""
+        if not self._consumer.done():
+            return
+        self._consumer.result()
+        failure = self._writer.failure
+        if failure is None or is_passing_fault(failure):
+            raise ConsumerEnded
+        raise failure
+
+    async def level(self, step: Step) -> None:
+        """Wait until the generation keeps up with the topic; raises what `step` and `check` raise."""
+        while True:
+            async with TopicReader.open(self._kafka, self._topic) as reader:
+                ends = reader.ends
+            started = time.monotonic()
+            await self.reach(ends, step)
+            if time.monotonic() - started < LEVEL_WITHIN:
+                return
+
+    async def reach(self, offsets: Mapping[int, int], step: Step) -> None:
+        """Wait until the generation has got to these offsets."""
+        while not at_or_past(await self.places(), offsets):
+            self.check()
+            await step()
+            await asyncio.sleep(LOOK_INTERVAL)
+
+    async def places(self) -> dict[int, int]:
+        """Return how far the generation has got: partition → next offset."""
+        conn = await self._holding.connection()
+        return {row["partition"]: row["next_offset"] for row in await conn.fetch(_PLACES, *self._key)}
+
+    async def topic_id(self) -> UUID | None:
+        """Return the id of the topic that the generation's checkpoints speak of."""
+        conn = await self._holding.connection()
+        found: UUID | None = await conn.fetchval(_TOPIC_ID, *self._key)
+        return found
+
+
+def at_or_past(places: Mapping[int, int], offsets: Mapping[int, int]) -> bool:
+    """Tell whether all partitions are where the offsets are, or further."""
+    return all(places.get(partition, -1) >= offset for partition, offset in offsets.items())
+
+
+@asynccontextmanager
+async def catching_up(
+    settings: Settings, holding: Holding, generation: ReadModel
+) -> AsyncIterator[CatchingUp]:
+    """Have a consumer bring a generation up to date for as long as the body runs.
+
+    It finds no offset of its group that counts, and a checkpoint: so it goes on from the checkpoint.
+    """
+    service = f"projector.{generation.name}.next"
+    database = Database(settings.database_url, service)
+    writer = NextWriter(settings, database, generation)
+    topics = Topics(settings.topic_prefix)
+    consumer = BatchConsumer(
+        settings,
+        topic=topics.events,
+        group=topics.group(service),
+        handler=writer,
+        # Not the process's own: it is ready while the live generation is kept up to date.
+        health=Health(),
+    )
+    running = asyncio.create_task(consumer.run())
+    try:
+        yield CatchingUp(settings, holding, generation, running, writer)
+    finally:
+        consumer.stop()
+        try:
+            await asyncio.wait({running})
+        finally:
+            running.cancel()
+            await writer.revoked()
+            await database.close()

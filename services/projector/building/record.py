@@ -1,0 +1,128 @@
+"""A build's row, as the projector that works at it reads and writes it."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import asyncpg
+from pydantic_core import to_json
+
+from projector.generations import LOCK_GENERATIONS
+from readmodels import OrderKey
+
+_READ = """
+SELECT id, read_model, kind, version, generation, state, throttle, hold, cancel_requested, after_tenant,
+    after_order, orders_done
+FROM operations.builds WHERE id = $1
+"""
+# Made once for each newer version: what an operator cancelled or took back does not come back by itself.
+_UPGRADE = """
+INSERT INTO operations.builds (read_model, kind, version)
+SELECT read_model, 'upgrade', $2 FROM projections.generations
+WHERE read_model = $1 AND state = 'live' AND version < $2 AND NOT EXISTS (
+    SELECT FROM operations.builds WHERE read_model = $1 AND kind = 'upgrade' AND version = $2
+)
+ON CONFLICT DO NOTHING
+RETURNING id
+"""
+_BEAT = """
+UPDATE operations.builds SET advanced_at = clock_timestamp()
+WHERE id = $1 AND state NOT IN ('swapped', 'failed', 'cancelled') RETURNING cancel_requested, hold
+"""
+_MOVE = """
+UPDATE operations.builds SET after_tenant = $4, after_order = $5, orders_done = orders_done + $6,
+    advanced_at = clock_timestamp()
+WHERE id = $1 AND state = 'scanning' AND (after_tenant, after_order) IS NOT DISTINCT FROM ($2, $3::uuid)
+RETURNING true
+"""
+_STATE = """
+UPDATE operations.builds SET state = $2, advanced_at = clock_timestamp(),
+    started_at = coalesce(started_at, clock_timestamp()),
+    orders_total = CASE WHEN state = 'scanning' THEN orders_done ELSE orders_total END
+WHERE id = $1
+"""
+_COMPARED = "UPDATE operations.builds SET comparison = $2::jsonb WHERE id = $1"
+_END = """
+UPDATE operations.builds SET state = $2, error = $3, finished_at = clock_timestamp()
+WHERE id = $1 AND state NOT IN ('swapped', 'failed', 'cancelled')
+"""
+_UNWANT = """
+UPDATE projections.generations SET drop_requested = true
+WHERE read_model = $1 AND generation = $2 AND state = 'building'
+"""
+
+
+class Build(NamedTuple):
+    """A build as it is now; `after` is the last order that the scan has done."""
+
+    id: int
+    read_model: str
+    kind: str
+    version: int
+    generation: int | None
+    state: str
+    throttle: int | None
+    hold: bool
+    cancel_requested: bool
+    after: OrderKey | None
+    orders_done: int
+
+
+class Cancelled(Exception):
+    """An operator wants the build to end."""
+
+
+class TakenOver(Exception):
+    """Another process works at this build, or has ended it."""
+
+
+async def request_upgrade(conn: asyncpg.Connection, read_model: str, version: int) -> bool:
+    """Make the build that a newer version needs; False where it was made before, or another is under way."""
+    return await conn.fetchval(_UPGRADE, read_model, version) is not None
+
+
+async def read_build(conn: asyncpg.Connection, build: int) -> Build:
+    """Return a build by its id."""
+    (row,) = await conn.fetch(_READ, build)
+    fields = dict(row)
+    after = (fields.pop("after_tenant"), fields.pop("after_order"))
+    return Build(**fields, after=None if after[1] is None else after)
+
+
+async def beat(conn: asyncpg.Connection, build: Build) -> bool:
+    """Show that somebody works at it; tell whether it is to hold before the swap.
+
+    Raises Cancelled and TakenOver.
+    """
+    row = await conn.fetchrow(_BEAT, build.id)
+    if row is None:
+        raise TakenOver
+    if row["cancel_requested"]:
+        raise Cancelled
+    return bool(row["hold"])
+
+
+async def move_cursor(
+    conn: asyncpg.Connection, build: Build, before: OrderKey | None, after: OrderKey, orders: int
+) -> None:
+    """Move the scan's cursor, in the transaction that writes these orders. Raises TakenOver."""
+    if not await conn.fetchval(_MOVE, build.id, *(before or (None, None)), *after, orders):
+        raise TakenOver
+
+
+async def enter(conn: asyncpg.Connection, build: Build, state: str) -> None:
+    """Go on to the next state."""
+    await conn.execute(_STATE, build.id, state)
+
+
+async def keep_comparison(conn: asyncpg.Connection, build: Build, comparison: Mapping[str, Any]) -> None:
+    """Keep what came of the comparison."""
+    await conn.execute(_COMPARED, build.id, to_json(comparison).decode())
+
+
+async def end(conn: asyncpg.Connection, build: Build, state: str, error: str | None = None) -> None:
+    """End a build that did not come to its swap; what it built is to be dropped."""
+    async with conn.transaction():
+        await conn.execute(LOCK_GENERATIONS)
+        if build.generation is not None:
+            await conn.execute(_UNWANT, build.read_model, build.generation)
+        await conn.execute(_END, build.id, state, error)

@@ -1,0 +1,159 @@
+"""The beginning of a build, and its scan of the event store by order."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+
+from eventstore import EventStore, StreamKey
+from messaging import KafkaConnection, TopicReader, partition_of
+from orders import ORDER
+from projector.building.holding import Holding
+from projector.building.record import Build, move_cursor
+from projector.faults import write_apart
+from projector.generations import LOCK_GENERATIONS
+from projector.parking import Parking, Waiting
+from projector.projection import Projection
+from projector.topic_id import fetch_topic
+from readmodels import UNKNOWN_OFFSET, OrderChange, OrderKey, Placed, ReadModel
+
+# Small, so that the live consumer of the same process is not kept waiting.
+ORDERS_AT_ONCE = 100
+
+# No number comes twice: what an earlier build left behind is never taken for this one's.
+_NEXT = """
+SELECT 1 + greatest(
+    (SELECT max(generation) FROM projections.generations WHERE read_model = $1),
+    (SELECT max(generation) FROM operations.builds WHERE read_model = $1)
+)
+"""
+_GENERATION = """
+INSERT INTO projections.generations (read_model, generation, state, version) VALUES ($1, $2, 'building', $3)
+"""
+_CHECKPOINTS = """
+INSERT INTO projections.checkpoints
+    (read_model, generation, topic, topic_id, epoch, refolding, partition, next_offset)
+SELECT $1, $2, $3, $4, 0, false, t.* FROM unnest($5::integer[], $6::bigint[]) AS t
+"""
+_BEGUN = """
+UPDATE operations.builds SET state = 'scanning', generation = $2, orders_total = $3,
+    started_at = clock_timestamp(), advanced_at = clock_timestamp()
+WHERE id = $1
+"""
+_LIVE = "SELECT generation FROM projections.generations WHERE read_model = $1 AND state = 'live'"
+_TOPIC = """
+SELECT topic_id, count(*) AS partitions FROM projections.checkpoints
+WHERE read_model = $1 AND generation = $2 AND topic = $3
+GROUP BY topic_id
+"""
+
+
+async def begin(
+    conn: asyncpg.Connection, build: Build, read_model: type[ReadModel], kafka: KafkaConnection, topic: str
+) -> None:
+    """Make the new generation: empty tables, and checkpoints at the topic's ends.
+
+    What lies before an end was in the store before, so the scan that follows finds it there. Raises
+    KafkaError.
+    """
+    topic_id = (await fetch_topic(kafka, topic)).topic_id
+    async with TopicReader.open(kafka, topic) as reader:
+        ends = reader.ends
+    async with conn.transaction():
+        await conn.execute(LOCK_GENERATIONS)
+        generation = read_model(await conn.fetchval(_NEXT, read_model.name))
+        key = (generation.name, generation.generation)
+        await conn.execute(_GENERATION, *key, generation.version)
+        await generation.create_tables(conn)
+        await conn.execute(_CHECKPOINTS, *key, topic, topic_id, list(ends), list(ends.values()))
+        live = await _live(conn, read_model)
+        counting = "" if live is None else live.orders_table.format(generation=live.generation)
+        orders = await conn.fetchval(f"SELECT count(*) FROM {counting}") if counting else None  # noqa: S608 - the table's name is ours
+        await conn.execute(_BEGUN, build.id, generation.generation, orders)
+
+
+async def _live(conn: asyncpg.Connection, read_model: type[ReadModel]) -> ReadModel | None:
+    """Return the live generation, if this version of the read model knows its tables."""
+    number = await conn.fetchval(_LIVE, read_model.name)
+    table = None if number is None else read_model.orders_table.format(generation=number)
+    known = table is not None and await conn.fetchval("SELECT to_regclass($1) IS NOT NULL", table)
+    return read_model(number) if known else None
+
+
+class Scan:
+    """Folds all orders of the store into a new generation, in key order, from the build's cursor on."""
+
+    def __init__(
+        self, holding: Holding, build: Build, generation: ReadModel, topic: str, parked_limit: int
+    ) -> None:
+        self._holding = holding
+        self._build = build
+        self._generation = generation
+        self._topic = topic
+        self._projection = Projection(generation, EventStore(ORDER))
+        self._parking = Parking(generation, parked_limit)
+        self._live: ReadModel | None = None
+        self._partitions = 0
+
+    async def run(self, step: Callable[[], Awaitable[object]]) -> None:
+        """Scan to the end; `step` is awaited after each page, and ends the scan by raising.
+
+        An order that fails to fold is parked in the new generation. Raises Unrecoverable when too many are.
+        """
+        await self._look_around(await self._holding.connection())
+        after, throttle = self._build.after, self._build.throttle
+        limit = min(ORDERS_AT_ONCE, throttle or ORDERS_AT_ONCE)
+        started, done = time.monotonic(), 0
+        while True:
+            keys = await self._page(await self._holding.connection(), after, limit)
+            if not keys:
+                return
+            after = next(reversed(keys))
+            done += len(keys)
+            await step()
+            due = 0.0 if throttle is None else started + done / throttle - time.monotonic()
+            # At least once around the loop: the live consumer's turn.
+            await asyncio.sleep(max(0.0, due))
+
+    async def _look_around(self, conn: asyncpg.Connection) -> None:
+        """Learn how many partitions there are, and whether the live rows tell where orders lie on them."""
+        generation, live = self._generation, await _live(conn, type(self._generation))
+        own = await conn.fetch(_TOPIC, generation.name, generation.generation, self._topic)
+        self._partitions = sum(row["partitions"] for row in own)
+        if live is not None:
+            theirs = await conn.fetch(_TOPIC, live.name, live.generation, self._topic)
+            ids = [{row["topic_id"] for row in rows} for rows in (own, theirs)]
+            self._live = live if ids[0] == ids[1] else None
+
+    async def _page(
+        self, conn: asyncpg.Connection, after: OrderKey | None, limit: int
+    ) -> dict[OrderKey, int]:
+        """Fold and write the next orders after a key, in one transaction with the cursor; return them."""
+        before = None if after is None else StreamKey(*after)
+        found = await self._projection.store.streams(conn, before, limit)
+        keys: dict[OrderKey, int] = {(key.tenant_id, key.aggregate_id): version for key, version in found}
+        if not keys:
+            return keys
+        # Outside the transaction: what a stream holds up to a version never changes.
+        folded = await self._projection.fold_stored(conn, {**keys})
+        placed = await self._live.placed(conn, keys) if self._live else {}
+        places = {key: self._place(key, version, placed.get(key)) for key, version in keys.items()}
+        failures = {key: now.failure for key, now in folded.items() if now.failure is not None}
+        changes = [
+            OrderChange(now.order, places[key].partition, places[key].last_offset, now.events)
+            for key, now in folded.items()
+            if now.order.version and key not in failures
+        ]
+        async with conn.transaction():
+            await move_cursor(conn, self._build, after, next(reversed(keys)), len(keys))
+            failures.update(await write_apart(conn, self._generation.write, changes))
+            await self._parking.park(conn, failures, places)
+        self._parking.know(failures)
+        return keys
+
+    def _place(self, key: OrderKey, version: int, live: Placed | None) -> Waiting:
+        """Return where the order's event of that version lies; only the live generation may know."""
+        partition = partition_of(str(key[1]).encode(), self._partitions)
+        known = live is not None and live.version == version and live.partition == partition
+        return Waiting(partition, version, live.last_offset if known and live else UNKNOWN_OFFSET)
