@@ -3,15 +3,25 @@
 The command service does this with what comes in; `till recover` with what a restored database has lost.
 """
 
-from commands.deciding import ACCEPTED, DEAD_LETTERED, REPEATED, CommandKey, Decided, Deciding
+from commands.deciding import (
+    ACCEPTED,
+    DEAD_LETTERED,
+    REPEATED,
+    UNKNOWN_FINGERPRINT,
+    CommandKey,
+    Decided,
+    Deciding,
+)
 from commands.messages import LARGEST_DEAD_LETTER, dead_letter, derived_id, outcome_content, outcome_message
-from commands.requests import NamesNoCommand, Record, Request, read_request
+from commands.requests import LARGEST_VALUE, NamesNoCommand, Record, Request, read_name, read_request
 
 __all__ = [
     "ACCEPTED",
     "DEAD_LETTERED",
     "LARGEST_DEAD_LETTER",
+    "LARGEST_VALUE",
     "REPEATED",
+    "UNKNOWN_FINGERPRINT",
     "CommandKey",
     "Decided",
     "Deciding",
@@ -22,5 +32,6 @@ __all__ = [
     "derived_id",
     "outcome_content",
     "outcome_message",
+    "read_name",
     "read_request",
 ]

@@ -19,6 +19,7 @@ from messaging import (
     event_headers,
     format_time,
 )
+from messaging.header_names import written_out
 from messaging.topics import MEBIBYTE
 
 LONGEST_REASON = 1_000
@@ -102,18 +103,23 @@ def dead_letter(topic: str, record: Record, reason: str) -> OutboxMessage:
 
     Its id derives from the place it was read at, so a repeat after a crash has the same one. Nothing needs to
     be cut: `orders.commands` takes records of up to 1 MiB, the dead letters twice that, and only the reason
-    is ours to bound. Raises Unrecoverable for a record that a topic with other settings has let in.
+    is ours to bound. A header's name that is not UTF-8 can't be sent as it was: its odd bytes are written in
+    hexadecimal, or where that makes the letter too large, each as `?`. Raises Unrecoverable for a record that
+    a topic with other settings has let in.
     """
     place = f"{record.topic}/{record.partition}/{record.offset}"
-    headers = [
-        *record.headers,
+    ours = [
         ("deadletter_id", str(uuid5(UUID(int=0), place)).encode()),
         ("deadletter_topic", record.topic.encode()),
         ("deadletter_partition", str(record.partition).encode()),
         ("deadletter_offset", str(record.offset).encode()),
         ("deadletter_reason", reason[:LONGEST_REASON].encode(errors="replace")),
     ]
-    if (size := Message(topic, record.key, headers, record.value).size()) > LARGEST_DEAD_LETTER:
+    for sendable in (written_out, _masked):
+        headers = [*((sendable(name), value) for name, value in record.headers), *ours]
+        if (size := Message(topic, record.key, headers, record.value).size()) <= LARGEST_DEAD_LETTER:
+            break
+    else:
         raise Unrecoverable(
             f"{place} would need {size:,} bytes on {topic}: give {record.topic} the settings "
             f"compression.type=uncompressed and max.message.bytes={MEBIBYTE}, then move the group past it"
@@ -121,3 +127,7 @@ def dead_letter(topic: str, record: Record, reason: str) -> OutboxMessage:
     return OutboxMessage(
         topic, record.key, encode_headers(headers), record.value, shard_of(record.key or b"")
     )
+
+
+def _masked(name: str) -> str:
+    return name.encode(errors="replace").decode()

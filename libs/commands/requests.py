@@ -15,6 +15,9 @@ from orders import Command, Rejected, RejectionCode, canonical_json, parse_comma
 
 Record: TypeAlias = ConsumerRecord[bytes, bytes]
 
+LARGEST_VALUE = 64 * 1024
+"""Bytes of a command's value: its fields need far less, and a megabyte of JSON can take seconds to parse."""
+
 
 class NamesNoCommand(ValueError):
     """A record without a readable command id and tenant: nobody could be answered. The text says why."""
@@ -44,17 +47,32 @@ class Request(NamedTuple):
     refusal: Rejected | None = None
 
 
+class Named(NamedTuple):
+    """What a record must give for its sender to be answered: its command's id and tenant."""
+
+    envelope: Envelope
+    tenant_id: str
+    command_id: UUID
+
+
+def read_name(record: Record) -> Named:
+    """Read no more of a record of `orders.commands` than tells whether it names a command.
+
+    The data is parsed only where the name is inside of it, in structured mode. Raises NamesNoCommand.
+    """
+    try:
+        envelope = open_envelope(record.headers, record.value, LARGEST_VALUE)
+        return Named(envelope, envelope.attributes.text("tenantid"), envelope.attributes.uuid("id"))
+    except (Undecodable, InvalidAttribute) as error:
+        raise NamesNoCommand(str(error)) from None
+
+
 def read_request(record: Record, time_zones: Mapping[str, str]) -> Request:
     """Read one record of `orders.commands`.
 
     Raises NamesNoCommand for a record that does not name its command id and its tenant.
     """
-    try:
-        envelope = open_envelope(record.headers, record.value)
-        tenant_id = envelope.attributes.text("tenantid")
-        command_id = envelope.attributes.uuid("id")
-    except (Undecodable, InvalidAttribute) as error:
-        raise NamesNoCommand(str(error)) from None
+    envelope, tenant_id, command_id = read_name(record)
     try:
         return _readable(record, envelope, tenant_id, command_id, time_zones)
     except (Undecodable, InvalidAttribute) as error:
@@ -162,7 +180,10 @@ def _malformed(
 
 
 def _body(record: Record, envelope: Envelope) -> bytes:
-    """Return what a malformed command carries: the same in both content modes, if it can be read."""
+    """Return what a malformed command carries: the same in both content modes, if it can be read.
+
+    What was parsed already is not parsed again, and what is too large is taken as it is.
+    """
     try:
         return json.dumps(envelope.data(), sort_keys=True, default=str).encode()
     except Undecodable:

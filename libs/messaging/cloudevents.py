@@ -13,6 +13,7 @@ from typing import Any
 import jiter
 
 from messaging.attributes import Attributes
+from messaging.header_names import is_utf8, written_out
 
 JSON_CONTENT = "application/json"
 STRUCTURED_JSON_CONTENT = "application/cloudevents+json"
@@ -26,12 +27,15 @@ class Undecodable(ValueError):
     """A record that can't be read as a CloudEvent; the text names the header or field and the rule."""
 
 
-def parse_json(raw: bytes) -> Any:  # noqa: ANN401 - any JSON value
+def parse_json(raw: bytes, largest: int | None = None) -> Any:  # noqa: ANN401 - any JSON value
     """Return the JSON value, numbers with a fraction or exponent as exact Decimals.
 
     Raises Undecodable for anything that is not JSON in UTF-8, and for NaN, a repeated key, a lone surrogate,
-    a nesting deeper than about 200, a number of thousands of digits.
+    a nesting deeper than about 200, a number of thousands of digits. What has more than `largest` bytes is
+    refused without a look into it.
     """
+    if largest is not None and len(raw) > largest:
+        raise Undecodable(f"value: must have at most {largest:,} bytes")
     try:
         return jiter.from_json(raw, allow_inf_nan=False, catch_duplicate_keys=True, float_mode="decimal")
     except ValueError as error:
@@ -55,35 +59,46 @@ def _shown(text: str) -> str:
 class Envelope:
     """One record's attributes, and its data, which is parsed when it is asked for."""
 
-    __slots__ = ("_data", "_value", "attributes")
+    __slots__ = ("_data", "_largest", "_value", "attributes")
 
     def __init__(
-        self, attributes: Mapping[str, str], value: bytes | None, data: object = _NOT_PARSED
+        self,
+        attributes: Mapping[str, str],
+        value: bytes | None,
+        data: object = _NOT_PARSED,
+        largest: int | None = None,
     ) -> None:
         self.attributes = Attributes(attributes)
         self._value = value
         self._data = data
+        self._largest = largest
 
     def data(self) -> Any:  # noqa: ANN401 - any JSON value
         """Return the JSON data; none at all counts as an empty object.
 
-        Raises Undecodable when the content is not JSON.
+        Raises Undecodable when the content is not JSON, or larger than the envelope was opened for.
         """
         if self._data is not _NOT_PARSED:
             return self._data
         content_type = self.attributes.get("datacontenttype") or JSON_CONTENT
         if content_type != JSON_CONTENT and not content_type.endswith("+json"):
             raise Undecodable(f"datacontenttype: must be {JSON_CONTENT}")
-        return parse_json(self._value) if self._value else {}
+        self._data = parse_json(self._value, self._largest) if self._value else {}
+        return self._data
 
 
-def open_envelope(headers: Sequence[tuple[str, bytes | None]], value: bytes | None) -> Envelope:
+def open_envelope(
+    headers: Sequence[tuple[str, bytes | None]], value: bytes | None, largest: int | None = None
+) -> Envelope:
     """Read a record's attributes (names in lower case, without `ce_`), in binary or structured mode.
 
-    Raises Undecodable for doubled or null headers, texts that are not UTF-8 and unreadable structured values.
+    A value of more than `largest` bytes is not parsed. Raises Undecodable for doubled or null headers, names
+    and texts that are not UTF-8 and unreadable structured values.
     """
     attributes: dict[str, str] = {}
     for name, raw in headers:
+        if not is_utf8(name):
+            raise Undecodable(f"header {_shown(written_out(name))}: the name is not UTF-8 text")
         lower = name.lower()
         is_attribute = lower.startswith(_PREFIX)
         if not is_attribute and lower != _CONTENT_TYPE:
@@ -101,12 +116,12 @@ def open_envelope(headers: Sequence[tuple[str, bytes | None]], value: bytes | No
     if content_type := attributes.get("datacontenttype"):
         attributes["datacontenttype"] = content_type.partition(";")[0].strip().lower()
         if attributes["datacontenttype"] == STRUCTURED_JSON_CONTENT:
-            return _open_structured(value)
-    return Envelope(attributes, value)
+            return _open_structured(value, largest)
+    return Envelope(attributes, value, largest=largest)
 
 
-def _open_structured(value: bytes | None) -> Envelope:
-    document = parse_json(value or b"")
+def _open_structured(value: bytes | None, largest: int | None) -> Envelope:
+    document = parse_json(value or b"", largest)
     if not isinstance(document, Mapping):
         raise Undecodable("value: a structured CloudEvent must be a JSON object")
     attributes = {}

@@ -2,9 +2,11 @@
 
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
+import jiter
 import pytest
 from aiokafka import ConsumerRecord
 from hypothesis import HealthCheck, example, given, settings
@@ -12,12 +14,14 @@ from hypothesis import strategies as st
 
 from commands import (
     LARGEST_DEAD_LETTER,
+    LARGEST_VALUE,
     Decided,
     Deciding,
     NamesNoCommand,
     Record,
     Request,
     dead_letter,
+    read_name,
     read_request,
 )
 from eventstore import EventStore, Loaded, OutboxMessage, StreamKey, decode_headers
@@ -178,8 +182,8 @@ def test_any_record_is_a_request_or_names_no_command(
 
 
 def test_messages_stay_small_whatever_they_quote() -> None:
-    """A name of a megabyte is quoted by its ends in reasons and refusals; the place in the value is kept."""
-    long = "k" * MEBIBYTE
+    """A long name is quoted by its ends in reasons and refusals; the place in the value is kept."""
+    long = "k" * 30_000
     doubled = {
         **GOOD,
         "value": json.dumps({long: 1})[:-1].encode() + b"," + json.dumps({long: 2})[1:].encode(),
@@ -187,7 +191,7 @@ def test_messages_stay_small_whatever_they_quote() -> None:
     refusal = read_request(record(doubled["key"], doubled["headers"], doubled["value"]), {}).refusal
     assert refusal is not None
     assert refusal.message.startswith('value: is not JSON: Detected duplicate key "kkk')
-    assert refusal.message.endswith("at line 1 column 2097163")
+    assert refusal.message.endswith("at line 1 column 60011")
     assert len(refusal.message) < 200
     with pytest.raises(NamesNoCommand, match=r"^header ce_kkk.*kkk: is given twice$") as raised:
         read_request(record(None, [(f"ce_{long}", b"")] * 2, b""), {})
@@ -225,6 +229,70 @@ def test_an_exponent_beyond_all_numbers_is_told_as_such() -> None:
     refusal = read_request(record(GOOD["key"], GOOD["headers"], number), {}).refusal
     assert refusal is not None
     assert refusal.message.startswith("value: is not JSON: number out of range at line 1")
+
+
+DEEP = b"[" * 100 + b"]" * 100
+
+
+def deep_lists(size: int) -> bytes:
+    """Give lists of lists of a size: what takes the longest to parse, to write and to forget."""
+    return b"[" + b",".join([DEEP] * (size // (len(DEEP) + 1))) + b"]"
+
+
+def test_what_is_too_large_is_refused_without_a_look_into_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data of more bytes than a command may have is not parsed: rejected, or where it holds the id, dead."""
+    largest = b"{" + b" " * (LARGEST_VALUE - len(GOOD["value"])) + GOOD["value"][1:]
+    assert len(largest) == LARGEST_VALUE
+    assert read_request(record(GOOD["key"], GOOD["headers"], largest), {}).refusal is None
+    monkeypatch.setattr("messaging.cloudevents.jiter", None)
+    message = "value: must have at most 65,536 bytes"
+    request = read_request(record(GOOD["key"], GOOD["headers"], b" " + largest), {})
+    assert (str(request.refusal), request.data) == (f"malformed: {message}", None)
+    with pytest.raises(NamesNoCommand, match=f"^{message}$"):
+        read_request(record(None, [("content-type", b"application/cloudevents+json")], b"x" * MEBIBYTE), {})
+
+
+def test_a_malformed_body_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To tell whether two malformed commands are the same takes no second look into them."""
+    parsed: list[bytes] = []
+
+    def from_json(raw: bytes, **options: Any) -> Any:
+        parsed.append(raw)
+        return jiter.from_json(raw, **options)
+
+    monkeypatch.setattr("messaging.cloudevents.jiter", SimpleNamespace(from_json=from_json))
+    body = deep_lists(LARGEST_VALUE)
+    refusal = read_request(record(GOOD["key"], GOOD["headers"], body), {}).refusal
+    assert str(refusal) == "malformed: data: must be a JSON object"
+    assert parsed == [body]
+
+
+def test_a_name_tells_nothing_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a record names a command is known without its data, as the dead letters' limit needs it."""
+    monkeypatch.setattr("messaging.cloudevents.jiter", None)
+    named = read_name(record(None, GOOD["headers"], b"no JSON"))
+    assert (named.tenant_id, str(named.command_id)) == ("store-1", COMMAND_ID)
+    with pytest.raises(NamesNoCommand, match=r"^tenantid: is required$"):
+        read_name(record(None, [], b"no JSON"))
+
+
+def test_a_header_name_that_is_not_utf8_makes_a_dead_letter() -> None:
+    """Nobody can say what such a header means; the name is shown and sent with its bytes written out."""
+    headers = [*GOOD["headers"], ("x-\udcff", b"\xfe"), ("ä", None)]
+    received = record(GOOD["key"], headers, GOOD["value"])
+    with pytest.raises(NamesNoCommand, match=r"^header x-\\xff: the name is not UTF-8 text$") as raised:
+        read_request(received, {})
+    letter = dead_letter("orders.dead-letters", received, str(raised.value))
+    assert (letter.key, letter.value) == (GOOD["key"], GOOD["value"])
+    assert decode_headers(letter.headers)[:-5] == [*GOOD["headers"], (r"x-\xff", b"\xfe"), ("ä", None)]
+
+
+def test_header_names_that_are_not_utf8_fit_the_dead_letters_too() -> None:
+    """Where a name would take more than the dead letters hold, its bytes are masked: no record gets stuck."""
+    received = record(None, [("\udcff" * (MEBIBYTE - 100), b"x")], None)
+    letter = dead_letter("orders.dead-letters", received, "tenantid: is required")
+    assert_fits(letter, MEBIBYTE + 1_024)
+    assert decode_headers(letter.headers)[0] == ("?" * (MEBIBYTE - 100), b"x")
 
 
 def test_a_header_without_a_value_is_named() -> None:

@@ -48,7 +48,7 @@ async def test_out_of_the_group_is_not_ready(consumer: BatchConsumer, health: He
 async def test_work_that_waits_without_progress_is_not_ready(consumer: BatchConsumer, health: Health) -> None:
     """With partitions and no progress for longer than allowed, a member is not ready; standing by, it is."""
     await consumer.on_partitions_assigned([])
-    consumer._progress_at = time.monotonic() - 3600
+    consumer._progress._made_at = time.monotonic() - 3600
     assert health.problems() == {}
     consumer._positions[PARTITION] = 7
     assert "no progress on orders.commands for 3600 s" in health.problems()["consumer"]
