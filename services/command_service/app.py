@@ -15,9 +15,7 @@ async def command_service(settings: Settings) -> int:
     """Run one command service until SIGTERM or SIGINT; returns its exit status."""
     health, topics = Health(), Topics(settings.topic_prefix)
     database = Database(settings.database_url, "command_service")
-    limit = DeadLetterLimit(
-        settings.dead_letter_limit, dead_offsets(KafkaConnection.of(settings), settings.tenant_time_zones)
-    )
+    limit = DeadLetterLimit(settings.dead_letter_limit, dead_offsets(KafkaConnection.of(settings)))
     handler = CommandHandler(database, EventStore(ORDER), topics, settings.tenant_time_zones, limit)
     consumer = BatchConsumer(
         settings, topic=topics.commands, group=topics.group(GROUP), handler=handler, health=health

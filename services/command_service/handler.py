@@ -9,6 +9,7 @@ from cachetools import LRUCache
 from prometheus_client import Counter
 
 from command_service.dead_letter_limit import DeadLetterLimit
+from command_service.pacing import Pace
 from commands import DEAD_LETTERED, REPEATED, Decided, Deciding, NamesNoCommand, Record, Request, read_request
 from eventstore import EventStore, Loaded, OutcomeConflict, StreamKey, VersionConflict
 from messaging import Assigned, Topics
@@ -77,11 +78,14 @@ class CommandHandler:
     async def handle(self, batch: Mapping[TopicPartition, Sequence[Record]]) -> None:
         """Decide and store all commands of the batch.
 
-        Raises Unrecoverable, with nothing stored, where dead letters have become the rule.
+        Raises Unrecoverable where dead letters have become the rule: with nothing stored, unless it was the
+        database that refused the last of them.
         """
         work: list[Request | tuple[Record, str]] = []
+        pace = Pace()
         for records in batch.values():
             for record in records:
+                await pace.step()
                 try:
                     work.append(read_request(record, self._time_zones))
                 except NamesNoCommand as error:
@@ -146,10 +150,13 @@ class CommandHandler:
         if missing := [key for key in keys if key not in states]:
             states.update(await self._store.load_many(connection, missing))
         deciding = Deciding(self._store, self._topics, known=known, states=states, now=now)
+        pace = Pace()
         for item in work:
+            await pace.step()
             if isinstance(item, Request):
                 deciding.decide(item)
-        deciding.dead_letters(item for item in work if not isinstance(item, Request))
+            else:
+                deciding.dead_letters([item])
         return deciding.result()
 
     def _tell(self, decided: Decided, work: Work) -> None:

@@ -87,3 +87,10 @@ async def test_a_limit_of_none_stops_at_the_first() -> None:
     """With a limit of 0 no dead letter is ever made."""
     with pytest.raises(Unrecoverable):
         await DeadLetterLimit(0, Before()).check(letters(0))
+
+
+async def test_a_limit_as_large_as_the_window_is_none() -> None:
+    """Where no number of dead letters can be too many, nothing is read again to count them."""
+    before = Before(*range(WINDOW))
+    await DeadLetterLimit(WINDOW, before).check(letters(*range(WINDOW, 2 * WINDOW)))
+    assert before.asked == []
