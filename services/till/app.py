@@ -22,6 +22,7 @@ from till.verbs.kafka import kafka
 from till.verbs.lag import lag
 from till.verbs.load import load
 from till.verbs.migrate import migrate
+from till.verbs.parked import parked
 from till.verbs.pause import pause, resume
 from till.verbs.replay import replay
 from till.verbs.show import show
@@ -48,6 +49,7 @@ app.command()(at)
 app.command()(audit)
 app.command()(lag)
 app.add_typer(dead_letters)
+app.add_typer(parked)
 app.command()(actions)
 app.command()(verify)
 app.command()(pause)

@@ -1,0 +1,195 @@
+"""`till parked`: look at orders that a read model can't apply an event of, and have them tried again."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.text import Text
+
+from operations import recorded
+from till.connecting import operator_connection, operator_name, query_connection, run
+from till.errors import TillError
+from till.output import Output, OutputOption, answers, notices, print_json, print_rows
+from till.parked import ParkedOrder, Result, await_retry, find_parked, read_event, want_retry
+from till.printable import printable
+from till.read_models_named import known_read_model
+from till.settings import TillSettings, till_settings
+
+parked = typer.Typer(
+    name="parked",
+    help="Orders that a read model can't apply an event of: list and show them, have them tried again.",
+    no_args_is_help=True,
+)
+
+_COLUMNS = (
+    "parked_at",
+    "read_model",
+    "tenant_id",
+    "order_id",
+    "version",
+    "newest_version",
+    "attempts",
+    "error",
+)
+ReadModelOption = Annotated[
+    str | None, typer.Option("--read-model", help="For this read model only.", callback=known_read_model)
+]
+TenantOption = Annotated[str | None, typer.Option("--tenant", help="Of this tenant only.")]
+NoteOption = Annotated[str, typer.Option("--note", help="Why, for the record.")]
+
+
+@parked.command("list")
+def list_(
+    *,
+    read_model: ReadModelOption = None,
+    tenant: TenantOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="This many at most, the last parked.")] = 50,
+    output: OutputOption = Output.table,
+) -> None:
+    """List parked orders, the last parked first (UTC)."""
+    found = run(_list(till_settings(), read_model, tenant, limit + 1))
+    rows = [_row(each) for each in found[:limit]]
+    if output is Output.table:
+        rows = [
+            {**row, "tenant_id": printable(row["tenant_id"]), "error": printable(row["error"])}
+            for row in rows
+        ]
+    print_rows(rows, _COLUMNS, output, title="Parked orders")
+    if not rows:
+        notices.print("No order is parked.", highlight=False)
+    if len(found) > limit:
+        notices.print(f"There are more than these {limit}: --limit gives more.", highlight=False)
+
+
+@parked.command()
+def show(
+    order: Annotated[str, typer.Argument(metavar="ORDER", help="The order's id, a UUID.")],
+    *,
+    read_model: ReadModelOption = None,
+    tenant: TenantOption = None,
+    output: OutputOption = Output.table,
+) -> None:
+    """Show what a parked order waits for: the error, and the event as the store has it."""
+    found = run(_show(till_settings(), _order_id(order), read_model, tenant))
+    if output is Output.json:
+        print_json([{**_row(each), "event": event} for each, event in found])
+        return
+    for each, event in found:
+        answers.print(Text(f"Order {each.order_id} in {each.read_model}", style="bold"), soft_wrap=True)
+        fields = {
+            "tenant": each.tenant_id or "none: the record names no order",
+            "generation": f"{each.generation} ({each.state})",
+            "fails at": f"version {each.version}" if each.version else "a record that tells no version",
+            "newest": f"version {each.newest_version}" if each.newest_version else "",
+            "error": each.error,
+            "parked": f"{each.parked_at:%Y-%m-%d %H:%M:%SZ}",
+            "tried": f"{each.attempts} times, last at {each.tried_at:%Y-%m-%d %H:%M:%SZ}",
+        }
+        if event is not None:
+            fields |= {
+                "event": f"{event['event_type']}, schema version {event['schema_version']}",
+                "occurred at": f"{event['occurred_at']:%Y-%m-%d %H:%M:%SZ}",
+                "payload": json.dumps(event["payload"], ensure_ascii=False),
+            }
+        for name, value in fields.items():
+            answers.print(Text(f"  {name:<13}{printable(value)}"), soft_wrap=True)
+
+
+@parked.command()
+def retry(
+    orders: Annotated[list[str] | None, typer.Argument(metavar="ORDER...", help="The orders' ids.")] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="All parked orders.")] = False,
+    read_model: ReadModelOption = None,
+    tenant: TenantOption = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for what comes of it.")] = 30.0,
+    note: NoteOption = "",
+) -> None:
+    """Have parked orders folded again from the event store; exits with 1 if one is parked still."""
+    if bool(orders) == everything:
+        raise TillError("Name the orders, or say --all.", "`till parked list` gives their ids.")
+    ids = [_order_id(order) for order in orders] if orders else None
+    result = run(_retry(till_settings(), ids, read_model, tenant, wait, note))
+    for key in result.unparked:
+        notices.print(f"{key.order_id} is applied to {key.read_model} again.", highlight=False)
+    for key, error in result.failed.items():
+        told = f"{key.order_id} is still parked for {key.read_model}: {printable(error)}"
+        notices.print(told, highlight=False, markup=False, soft_wrap=True)
+    if result.waiting:
+        names = ", ".join(sorted({key.read_model for key in result.waiting}))
+        notices.print(
+            f"{len(result.waiting)} were not tried within {wait:g} s: the projector of {names} doesn't run, "
+            "is paused or is busy. They are tried as soon as it takes part again.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if result.failed or result.waiting:
+        raise typer.Exit(1)
+
+
+async def _list(
+    settings: TillSettings, read_model: str | None, tenant: str | None, limit: int
+) -> list[ParkedOrder]:
+    async with query_connection(settings) as connection:
+        return await find_parked(connection, read_model=read_model, tenant=tenant, limit=limit)
+
+
+async def _show(
+    settings: TillSettings, order: UUID, read_model: str | None, tenant: str | None
+) -> list[tuple[ParkedOrder, dict[str, Any] | None]]:
+    async with query_connection(settings) as connection:
+        found = await find_parked(connection, read_model=read_model, tenant=tenant, orders=[order])
+        if not found:
+            raise TillError(f"Order {order} is not parked.", "`till parked list` gives those that are.")
+        events = [await read_event(connection, each) for each in found]
+    for event in events:
+        if event is not None:
+            event["payload"], event["metadata"] = json.loads(event["payload"]), json.loads(event["metadata"])
+    return list(zip(found, events, strict=True))
+
+
+async def _retry(  # noqa: PLR0917 - the verb's options
+    settings: TillSettings,
+    orders: list[UUID] | None,
+    read_model: str | None,
+    tenant: str | None,
+    wait: float,
+    note: str,
+) -> Result:
+    arguments = {"orders": orders or "all", "read_model": read_model, "tenant": tenant, "note": note}
+    async with operator_connection(settings) as connection:
+        found = await find_parked(connection, read_model=read_model, tenant=tenant, orders=orders)
+        missing = sorted(set(orders or ()) - {each.order_id for each in found})
+        if missing or not found:
+            told = ", ".join(map(str, missing))
+            raise TillError(
+                f"Not parked: {told}." if missing else "No order is parked.",
+                "`till parked list` gives those that are.",
+            )
+        keys = [each.key for each in found]
+        async with recorded(connection, operator_name(), "parked retry", arguments) as action:
+            await want_retry(connection, keys)
+            action.details["wanted"] = len(keys)
+            result = await await_retry(connection, keys, wait)
+            action.details.update(
+                unparked=[f"{key.read_model} {key.order_id}" for key in result.unparked],
+                failed={f"{key.read_model} {key.order_id}": error for key, error in result.failed.items()},
+                not_tried_yet=len(result.waiting),
+            )
+    return result
+
+
+def _row(found: ParkedOrder) -> dict[str, Any]:
+    return found._asdict()
+
+
+def _order_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise TillError(
+            f"{text!r} is no order id: it must be a UUID.", "`till parked list` gives those of parked orders."
+        ) from None
