@@ -76,10 +76,13 @@ def _picture(lags: Lags, rates: Rates, *, partitions: bool) -> Group:
         rate = rates.applied(row["read_model"])
         to_go = lags.read_models[row["read_model"]].records
         rows.append({**row, "per_second": rate, "level_in": _eta(to_go, rate)})
-    parts = [rows_table(rows, (*_COLUMNS[:3], "per_second", "level_in", *_COLUMNS[3:]))]
-    if partitions:
-        parts.append(rows_table(_partition_rows(lags), _PARTITION_COLUMNS))
-    return Group(Text("Not yet applied", style="bold"), *parts, _outbox(lags, rates.outbox_growth()))
+    table = rows_table(rows, (*_COLUMNS[:3], "per_second", "level_in", *_COLUMNS[3:]))
+    # What is longer than the terminal is cut off there: those that wait longest come first.
+    waiting = sorted(_partition_rows(lags), key=lambda row: row["oldest_seconds"], reverse=True)
+    below = [rows_table(waiting, _PARTITION_COLUMNS)] if partitions else []
+    return Group(
+        Text("Not yet applied", style="bold"), table, _outbox(lags, rates.outbox_growth()), Text(), *below
+    )
 
 
 def _eta(records: int, rate: float | None) -> str | None:
