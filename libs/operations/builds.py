@@ -88,6 +88,11 @@ class Build:
         """Whether it is over, well or not."""
         return self.state in ENDED
 
+    @property
+    def holds(self) -> bool:
+        """Whether it is level and compared, and waits for the operator to let it swap."""
+        return self.hold and self.state == "comparing" and self.comparison is not None
+
 
 @dataclass(frozen=True)
 class Generation:

@@ -19,6 +19,9 @@ SELECT relname FROM pg_class
 WHERE relnamespace = 'projections'::regnamespace AND relkind = 'r' AND relname ~ ('^' || $1 || '(_.*)?$')
 ORDER BY relname
 """
+_PARTITIONS = (
+    "SELECT DISTINCT partition FROM projections.checkpoints WHERE read_model = $1 AND generation = $2"
+)
 _FORGET = "DELETE FROM projections.generations WHERE read_model = $1 AND generation = $2"
 
 
@@ -42,6 +45,9 @@ async def open_live(conn: asyncpg.Connection, read_model: type[ReadModel]) -> Re
         before = await tables_of(conn, live.name, live.generation)
         await live.create_tables(conn)
         if before != await tables_of(conn, live.name, live.generation):
+            # Sums over orders that are gone: to be counted again, not twice.
+            for row in await conn.fetch(_PARTITIONS, live.name, live.generation):
+                await live.settle(conn, row["partition"])
             await forget_all(conn, live.name, live.generation)
         if not await conn.fetchval(_HAS_VIEW, read_model.name):
             await live.publish(conn)

@@ -24,6 +24,7 @@ from till.verbs.load import load
 from till.verbs.migrate import migrate
 from till.verbs.parked import parked
 from till.verbs.pause import pause, resume
+from till.verbs.rebuild import rebuild
 from till.verbs.replay import replay
 from till.verbs.show import show
 from till.verbs.up import up
@@ -55,6 +56,7 @@ app.command()(verify)
 app.command()(pause)
 app.command()(resume)
 app.command()(replay)
+app.command()(rebuild)
 # Options behind the tool's name are the tool's.
 app.command(context_settings={"allow_extra_args": True, "allow_interspersed_args": False})(kafka)
 

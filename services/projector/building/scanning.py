@@ -101,6 +101,13 @@ class Scan:
 
         An order that fails to fold is parked in the new generation. Raises Unrecoverable when too many are.
         """
+        try:
+            await self._scan(step)
+        finally:
+            # They are counted by whoever holds their partitions.
+            self._parking.forget()
+
+    async def _scan(self, step: Callable[[], Awaitable[object]]) -> None:
         await self._look_around(await self._holding.connection())
         after, throttle = self._build.after, self._build.throttle
         limit = min(ORDERS_AT_ONCE, throttle or ORDERS_AT_ONCE)

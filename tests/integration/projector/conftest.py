@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from pydantic import SecretStr
 from eventstore import EventStore
 from integration.projector.consuming import Consumer, NewConsumer
 from integration.projector.order_log import TOPIC, OrderLog
+from integration.projector.processes import Installation
+from integration.projector.rebuilding import Operator
 from messaging import Committed
 from orders import ORDER
 from projector.checkpoints import Checkpoints
@@ -66,3 +69,19 @@ async def new_consumer(database: Any) -> AsyncIterator[NewConsumer]:
             return consumer
 
         yield make
+
+
+@pytest.fixture
+async def installation(kafka_server: Any, database: Any, topic_prefix: str, tmp_path: Path) -> Installation:
+    """Give an installation with its topics made."""
+    made = Installation(kafka_server, database, topic_prefix, tmp_path)
+    await made.make_topics()
+    return made
+
+
+@pytest.fixture
+async def operator(database: Any, conn: asyncpg.Connection) -> AsyncIterator[Operator]:
+    """Give who asks for builds."""
+    connection = await asyncpg.connect(database.dsn("operator"))
+    yield Operator(connection, conn)
+    await connection.close()

@@ -1,0 +1,178 @@
+"""`till rebuild`: make a read model's tables anew beside the live ones, compare, swap, and go back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import asyncpg
+import typer
+
+from operations import Action, recorded
+from operations.builds import (
+    Build,
+    BuildRefused,
+    cancel_build,
+    drop_previous,
+    read_build,
+    release_build,
+)
+from till.connecting import operator_connection, operator_name, run
+from till.errors import TillError
+from till.output import Output, OutputOption, notices
+from till.read_models_named import ReadModelArgument
+from till.rebuilding import (
+    ask_for_rebuild,
+    ask_for_rollback,
+    comparison_counts,
+    follow,
+    print_build,
+    under_way,
+    wait_until_dropped,
+)
+from till.settings import TillSettings, till_settings
+
+_INTERRUPTED = 130
+_DROP_DEADLINE = 30.0
+_INSTEAD = "Instead of a new one"
+
+
+def rebuild(
+    read_model: ReadModelArgument,
+    *,
+    throttle: Annotated[
+        int | None, typer.Option(min=1, help="Orders a second at most; else as fast as it goes.")
+    ] = None,
+    hold: Annotated[
+        bool, typer.Option("--hold", help="Compare, and wait for --swap before the swap.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Show the progress, or only ask for it.")
+    ] = True,
+    follow_: Annotated[
+        bool, typer.Option("--follow", help="Show the one under way.", rich_help_panel=_INSTEAD)
+    ] = False,
+    swap: Annotated[
+        bool, typer.Option("--swap", help="Let the one that holds swap.", rich_help_panel=_INSTEAD)
+    ] = False,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="End the one under way.", rich_help_panel=_INSTEAD)
+    ] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Go back to the kept one.", rich_help_panel=_INSTEAD)
+    ] = False,
+    clean_up: Annotated[
+        bool, typer.Option("--clean-up", help="Drop the kept one.", rich_help_panel=_INSTEAD)
+    ] = False,
+    note: Annotated[str, typer.Option("--note", help="Why, for the record.")] = "",
+    output: OutputOption = Output.table,
+) -> None:
+    """Make a read model anew from the event store, beside the live one, and swap it in once it is level.
+
+    A projector of this version does it. Readers read the live one until the swap, and the new one after it.
+    """
+    modes = {"follow": follow_, "swap": swap, "cancel": cancel, "rollback": rollback, "clean-up": clean_up}
+    mode = next((name for name, wanted in modes.items() if wanted), "rebuild")
+    if sum(modes.values()) > 1:
+        raise typer.BadParameter("these exclude each other: --" + ", --".join(modes))
+    if mode != "rebuild" and (throttle is not None or hold):
+        raise typer.BadParameter("--throttle and --hold are of a new one")
+    settings = till_settings()
+    try:
+        if mode == "follow":
+            build: Build | None = run(_follow(settings, read_model))
+        elif mode == "clean-up":
+            run(_clean_up(settings, read_model, note))
+            return
+        else:
+            build = run(_act(settings, mode, read_model, throttle=throttle, hold=hold, wait=wait, note=note))
+    except KeyboardInterrupt:
+        raise typer.Exit(_INTERRUPTED) from None
+    if build is None:
+        return
+    print_build(build, output)
+    if build.state == "failed":
+        raise TillError(
+            f"The {build.kind} failed: {build.error}.",
+            "The live one goes on as before. The projector's log says more.",
+        )
+    if build.state == "cancelled" and mode != "cancel":
+        raise typer.Exit(1)
+
+
+async def _act(
+    settings: TillSettings,
+    mode: str,
+    name: str,
+    *,
+    throttle: int | None,
+    hold: bool,
+    wait: bool,
+    note: str,
+) -> Build | None:
+    """Do what changes something, on the record; return the build as it is at the end, or None unwatched."""
+    arguments = {"read_model": name, "note": note, "throttle": throttle, "hold": hold}
+    async with (
+        operator_connection(settings) as conn,
+        recorded(
+            conn, operator_name(), "rebuild" if mode == "rebuild" else f"rebuild --{mode}", arguments
+        ) as action,
+    ):
+        if mode == "rebuild":
+            build = await ask_for_rebuild(conn, name, action.id, throttle=throttle, hold=hold)
+        elif mode == "rollback":
+            build = await ask_for_rollback(conn, name, action.id)
+        else:
+            build = (await under_way(conn, name)).id
+            await (cancel_build if mode == "cancel" else release_build)(conn, build)
+        action.details["build"] = build
+        if not wait:
+            notices.print(f"Asked for. `till rebuild {name} --follow` shows how far it is.", highlight=False)
+            return None
+        return await _watch(conn, build, action)
+
+
+async def _watch(conn: asyncpg.Connection, build: int, action: Action) -> Build:
+    try:
+        ended = await follow(conn, build)
+    except asyncio.CancelledError:
+        name = (await read_build(conn, build)).read_model
+        notices.print(
+            f"It goes on without us: `till rebuild {name} --follow` shows it again, `--cancel` ends it.",
+            highlight=False,
+            soft_wrap=True,
+        )
+        raise
+    action.details.update(state=ended.state, **comparison_counts(ended))
+    if ended.error is not None:
+        action.details["error"] = ended.error
+    return ended
+
+
+async def _follow(settings: TillSettings, name: str) -> Build:
+    async with operator_connection(settings) as conn:
+        return await follow(conn, (await under_way(conn, name)).id)
+
+
+async def _clean_up(settings: TillSettings, name: str, note: str) -> None:
+    arguments = {"read_model": name, "note": note}
+    async with (
+        operator_connection(settings) as conn,
+        recorded(conn, operator_name(), "rebuild --clean-up", arguments) as action,
+    ):
+        try:
+            generations = action.details["generations"] = await drop_previous(conn, name)
+        except BuildRefused as refused:
+            raise TillError(
+                f"Not now: {refused}.", f"Wait for its end, or `till rebuild {name} --cancel`."
+            ) from refused
+        if not generations:
+            notices.print(f"No generation of {name} is kept.", highlight=False)
+        elif await wait_until_dropped(conn, name, deadline=_DROP_DEADLINE):
+            notices.print(f"Dropped: generation {', '.join(map(str, generations))}.", highlight=False)
+        else:
+            notices.print(
+                f"A projector of {name} will drop it: none has within {_DROP_DEADLINE:.0f} s.",
+                highlight=False,
+                soft_wrap=True,
+            )
