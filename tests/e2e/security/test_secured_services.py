@@ -85,7 +85,7 @@ async def test_every_service_works_under_its_own_principal(
         return ran.stdout
 
     def level() -> bool:
-        return bool(json.loads(till("lag", "-o", "json"))["order_summary"]["records"] == 0)
+        return bool(json.loads(till("lag", "-o", "json"))["read_models"]["order_summary"]["records"] == 0)
 
     await eventually(lambda: asyncio.to_thread(level))
     describing = asyncio.create_task(
