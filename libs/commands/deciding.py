@@ -28,6 +28,8 @@ from orders import Event, Order, Rejected, RejectionCode
 CommandKey = tuple[str, UUID]
 ACCEPTED, REJECTED = "CommandAccepted", "CommandRejected"
 REPEATED, DEAD_LETTERED = "repeated", "dead_lettered"
+UNKNOWN_FINGERPRINT = b""
+"""Of a command that a recovery knew by its outcome alone: what comes again under its id is taken for it."""
 
 
 @dataclass(slots=True)
@@ -122,7 +124,7 @@ class Deciding:
         self._results.append((request, code or "accepted"))
 
     def _repeat(self, request: Request, stored: StoredOutcome) -> None:
-        if stored.fingerprint == request.fingerprint:
+        if stored.fingerprint in {request.fingerprint, UNKNOWN_FINGERPRINT}:
             headers, value, result = stored.headers, stored.value, REPEATED
         else:
             # Not stored: the id's own outcome stands.

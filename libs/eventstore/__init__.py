@@ -19,7 +19,7 @@ from eventstore.errors import (
 )
 from eventstore.finding import find_event_ids, newest_versions
 from eventstore.migrations import migrate
-from eventstore.outbox import SHARDS, decode_headers, encode_headers, shard_of
+from eventstore.outbox import SENDERS_LOCK, SHARDS, decode_headers, encode_headers, shard_of
 from eventstore.records import (
     Append,
     Batch,
@@ -38,6 +38,7 @@ from eventstore.store import EventStore
 __all__ = [
     "LOGIN_ROLES",
     "OWNER_ROLE",
+    "SENDERS_LOCK",
     "SHARDS",
     "Aggregate",
     "AggregateType",

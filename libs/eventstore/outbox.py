@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from pydantic_core import PydanticSerializationError, to_json
 
 SHARDS = 16
+# The first key of the two-key advisory locks: it keeps them apart from other users of the database.
+SENDERS_LOCK = 0x0071_1157
+"""Whoever sends a shard's messages holds the advisory lock of this and the shard's number."""
 
 
 def encode_headers(headers: Iterable[tuple[str, bytes | None]]) -> str:

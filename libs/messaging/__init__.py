@@ -13,6 +13,7 @@ from messaging.partitioning import partition_of
 from messaging.producer import Message, Producer
 from messaging.refusals import KafkaRefused, telling_refusals
 from messaging.rereading import read_again
+from messaging.topic_id import TopicFacts, fetch_topic, fetch_topic_id
 from messaging.topic_reader import Offsets, TopicReader
 from messaging.topics import Topics, ensure_topics
 
@@ -36,6 +37,7 @@ __all__ = [
     "Message",
     "Offsets",
     "Producer",
+    "TopicFacts",
     "TopicReader",
     "Topics",
     "Undecodable",
@@ -45,6 +47,8 @@ __all__ = [
     "decode_event",
     "ensure_topics",
     "event_headers",
+    "fetch_topic",
+    "fetch_topic_id",
     "format_time",
     "group_members",
     "open_envelope",

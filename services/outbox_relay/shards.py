@@ -2,10 +2,7 @@
 
 import asyncpg
 
-from eventstore import SHARDS
-
-# The first key of the two-key advisory locks: it keeps them apart from other users of the database.
-LOCK_CLASS = 0x0071_1157
+from eventstore import SENDERS_LOCK, SHARDS
 
 
 class Shards:
@@ -40,7 +37,7 @@ class Shards:
         if missing:
             rows = await connection.fetch(
                 "SELECT shard FROM unnest($2::int[]) AS shard WHERE pg_try_advisory_lock($1, shard)",
-                LOCK_CLASS,
+                SENDERS_LOCK,
                 missing,
             )
             self._held = sorted([*self._held, *(row["shard"] for row in rows)])

@@ -25,7 +25,9 @@ from till.verbs.migrate import migrate
 from till.verbs.parked import parked
 from till.verbs.pause import pause, resume
 from till.verbs.rebuild import rebuild
+from till.verbs.recover import recover
 from till.verbs.replay import replay
+from till.verbs.republish import republish
 from till.verbs.show import show
 from till.verbs.up import up
 from till.verbs.verify import verify
@@ -53,6 +55,8 @@ app.add_typer(dead_letters)
 app.add_typer(parked)
 app.command()(actions)
 app.command()(verify)
+app.command()(recover)
+app.command()(republish)
 app.command()(pause)
 app.command()(resume)
 app.command()(replay)

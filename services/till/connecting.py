@@ -61,6 +61,21 @@ async def operator_connection(where: TillSettings) -> AsyncIterator[asyncpg.Conn
         yield connection
 
 
+@asynccontextmanager
+async def admin_connection(where: TillSettings) -> AsyncIterator[asyncpg.Connection]:
+    """Give a superuser's connection, for what no role of ours may do.
+
+    Raises TillError when nothing says how it logs in, NotUpError as `query_connection` does.
+    """
+    if where.admin_database_url is None:
+        raise TillError(
+            "This verb needs a superuser's address of PostgreSQL.",
+            "Set TILLSTREAM_ADMIN_DATABASE_URL, or use `till up`.",
+        )
+    async with _connection(where.admin_database_url.get_secret_value()) as connection:
+        yield connection
+
+
 def operator_name() -> str:
     """Give who acts, for the record: the person's name on this machine, and the machine's."""
     return f"{getpass.getuser()}@{socket.gethostname()}"

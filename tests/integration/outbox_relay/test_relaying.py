@@ -8,11 +8,11 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from eventstore import decode_headers, encode_headers, shard_of
+from eventstore import SENDERS_LOCK, decode_headers, encode_headers, shard_of
 from harness.waiting import eventually
 from messaging import KafkaConnection, Message, Producer, Topics, ensure_topics
 from outbox_relay.relay import Relay
-from outbox_relay.shards import LOCK_CLASS, Shards
+from outbox_relay.shards import Shards
 from runtime import EXIT_FATAL, Database, Health, Settings
 
 INSERT = "INSERT INTO outbox (topic, key, headers, value, shard) VALUES ($1, $2, $3, $4, $5)"
@@ -187,7 +187,7 @@ async def test_a_relay_that_lost_its_session_sends_nothing_without_locks(
         # It waits for each lock, so that it has them all the moment the relay loses them.
         taking = asyncio.create_task(
             rival.execute(
-                "SELECT pg_advisory_lock($1, shard) FROM generate_series(0, 15) AS shard", LOCK_CLASS
+                "SELECT pg_advisory_lock($1, shard) FROM generate_series(0, 15) AS shard", SENDERS_LOCK
             )
         )
 

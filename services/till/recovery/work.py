@@ -1,0 +1,30 @@
+"""What every step of a recovery works with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import NamedTuple
+
+import asyncpg
+from aiokafka import ConsumerRecord
+
+from messaging import KafkaConnection, TopicReader, Topics
+
+
+class Work(NamedTuple):
+    """A superuser's connection to the database, the installation's topics, and who is told how far it is."""
+
+    conn: asyncpg.Connection
+    kafka: KafkaConnection
+    topics: Topics
+    tell: Callable[[str], None]
+
+    async def whole(self, topic: str) -> AsyncIterator[list[ConsumerRecord[bytes, bytes]]]:
+        """Yield a topic's records page by page, one partition after the other.
+
+        Raises KafkaError and OSError.
+        """
+        async with TopicReader.open(self.kafka, topic) as reader:
+            for number, beginning in reader.beginnings.items():
+                async for records in reader.pages({number: beginning}, reader.ends):
+                    yield records
