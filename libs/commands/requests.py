@@ -80,7 +80,9 @@ def read_request(record: Record, time_zones: Mapping[str, str]) -> Request:
             record, envelope, tenant_id, command_id, Rejected(RejectionCode.MALFORMED, str(error))
         )
     except Rejected as refusal:
-        return _malformed(record, envelope, tenant_id, command_id, refusal)
+        # Its traceback would keep all that was parsed while the batch lasts: garbage collection then takes
+        # seconds at a time.
+        return _malformed(record, envelope, tenant_id, command_id, refusal.with_traceback(None))
 
 
 def _readable(

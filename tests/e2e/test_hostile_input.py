@@ -16,12 +16,15 @@ from aiokafka.errors import MessageSizeTooLargeError, RecordTooLargeError
 
 from harness.installation import Installation
 from harness.plain_client import PlainClient, command
+from harness.raw_records import send_raw
+from harness.waiting import eventually
 
 ITEM: dict[str, Any] = {"product_id": "p", "name": "Tea", "quantity": "1", "unit_price": "1.00"}
 CREATE = {"cashier_id": "anna", "currency": "EUR"}
 VICTIM = str(uuid4())
 STRUCTURED = [("content-type", b"application/cloudevents+json")]
 MALFORMED = "malformed"
+TOO_LARGE = "value: must have at most 65,536 bytes"
 
 
 def item(name: str, raw: bytes) -> bytes:
@@ -33,7 +36,7 @@ def item(name: str, raw: bytes) -> bytes:
 # Data of AddItem → what the refusal begins with. What is no JSON names its command in binary mode only.
 DATA: dict[str, tuple[bytes, str]] = {
     "not JSON": (b"quantity=1", "value: is not JSON"),
-    "nested": (b"[" * 100_000, "value: is not JSON: recursion limit"),
+    "nested": (b"[" * 50_000, "value: is not JSON: recursion limit"),
     "NaN": (item("quantity", b"NaN"), "value: is not JSON"),
     "Infinity": (item("quantity", b"-Infinity"), "value: is not JSON"),
     "exponent": (item("quantity", b"1E+999999"), "quantity: must have at most 6 digits"),
@@ -57,8 +60,10 @@ DATA: dict[str, tuple[bytes, str]] = {
     "escaped surrogate": (item("name", b'"\\ud800"'), "value: is not JSON"),
     "raw surrogate": (item("name", b'"\xed\xa0\x80"'), "value: is not JSON"),
     "surrogate key": (item("\\udfff", b"1"), "value: is not JSON"),
-    "megabyte key": (b'{"' + b"k" * 1_000_000 + b'": 1}', "product_id: is required"),
-    "megabyte": (item("name", b'"' + b"x" * 1_000_000 + b'"'), "name: must have 1 to 200 characters"),
+    "long key": (b'{"' + b"k" * 60_000 + b'": 1}', "product_id: is required"),
+    "long text": (item("name", b'"' + b"x" * 60_000 + b'"'), "name: must have 1 to 200 characters"),
+    "megabyte key": (b'{"' + b"k" * 1_000_000 + b'": 1}', TOO_LARGE),
+    "megabyte": (item("name", b'"' + b"x" * 1_000_000 + b'"'), TOO_LARGE),
 }
 # Attribute (None: left out) → the refusal, in both modes. Without id or tenant nobody could be answered.
 ATTRIBUTES: dict[str, tuple[str, str | None, str]] = {
@@ -189,7 +194,8 @@ def hostile_structure(sent: Sent) -> None:
         ("object as actor", {"actor": {}}, "actor: an attribute must be text"),
         ("4,200 digits as id", {"id": 10**4_200}, "id: must be a UUID"),
         ("base64", {"data_base64": "e30="}, "data_base64: is not taken"),
-        ("megabyte name", {"n" * 900_000: 1.5}, "nnn"),
+        ("long name", {"n" * 60_000: 1.5}, "nnn"),
+        ("megabyte name", {"n" * 900_000: 1.5}, TOO_LARGE),
     ):
         raw = json.dumps({**document, **value}).encode() if isinstance(value, dict) else value
         sent.dead_lettered(case, {"key": VICTIM.encode(), "value": raw, "headers": STRUCTURED}, reason)
@@ -261,6 +267,82 @@ async def test_every_hostile_record_is_accounted_for_once(
     assert not sent.dead
     versions = await admin.fetch("SELECT max(version) FROM order_events GROUP BY aggregate_id ORDER BY 1")
     assert [row["max"] for row in versions] == [1] + [3] * 12
+
+
+@pytest.mark.parametrize("without_extensions", [False, True], ids=["C extension", "without"])
+async def test_a_header_name_that_is_not_utf8_holds_nobody_up(
+    installation: Installation,
+    upstream: PlainClient,
+    admin: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    without_extensions: bool,
+) -> None:
+    """A record that aiokafka can't read is dead-lettered; its batch, its partition and all others go on."""
+    if without_extensions:
+        monkeypatch.setenv("AIOKAFKA_NO_EXTENSIONS", "1")
+    odd = {**command("CreateOrder", str(uuid4()), CREATE), "value": b"\0\xff"}
+    odd["headers"] = [*odd["headers"], ("na\xffme", b"\xfe"), ("x", None)]
+    huge = {"key": None, "value": None, "headers": [("\xff" * 1_000_000, b"")]}
+    friends = [command("CreateOrder", str(uuid4()), CREATE) for _ in range(12)]
+    await upstream.send({**each, "partition": number} for number, each in enumerate(friends))
+    topic = f"{installation.prefix}orders.commands"
+    beside = command("CreateOrder", str(uuid4()), CREATE)
+    for number in (3, 5):
+        await send_raw(installation.bootstrap_servers, topic, number, beside, odd, huge, beside)
+    later = [command("CreateOrder", str(uuid4()), CREATE) for _ in range(12)]
+    await upstream.send({**each, "partition": number} for number, each in enumerate(later))
+
+    service = installation.service("command_service")
+    installation.service("outbox_relay")
+    outcomes = await upstream.read("orders.outcomes", 28)
+    # The copies of one command are answered alike.
+    answered = Counter(text_headers(each)["ce_causationid"] for each in outcomes)
+    assert answered == {command_id_of(each): 1 for each in friends + later} | {command_id_of(beside): 4}
+    letters = await upstream.read("orders.dead-letters", 4)
+    found = sorted((*_place(each), *each.headers[-1:], each.key, each.value) for each in letters)
+    written, masked = "header na\\xffme: the name is not UTF-8 text", "header \\xff\\xff"
+    assert [each[:2] for each in found] == [("3", "2"), ("3", "3"), ("5", "2"), ("5", "3")]
+    for at, (_, _, (_, reason), key, value) in enumerate(found):
+        assert reason.decode().startswith(masked if at % 2 else written)
+        assert (key, value) == ((None, None) if at % 2 else (odd["key"], odd["value"]))
+    assert {each.headers[-7][0] for each in letters if each.key} == {"na\\xffme"}
+    assert {each.headers[0][0] for each in letters if not each.key} == {"?" * 1_000_000}
+    events = [json.loads(line)["event"] for line in service.log.splitlines()]
+    assert events.count("consumer.assigned") == 1
+    assert "consumer.unreadable" not in events
+    assert await admin.fetchval("SELECT count(*) FROM order_events") == 25
+
+
+def _place(letter: ConsumerRecord) -> tuple[str, str]:
+    own = {name: value.decode() for name, value in letter.headers[-5:]}
+    return own["deadletter_partition"], own["deadletter_offset"]
+
+
+async def test_what_is_costly_to_read_costs_nobody_the_partitions(
+    installation: Installation, upstream: PlainClient, admin: asyncpg.Connection
+) -> None:
+    """Deep lists on all partitions, as large as can be sent and as large as are parsed, end no session."""
+    unit = b"[" * 150 + b"]" * 150
+    sent: list[dict[str, Any]] = []
+    for size, each_partition in ((1_040_000, 1), (65_000, 4)):
+        lists = b"[" + b",".join([unit] * (size // len(unit) - 2)) + b"]"
+        sent += [
+            {**command("AddItem", str(uuid4())), "value": lists, "partition": number % 12}
+            for number in range(12 * each_partition)
+        ]
+    await upstream.send(sent)
+    service = await installation.service("command_service").ready()
+
+    async def answered() -> bool:
+        rows = await admin.fetch("SELECT headers FROM outbox WHERE topic LIKE '%orders.outcomes'")
+        return len(rows) >= len(sent)
+
+    await eventually(answered, deadline=120)
+    rows = await admin.fetch("SELECT headers FROM outbox WHERE topic LIKE '%orders.outcomes'")
+    answers = Counter(dict(json.loads(row["headers"]))["ce_causationid"] for row in rows)
+    assert answers == {command_id_of(each): 1 for each in sent}
+    events = [json.loads(line)["event"] for line in service.log.splitlines()]
+    assert events.count("consumer.assigned") == 1
 
 
 @pytest.fixture

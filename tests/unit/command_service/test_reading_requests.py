@@ -1,5 +1,6 @@
 """Whatever bytes come in: a request or a named reason, and rows and messages that can be stored and sent."""
 
+import gc
 import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -265,6 +266,17 @@ def test_a_malformed_body_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> Non
     refusal = read_request(record(GOOD["key"], GOOD["headers"], body), {}).refusal
     assert str(refusal) == "malformed: data: must be a JSON object"
     assert parsed == [body]
+
+
+def test_a_refused_command_keeps_nothing_of_what_was_parsed() -> None:
+    """A batch of refused commands holds their bytes, and not the millions of objects these stand for."""
+    received = record(GOOD["key"], GOOD["headers"], deep_lists(LARGEST_VALUE))
+    gc.collect()
+    before = len(gc.get_objects())
+    request = read_request(received, {})
+    gc.collect()
+    assert request.refusal is not None
+    assert len(gc.get_objects()) - before < 100
 
 
 def test_a_name_tells_nothing_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
