@@ -86,7 +86,7 @@ def show(
             "newest": f"version {each.newest_version}" if each.newest_version else "",
             "error": each.error,
             "parked": f"{each.parked_at:%Y-%m-%d %H:%M:%SZ}",
-            "tried": f"{each.attempts} times, last at {each.tried_at:%Y-%m-%d %H:%M:%SZ}",
+            "attempts": f"{each.attempts}, the last at {each.tried_at:%Y-%m-%d %H:%M:%SZ}",
         }
         if event is not None:
             fields |= {
