@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from rich.text import Text
 from messaging import KafkaConnection, TopicReader, Topics
 from operations import recorded
 from till.connecting import operator_connection, operator_name, query_connection, run
+from till.dead_letter_rows import letter_document, letter_row, shown_bytes
 from till.dead_letters import (
     DeadLetter,
     Decision,
@@ -41,8 +41,7 @@ dead_letters = typer.Typer(
 
 # So many of the newest are looked through for a list: --until looks further back.
 _LOOKED_THROUGH = 50_000
-_SHOWN_CHARACTERS = 4_000
-_COLUMNS = ("at", "id", "source", "reason", "tenant_id", "order_id", "command_type", "decision")
+_COLUMNS = ("at", "id", "source", "reason", "what")
 _TIME = "such as 2017-01-01T12:00:00Z; UTC unless it says."
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A dead letter's id.")]
 IdsArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="Dead letters' ids.")]
@@ -103,11 +102,13 @@ def list_(
                 for name, value in {
                     **row,
                     "source": f"{row['topic']}/{row['partition']}/{row['offset']}",
+                    "what": " ".join(filter(None, (row["tenant_id"], row["command_type"], row["order_id"]))),
                 }.items()
             }
             for row in found.rows
         ]
-        print_rows(shown, _COLUMNS, output, title="Dead letters" if everything else "Open dead letters")
+        columns = (*_COLUMNS, "decision") if everything else _COLUMNS
+        print_rows(shown, columns, output, title="Dead letters" if everything else "Open dead letters")
     if found.there_is_more:
         notices.print(
             f"Only the newest {found.records:,} were looked through: --limit gives more, --until older ones.",
@@ -122,7 +123,7 @@ def show(letter_id: IdArgument, output: OutputOption = Output.table) -> None:
     """Show a dead letter as it was received, and what was decided about it."""
     letter, decisions = run(_show(till_settings(), letter_id))
     if output is Output.json:
-        print_json(_document(letter, decisions))
+        print_json(letter_document(letter, decisions))
         return
     answers.print(Text(f"Dead letter {letter.id}", style="bold"), soft_wrap=True)
     fields = {
@@ -136,9 +137,9 @@ def show(letter_id: IdArgument, output: OutputOption = Output.table) -> None:
     }
     for name, value in fields.items():
         answers.print(Text(f"  {name:<12}{printable(value)}"), soft_wrap=True)
-    headers = [{"header": printable(name), "value": _shown(raw)} for name, raw in letter.headers]
+    headers = [{"header": printable(name), "value": shown_bytes(raw)} for name, raw in letter.headers]
     print_rows(headers, ("header", "value"), output, title="Headers")
-    value = _shown(letter.value)
+    value = shown_bytes(letter.value)
     size = "none" if letter.value is None else f"{len(letter.value):,} bytes"
     answers.print(Text(f"Value ({size})", style="bold"), soft_wrap=True)
     answers.print(Text(value), soft_wrap=True)
@@ -194,7 +195,7 @@ async def _list(settings: TillSettings, wanted: _Wanted) -> _Found:
                 break
     rows = sorted(letters.values(), key=lambda each: each[0].at, reverse=True)
     found.there_is_more |= len(rows) > wanted.limit
-    found.rows = [_row(*each) for each in rows[: wanted.limit]]
+    found.rows = [letter_row(*each) for each in rows[: wanted.limit]]
     return found
 
 
@@ -272,47 +273,3 @@ def _told(kafka: KafkaConnection) -> Iterator[None]:
         raise TillError(f"Kafka: {error}.", "`till migrate` makes the topics.") from error
     except (KafkaError, TimeoutError, OSError) as error:
         raise NotUpError(f"Kafka at {kafka.bootstrap_servers} does not answer: {error!r}.") from error
-
-
-def _row(letter: DeadLetter, decision: Decision | None) -> dict[str, Any]:
-    return {
-        "at": letter.at,
-        "id": letter.id,
-        "topic": letter.topic,
-        "partition": letter.partition,
-        "offset": letter.offset,
-        "reason": letter.reason,
-        "tenant_id": letter.names.get("tenantid"),
-        "order_id": letter.names.get("subject"),
-        "command_type": letter.names.get("type"),
-        "command_id": letter.names.get("id"),
-        "decision": decision.decision if decision else "open",
-    }
-
-
-def _document(letter: DeadLetter, decisions: list[Decision]) -> dict[str, Any]:
-    """Return all of a letter for a program: texts as they can be read, and the bytes beside them."""
-    return {
-        **_row(letter, decisions[-1] if decisions else None),
-        "key": None if letter.key is None else printable(letter.key),
-        "key_base64": _base64(letter.key),
-        "headers": [
-            {"name": name, "value": None if raw is None else printable(raw), "value_base64": _base64(raw)}
-            for name, raw in letter.headers
-        ],
-        "value": None if letter.value is None else printable(letter.value),
-        "value_base64": _base64(letter.value),
-        "decisions": [decision._asdict() for decision in decisions],
-    }
-
-
-def _base64(raw: bytes | None) -> str | None:
-    return None if raw is None else b64encode(raw).decode()
-
-
-def _shown(raw: bytes | None) -> str:
-    if raw is None:
-        return ""
-    # Escapes are longer than what they stand for, so this much of it is enough.
-    text = printable(raw[:_SHOWN_CHARACTERS])
-    return f"{text}… (-o json gives the rest)" if len(raw) > _SHOWN_CHARACTERS else text
