@@ -35,6 +35,7 @@ _RESOURCES: dict[Resource, int] = {"topic": 2, "group": 3}
 _LITERAL, _PREFIXED = 3, 4
 _ANY, _ALLOW = 1, 3
 _EVERY_HOST = "*"
+_EVERYBODY = "User:*"
 
 # principal → operation → resources, such as "topic orders.events" and "group projector.*".
 _FILE = TypeAdapter(
@@ -58,7 +59,7 @@ class Acl(NamedTuple):
 
 
 class AppliedAcls(NamedTuple):
-    """What was missing and has been made, and what the cluster allows our principals beside."""
+    """What was missing and has been made, and what the cluster allows our principals, or all, beside."""
 
     made: list[str]
     beside: list[str]
@@ -108,7 +109,7 @@ async def apply_acls(kafka: KafkaConnection, acls: Sequence[Acl]) -> AppliedAcls
     async with telling_refusals(kafka):
         await admin.start()
     try:
-        there = await _entries_of(admin, {f"User:{acl.principal}" for acl in acls})
+        there = await _entries_of(admin, {_EVERYBODY, *(f"User:{acl.principal}" for acl in acls)})
         missing = sorted(wanted - there)
         if missing:
             response = await admin._send_request(_CreateAcls(missing))  # noqa: SLF001 - the one way to send it

@@ -73,6 +73,14 @@ class Compose:
         (container,) = json.loads(found.stdout)
         return dict(container)
 
+    def image(self) -> str:
+        """Give all that the engine tells of the services' image: its settings, and how it was made."""
+        image = self.container("command_service")["Image"]
+        commands = (["docker", "inspect", image], ["docker", "history", "--no-trunc", image])
+        return "".join(
+            subprocess.run(command, check=True, capture_output=True, text=True).stdout for command in commands
+        )
+
     def database_url(self, role: str) -> str:
         """Give the database's address on this machine for a role, named without `tillstream_`."""
         password = self.variables[f"TILLSTREAM_{role.upper()}_PASSWORD"]

@@ -57,8 +57,6 @@ def postgres_container() -> Iterator[str]:
     container = (
         _on_loopback(POSTGRES_IMAGE, 5432, port)
         .with_env("POSTGRES_PASSWORD", password)
-        # What the tests write may go when the container goes.
-        .with_command(["postgres", "-c", "fsync=off"])
         # Over TCP: the server that initialises the data folder listens on its socket only.
         .waiting_for(
             ExecWaitStrategy(["pg_isready", "--host=127.0.0.1", "--username=postgres"]).with_startup_timeout(

@@ -155,6 +155,8 @@ def test_a_container_holds_no_secret_but_its_own(compose: Compose) -> None:
         assert [name for name, value in passwords.items() if value in environment] == [
             f"TILLSTREAM_{role}_PASSWORD"
         ]
+    image = compose.image()
+    assert not [name for name, value in passwords.items() if value in image]
 
 
 def test_a_missing_password_is_named(compose: Compose, tmp_path: Path) -> None:

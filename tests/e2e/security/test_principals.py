@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     GroupCoordinatorNotAvailableError,
+    NotLeaderForPartitionError,
     TopicAuthorizationFailedError,
     for_code,
 )
@@ -21,7 +23,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from typer.testing import CliRunner
 
 from e2e.security.conftest import PRINCIPALS, SecuredKafka
-from messaging import KafkaConnection, apply_acls, read_acls
+from messaging import Acl, KafkaConnection, apply_acls, read_acls
 from till.app import app
 from till.errors import TillError
 
@@ -114,14 +116,19 @@ async def test_who_may_see_a_group(secured_kafka: SecuredKafka, principal: str) 
 
 
 @pytest.mark.parametrize("principal", PRINCIPALS)
-async def test_nobody_deletes_a_topic_or_changes_permissions(
+async def test_nobody_removes_what_happened_or_changes_permissions(
     secured_kafka: SecuredKafka, principal: str
 ) -> None:
-    """No principal can delete a topic or give itself a permission."""
+    """No principal can delete a topic or its records, shorten its retention, or give itself a permission."""
     connection = secured_kafka.connection(principal)
+    shorter = ConfigResource(ConfigResourceType.TOPIC, EVENTS, {"retention.ms": "1"})
     async with client(connection) as admin:
         codes = [row[1] for row in (await admin.delete_topics([EVENTS])).topic_error_codes]
-    assert [for_code(code) for code in codes] == [TopicAuthorizationFailedError]
+        codes += [row[0] for (answer,) in [await admin.alter_configs([shorter])] for row in answer.resources]
+        # Who may not even see the topic does not find whom to ask.
+        with pytest.raises((TopicAuthorizationFailedError, NotLeaderForPartitionError)):
+            await admin.delete_records({TopicPartition(EVENTS, 0): RecordsToDelete(-1)})
+    assert [for_code(code) for code in codes] == [TopicAuthorizationFailedError] * 2
     with pytest.raises(ClusterAuthorizationFailedError):
         await apply_acls(connection, read_acls(f'[{principal}]\nwrite = ["topic orders.events"]'))
 
@@ -129,7 +136,7 @@ async def test_nobody_deletes_a_topic_or_changes_permissions(
 def test_permissions_are_applied_by_till(
     secured_kafka: SecuredKafka, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """`till acls` makes what is missing, once, and tells what is not from the file."""
+    """`till acls` makes what is missing, once, and tells what is not from the file, everybody's included."""
     monkeypatch.chdir(tmp_path)
     for name, value in secured_kafka.settings("admin").items():
         monkeypatch.setenv(f"TILLSTREAM_{name.upper()}", value)
@@ -144,6 +151,9 @@ def test_permissions_are_applied_by_till(
     lines = ["User:visitor may write topic guestbook", "User:visitor may read topic lobby.*"]
     assert applied(old + 'write = ["topic guestbook"]') == {"made": lines, "beside": []}
     assert applied(old) == {"made": [], "beside": lines[:1]}
+    everybody = Acl("*", "read", "topic", "lobby", prefixed=False)
+    asyncio.run(apply_acls(secured_kafka.connection("admin"), [everybody]))
+    assert applied(old) == {"made": [], "beside": [*lines[:1], "User:* may read topic lobby"]}
     with pytest.raises(TillError, match="visitor"):
         applied('[visitor]\nread = ["table lobby"]')
     monkeypatch.setenv("TILLSTREAM_KAFKA_SASL_USERNAME", "operator")
