@@ -21,6 +21,7 @@ LAG = Gauge(
 )
 
 WATCH_INTERVAL = 2.0
+ANSWER_TIMEOUT = 4.0
 
 
 class Progress:
@@ -109,7 +110,7 @@ class Progress:
 
     async def _look(self, consumer: AIOKafkaConsumer) -> None:
         partitions = list(self._positions)
-        async with asyncio.timeout(WATCH_INTERVAL * 2):
+        async with asyncio.timeout(ANSWER_TIMEOUT):
             # A member without partitions asks just to see whether Kafka answers.
             ends = await consumer.end_offsets(partitions) if partitions else {}
             await consumer.topics()
