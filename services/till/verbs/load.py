@@ -20,11 +20,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from messaging import KafkaConnection, Message, Producer, Topics
+from messaging import KafkaConnection, KafkaRefused, Message, Producer, Topics
 from runtime import Settings
 from till.connecting import run
 from till.demo import Basket, commands, order_id_of, read_baskets
-from till.errors import NotUpError
+from till.errors import NotUpError, TillError
 from till.output import Output, OutputOption, notices, print_json, print_rows
 from till.settings import till_settings
 
@@ -130,7 +130,10 @@ class _Sender:
         self._producer: Producer | None = None
 
     async def send(self, messages: list[Message]) -> None:
-        """Return when all are acknowledged. Raises NotUpError after a minute without success."""
+        """Return when all are acknowledged.
+
+        Raises NotUpError after a minute without success, TillError where Kafka turns us away.
+        """
         end = time.monotonic() + _RETRY_SECONDS
         while True:
             try:
@@ -138,6 +141,8 @@ class _Sender:
                     self._producer = Producer(self._kafka)
                     await self._producer.start()
                 await self._producer.send(messages)
+            except KafkaRefused as error:
+                raise TillError(f"{error}.", "Correct the setting, then load again.") from error
             except (KafkaError, TimeoutError, OSError) as error:
                 await self.close()
                 if time.monotonic() + _RETRY_PAUSE > end:
