@@ -59,7 +59,7 @@ async def test_a_killed_relay_sends_again_what_it_had_not_deleted(town: Town, wi
         ("projector.committed", 2),
         pytest.param("projector.taken", 1, marks=pytest.mark.long),
         ("projector.assigned", 1),
-        ("projector.half_refolded", 8),
+        ("projector.half_refolded", 5),
     ],
 )
 @pytest.mark.parametrize(
@@ -70,6 +70,9 @@ async def test_a_killed_projector_leaves_rows_equal_to_the_fold(
 ) -> None:
     """A read model whose projector was cut off anywhere still ends as the fold of the log."""
     await town.run()
+    if window == "projector.half_refolded":
+        # Only what has rows can be folded again.
+        await town.load()
     await town.quiet()
     await town.stop(name)
     await town.load()
