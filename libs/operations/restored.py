@@ -15,7 +15,7 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from eventstore import StreamKey, find_event_ids
-from messaging import KafkaConnection, KafkaRefused, TopicReader, Topics
+from messaging import KafkaConnection, KafkaRefused, TopicReader, Topics, Unrecoverable
 from messaging.retrying import Budget
 from runtime import Database, Settings, is_passing_fault
 
@@ -24,10 +24,10 @@ log = structlog.get_logger(__name__)
 LOOKED_AT = 500
 """Records of each partition: more than a relay that died in mid-send can send again."""
 
-ADVICE = "Stop all services, then run `till recover`: docs/recovery.md"
+_ADVICE = "Stop all services, then run `till recover`: docs/recovery.md"
 
 
-class TopicAhead(Exception):
+class TopicAhead(Unrecoverable):
     """The topic holds events that the log lacks, or others in their place; the text names one."""
 
 
@@ -64,7 +64,7 @@ async def _compare(conn: asyncpg.Connection, records: list[ConsumerRecord[bytes,
             raise TopicAhead(
                 f"{record.topic}/{record.partition}/{record.offset} is version {version} of order"
                 f" {key.aggregate_id} of {key.tenant_id}, an event {lacking}:"
-                " the database seems to have been restored to an earlier state"
+                f" the database seems to have been restored to an earlier state. {_ADVICE}"
             )
 
 
@@ -79,7 +79,7 @@ async def refused(settings: Settings, database: Database) -> bool:
         try:
             await check_log_has_topic(await database.connection(), kafka, topic)
         except TopicAhead as error:
-            log.error("service.refused", reason=str(error), advice=ADVICE)  # noqa: TRY400 - no fault of ours
+            log.error("service.refused", reason=str(error))  # noqa: TRY400 - no fault of ours
             return True
         except Exception as error:
             database.discard()

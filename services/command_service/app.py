@@ -1,10 +1,12 @@
 """The command service's composition root."""
 
+from functools import partial
+
 from command_service.dead_letter_limit import DeadLetterLimit, dead_offsets
 from command_service.handler import CommandHandler
 from eventstore import EventStore
 from messaging import BatchConsumer, KafkaConnection, Topics
-from operations import refused
+from operations import check_log_has_topic, refused
 from orders import ORDER
 from runtime import EXIT_FATAL, Database, Health, Settings, configure_logging, on_stop, run, serve_http
 
@@ -16,7 +18,14 @@ async def command_service(settings: Settings) -> int:
     health, topics = Health(), Topics(settings.topic_prefix)
     database = Database(settings.database_url, "command_service")
     limit = DeadLetterLimit(settings.dead_letter_limit, dead_offsets(KafkaConnection.of(settings)))
-    handler = CommandHandler(database, EventStore(ORDER), topics, settings.tenant_time_zones, limit)
+    handler = CommandHandler(
+        database,
+        EventStore(ORDER),
+        topics,
+        settings.tenant_time_zones,
+        limit,
+        reconnected=partial(check_log_has_topic, kafka=KafkaConnection.of(settings), topic=topics.events),
+    )
     consumer = BatchConsumer(
         settings, topic=topics.commands, group=topics.group(GROUP), handler=handler, health=health
     )

@@ -1,6 +1,6 @@
 """Handles a batch of command records: read, look up, decide, store in one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import asyncpg
 import structlog
@@ -41,6 +41,8 @@ class CommandHandler:
         topics: Topics,
         time_zones: Mapping[str, str],
         limit: DeadLetterLimit,
+        *,
+        reconnected: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
     ) -> None:
         self._database = database
         self._store = store
@@ -49,6 +51,8 @@ class CommandHandler:
         self._limit = limit
         self._cache: LRUCache[StreamKey, Loaded[Order]] = LRUCache(CACHED_ORDERS)
         self._session = 0
+        # Looks at a new connection's database before it is written to: it may have been restored meanwhile.
+        self._reconnected = reconnected
 
     async def assigned(self, partitions: Mapping[TopicPartition, Assigned]) -> Mapping[TopicPartition, int]:
         """Go on from the committed offsets; commands are idempotent, so without one from the beginning."""
@@ -119,6 +123,9 @@ class CommandHandler:
         for attempt in range(ATTEMPTS):
             connection = await self._database.connection()
             if self._session != self._database.generation:
+                # The first connection was looked at before the start.
+                if self._database.generation > 1 and self._reconnected is not None:
+                    await self._reconnected(connection)
                 self._cache.clear()
                 self._session = self._database.generation
             decided = await self._decide(connection, work)

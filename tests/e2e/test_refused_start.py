@@ -47,5 +47,5 @@ async def test_a_service_refuses_a_database_behind_the_topic(
         lines = map(json.loads, service.log.splitlines())
         (refusal,) = [line for line in lines if line["event"] == "service.refused"]
         assert order_id in refusal["reason"]
-        assert "till recover" in refusal["advice"]
+        assert "till recover" in refusal["reason"]
     assert await admin.fetchval("SELECT count(*) FROM order_events") == before

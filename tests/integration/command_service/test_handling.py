@@ -15,7 +15,7 @@ from command_service.handler import CommandHandler
 from eventstore import EventStore
 from harness.plain_client import command
 from harness.waiting import eventually
-from messaging import Assigned, Committed, Topics
+from messaging import Assigned, Committed, Topics, Unrecoverable
 from orders import ORDER
 from runtime import Database, is_passing_fault
 
@@ -195,3 +195,24 @@ async def test_copies_with_another_key_or_content_mode_are_the_same_command(serv
         "WHERE topic = 'orders.outcomes' GROUP BY headers::text, key"
     )
     assert sorted((row["count"], row["bodies"]) for row in answers) == [(3, 1), (4, 1)]
+
+
+async def test_a_new_connection_is_looked_at_before_it_is_written_to(services: Services) -> None:
+    """Nothing is stored over a connection in a lost one's place while its database is not the one it was."""
+    looked_at: list[bool] = []
+
+    async def refuse(conn: asyncpg.Connection) -> None:
+        looked_at.append(conn.is_closed())
+        raise Unrecoverable("the database was restored")
+
+    database = Database(SecretStr(services.url), "test")
+    services.databases.append(database)
+    limit = DeadLetterLimit(100, no_dead_letters)
+    handler = CommandHandler(database, EventStore(ORDER), Topics(), {}, limit, reconnected=refuse)
+    await services.handle(handler, command("CreateOrder", str(uuid4()), CREATE))
+    database.discard()
+    for _ in "ab":
+        with pytest.raises(Unrecoverable):
+            await services.handle(handler, command("CreateOrder", str(uuid4()), CREATE))
+    assert looked_at == [False, False]
+    assert len(await services.outcomes()) == 1

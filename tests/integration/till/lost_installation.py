@@ -10,6 +10,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
@@ -37,6 +38,19 @@ COMMANDS: list[tuple[str, dict[str, Any], dict[str, str]]] = [
 REFUSED, UNDO, CONFIRM = 4, 5, 6
 
 
+def sql(dsn: str, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+    """Run a statement and give its rows."""
+
+    async def run() -> list[asyncpg.Record]:
+        conn = await asyncpg.connect(dsn)
+        try:
+            return list(await conn.fetch(statement, *arguments))
+        finally:
+            await conn.close()
+
+    return asyncio.run(run())
+
+
 class Message(NamedTuple):
     """What the relay of the lost installation sent, or did not send any more."""
 
@@ -57,7 +71,7 @@ class Lost:
     def __init__(self, bootstrap_servers: str, topics: Topics, lost: str, restored: str) -> None:
         self.kafka = KafkaConnection(bootstrap_servers)
         self.topics = topics
-        self.lost, self._restored = lost, restored
+        self.lost, self.restored = lost, restored
         self.order_id = str(uuid4())
         self.ids = [str(uuid4()) for _ in COMMANDS]
         self.messages: list[Message] = []
@@ -114,11 +128,31 @@ class Lost:
             for each in messages:
                 await producer.send_and_wait(each.pop("topic"), **each)
 
+    def expire_commands(self) -> None:
+        """Have the commands' retention delete them all."""
+
+        async def run() -> None:
+            async with TopicReader.open(self.kafka, self.topics.commands) as reader:
+                ends = reader.ends
+            admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka.bootstrap_servers)
+            await admin.start()
+            try:
+                await admin.delete_records(
+                    {
+                        TopicPartition(self.topics.commands, number): RecordsToDelete(before_offset=end)
+                        for number, end in ends.items()
+                    }
+                )
+            finally:
+                await admin.close()
+
+        asyncio.run(run())
+
     def rows(self, *, restored: bool) -> list[tuple[Any, ...]]:
         """Give all events and outcomes of one of the databases, but for what a database counts by itself."""
 
         async def read() -> list[tuple[Any, ...]]:
-            conn = await asyncpg.connect(self._restored if restored else self.lost)
+            conn = await asyncpg.connect(self.restored if restored else self.lost)
             events = await conn.fetch(
                 "SELECT tenant_id, aggregate_id, version, event_id, event_type, schema_version, payload,"
                 " metadata, occurred_at, recorded_at FROM order_events ORDER BY version"
@@ -136,15 +170,7 @@ class Lost:
 
     def fetch(self, statement: str) -> list[asyncpg.Record]:
         """Run a statement on the restored database."""
-
-        async def run() -> list[asyncpg.Record]:
-            conn = await asyncpg.connect(self._restored)
-            try:
-                return list(await conn.fetch(statement))
-            finally:
-                await conn.close()
-
-        return asyncio.run(run())
+        return sql(self.restored, statement)
 
     def outbox(self) -> list[tuple[str, bytes]]:
         """Give topic and value of what waits to be sent."""

@@ -17,6 +17,7 @@ from integration.till.lost_installation import (
     Lost,
     Message,
     lost_installation,
+    sql,
 )
 
 
@@ -95,6 +96,22 @@ def test_a_command_nothing_is_known_of_is_handled_again(lost: Lost) -> None:
     answer = lost.recover("--execute")
     assert answer["commands_again"] == 2
     assert lost.goes_on_from() == {UNDO}
+
+
+def test_of_commands_that_are_gone_the_outcomes_are_kept(lost: Lost) -> None:
+    """Past their retention outcomes come back without what was asked for, from events if need be."""
+    lost.send(lambda message: message.is_event or message.command != CONFIRM)
+    lost.expire_commands()
+    answer = lost.recover("--execute")
+    assert (answer["executed"], answer["commands_again"]) == (True, 0)
+    due = {row["command_id"]: row["value"] for row in sql(lost.lost, _VALUES)}
+    rows = sql(lost.restored, _VALUES)
+    assert {row["command_id"]: row["value"] for row in rows} == due
+    assert {(row["fingerprint"], row["data"]) for row in rows} == {(b"", None)}
+    assert [value for _, value in lost.outbox()] == [due[UUID(lost.ids[CONFIRM])]]
+
+
+_VALUES = "SELECT command_id, value, fingerprint, data FROM command_outcomes"
 
 
 def test_contradictions_are_named_and_nothing_is_written(lost: Lost) -> None:

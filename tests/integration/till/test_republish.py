@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from eventstore import SENDERS_LOCK, decode_headers
-from integration.till.lost_installation import Lost, lost_installation
+from integration.till.lost_installation import Lost, lost_installation, sql
 from till.app import app
 from till.errors import TillError
 from till.recovery import republishing
@@ -38,17 +38,6 @@ def republish(*arguments: str) -> dict[str, Any]:
     if result.exception is not None:
         raise result.exception
     return dict(json.loads(result.stdout))
-
-
-def sql(dsn: str, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-    async def run() -> list[asyncpg.Record]:
-        conn = await asyncpg.connect(dsn)
-        try:
-            return list(await conn.fetch(statement, *arguments))
-        finally:
-            await conn.close()
-
-    return asyncio.run(run())
 
 
 def outbox(kept: Lost) -> list[tuple[Any, ...]]:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4, uuid5
 
 from aiokafka import ConsumerRecord
 
-from commands import Decided, Deciding, Request, derived_id, read_request
+from commands import UNKNOWN_FINGERPRINT, Decided, Deciding, Request, derived_id, read_request
 from eventstore import EventStore, Loaded, StoredOutcome, StreamKey, decode_headers
 from harness.plain_client import command
 from messaging import Topics
@@ -117,6 +117,15 @@ def test_an_id_reused_with_another_body_is_refused_and_not_stored() -> None:
     decided = decide(request(first), *map(request, others))
     assert len(decided.batch.outcomes) == 1
     assert [outcome_of(decided, n)["code"] for n in range(1, 5)] == ["command_id_reused"] * 4
+
+
+def test_a_command_recovered_by_its_outcome_alone_is_known_by_its_id() -> None:
+    """Where a recovery could not tell what a command asked for, whatever has its id is a repeat of it."""
+    order_id, command_id = str(uuid4()), str(uuid4())
+    stored = {("store-1", UUID(command_id)): StoredOutcome(UNKNOWN_FINGERPRINT, "[]", b"{}")}
+    decided = decide(request(command("CreateOrder", order_id, CREATE, command_id=command_id)), known=stored)
+    assert (decided.batch.appends, decided.batch.outcomes) == ([], [])
+    assert [message.value for message in decided.batch.messages] == [b"{}"]
 
 
 def test_tenants_do_not_share_command_ids_or_orders() -> None:
