@@ -7,7 +7,7 @@ from typing import TypeVar
 from aiokafka import ConsumerRecord, TopicPartition
 
 from eventstore import EventStore
-from messaging import Assigned, Fenced, KafkaConnection, Topics
+from messaging import Assigned, Committed, Fenced, KafkaConnection, Topics
 from orders import ORDER
 from projector.checkpoints import Checkpoints
 from projector.handler import Projector
@@ -18,6 +18,10 @@ from runtime import Database, Settings
 
 T = TypeVar("T")
 
+_PLACES = """
+SELECT partition, next_offset FROM projections.checkpoints
+WHERE read_model = $1 AND generation = $2 AND topic = $3
+"""
 _STATE = "SELECT state FROM projections.generations WHERE read_model = $1 AND generation = $2"
 
 
@@ -27,7 +31,7 @@ class Writer:
     def __init__(self, settings: Settings, database: Database, generation: ReadModel) -> None:
         self._generation = generation
         self._database = database
-        topic = Topics(settings.topic_prefix).events
+        topic = self._topic = Topics(settings.topic_prefix).events
         self._projector = Projector(
             database,
             generation,
@@ -78,7 +82,19 @@ class LiveWriter(Writer):
 
 
 class NextWriter(Writer):
-    """Writes a generation that is to be live, for a group that is none of the read model's."""
+    """Writes a generation that is to be live, for a group that is none of the read model's.
+
+    What that group has committed, now or for an earlier generation, says nothing: the checkpoints do.
+    """
+
+    async def assigned(self, partitions: Mapping[TopicPartition, Assigned]) -> Mapping[TopicPartition, int]:
+        """Take partitions up, each from its checkpoint."""
+        key = (self._generation.name, self._generation.generation, self._topic)
+        rows = await (await self._database.connection()).fetch(_PLACES, *key)
+        places = {row["partition"]: Committed(row["next_offset"], ours=True) for row in rows}
+        return await super().assigned(
+            {each: facts._replace(committed=places.get(each.partition)) for each, facts in partitions.items()}
+        )
 
     def acknowledged(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Keep nothing: what this group committed says nothing of the read model's own group."""
+        """Keep nothing."""

@@ -166,10 +166,14 @@ class Builder:
 
     async def _hand_over(self, at_work: CatchingUp) -> None:
         """Go on until the read model's own group has the new generation, and so has fenced us."""
+        before = await at_work.epochs()
         for _ in range(int(TAKEN_OVER_WITHIN / LOOK_INTERVAL)):
             if at_work.ended or self._wanted().pauses:
                 return
             await asyncio.sleep(LOOK_INTERVAL)
+            epochs = await at_work.epochs()
+            if all(epochs[partition] > epoch for partition, epoch in before.items()):
+                return
 
     async def _drop_unwanted(self) -> None:
         """Drop the generations nobody wants; one that a reader still holds is dropped later."""

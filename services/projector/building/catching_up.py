@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+import asyncpg
+
 from messaging import BatchConsumer, KafkaConnection, TopicReader, Topics
 from projector.building.holding import Holding
 from projector.writing import NextWriter
@@ -17,7 +19,7 @@ LEVEL_WITHIN = 2.0
 LOOK_INTERVAL = 0.1
 
 _PLACES = """
-SELECT partition, next_offset FROM projections.checkpoints
+SELECT partition, next_offset, epoch FROM projections.checkpoints
 WHERE read_model = $1 AND generation = $2 AND topic = $3
 """
 _TOPIC_ID = """
@@ -83,8 +85,14 @@ class CatchingUp:
 
     async def places(self) -> dict[int, int]:
         """Return how far the generation has got: partition → next offset."""
-        conn = await self._holding.connection()
-        return {row["partition"]: row["next_offset"] for row in await conn.fetch(_PLACES, *self._key)}
+        return {row["partition"]: row["next_offset"] for row in await self._rows()}
+
+    async def epochs(self) -> dict[int, int]:
+        """Return partition → epoch: who takes a partition over raises it."""
+        return {row["partition"]: row["epoch"] for row in await self._rows()}
+
+    async def _rows(self) -> list[asyncpg.Record]:
+        return await (await self._holding.connection()).fetch(_PLACES, *self._key)
 
     async def topic_id(self) -> UUID | None:
         """Return the id of the topic that the generation's checkpoints speak of."""

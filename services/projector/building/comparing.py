@@ -21,6 +21,8 @@ LOOKED_AT_AGAIN = 20_000
 ROUNDS = 6
 EXAMPLES = 3
 _MOVED_ON_WITHIN = 5.0
+# The store is ahead of the topic by what the relay has yet to publish.
+_PUBLISHED_WITHIN = 1.0
 _LOOK_INTERVAL = 0.1
 
 _LIVE = "SELECT generation FROM projections.generations WHERE read_model = $1 AND state = 'live'"
@@ -141,6 +143,7 @@ class Comparison:
 
     async def _move_on(self, generations: Sequence[int]) -> None:
         """Wait until both generations are where the further one is now; a stopped one is not waited for."""
+        await asyncio.sleep(_PUBLISHED_WITHIN)
         conn = await self._holding.connection()
         due = await conn.fetch(_FURTHEST, self._name, generations, self._topic)
         columns = list(zip(*map(tuple, due), strict=True)) or [(), ()]

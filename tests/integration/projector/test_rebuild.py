@@ -52,6 +52,31 @@ async def test_a_rebuild_repairs_what_was_damaged_and_names_it(
         assert await installation.stop(process) == 0
 
 
+async def test_a_comparison_tells_rows_added_and_gone(
+    installation: Installation, conn: asyncpg.Connection, operator: Operator
+) -> None:
+    """A row that was lost is added, one of an order that the store doesn't know is gone."""
+    log = random_log(20)
+    await log.store(conn)
+    ends = await installation.send(log)
+    with installation.running("order_summary") as process:
+        await operator.live_level("order_summary", ends)
+        lost, unknown = next(iter(log.orders)).aggregate_id, order_key("unknown").aggregate_id
+        await conn.execute(
+            "UPDATE projections.order_summary_1 SET order_id = $2 WHERE order_id = $1", lost, unknown
+        )
+        build = await operator.reach(await operator.ask("order_summary"), "swapped")
+        comparison = build.comparison
+        assert comparison is not None
+        assert [comparison[what] for what in ("added", "gone", "changed", "unsettled")] == [1, 1, 0, 0]
+        found = {each["what"]: each for each in comparison["examples"]}
+        assert found["added"]["live"] is found["gone"]["new"] is None
+        assert found["added"]["new"]["order_id"] == str(lost)
+        assert found["gone"]["live"]["order_id"] == str(unknown)
+        assert await rows(conn, "order_summary") == expected("order_summary", log)
+        assert await installation.stop(process) == 0
+
+
 async def test_an_operator_goes_back_to_the_kept_generation_and_drops_it(
     installation: Installation, conn: asyncpg.Connection, operator: Operator
 ) -> None:
