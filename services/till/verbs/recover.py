@@ -51,7 +51,7 @@ async def _recover(*, execute: bool, tell: Callable[[str], None]) -> dict[str, A
                 )
             work = Work(conn, kafka, topics, tell)
             found = await survey(work)
-            answer = {**_told(found), "executed": False}
+            answer = {**_told(found), "topic": topics.commands, "executed": False}
             if not execute or found.is_level:
                 return answer
             async with recorded(conn, operator_name(), "recover", answer) as action:
@@ -92,12 +92,13 @@ def _lines(answer: dict[str, Any]) -> list[str]:
     ):
         return ["The database lacks nothing that the topics hold."]
     done = answer["executed"]
+    again = sorted(answer["handled_again_from"].items())
+    places = ", ".join(f"{answer['topic']}/{number}/{offset}" for number, offset in again)
     lines = [
         f"Events {'taken back' if done else 'that the database lacks'}: {answer['events']:,}",
         f"Outcomes {'taken back' if done else 'that it lacks'}: {answer['outcomes']:,}",
         f"Outcomes {'made' if done else 'to make'} of events alone: {answer['to_answer']:,}",
-        f"Commands to handle again: {answer['commands_again']:,}, from "
-        + (", ".join(f"{p}/{o}" for p, o in sorted(answer["handled_again_from"].items())) or "nowhere"),
+        f"Commands to handle again: {answer['commands_again']:,}, from {places or 'nowhere'}",
     ]
     lines += [f"Contradiction: {each}" for each in answer["contradictions"]]
     if done:
