@@ -20,7 +20,10 @@ SELECT
     live.generation AS live,
     live.version AS live_version,
     b.id, b.kind, b.version, b.state, b.cancel_requested, b.orders_done, b.orders_total,
-    EXISTS (SELECT FROM projections.generations WHERE read_model = $1 AND drop_requested) AS to_drop,
+    ARRAY(
+        SELECT generation FROM projections.generations
+        WHERE read_model = $1 AND drop_requested AND state <> 'live' ORDER BY generation
+    ) AS to_drop,
     ARRAY(SELECT version FROM operations.builds WHERE read_model = $1 AND kind = 'upgrade') AS upgrades
 FROM (SELECT) AS one
 LEFT JOIN projections.generations AS live ON live.read_model = $1 AND live.state = 'live'
@@ -50,15 +53,15 @@ class WantedBuild(NamedTuple):
 class Wanted(NamedTuple):
     """Why the read model is paused (nothing: it is not), and its live generation, if there is one yet.
 
-    Beside it the build that is under way, whether there are generations to drop, and the versions that were
-    upgraded to by themselves.
+    Beside it the build that is under way, the generations to drop, and the versions that were upgraded to by
+    themselves.
     """
 
     pauses: tuple[str, ...] = ()
     live: int | None = None
     live_version: int | None = None
     build: WantedBuild | None = None
-    to_drop: bool = False
+    to_drop: tuple[int, ...] = ()
     upgrades: tuple[int, ...] = ()
 
 
@@ -67,7 +70,7 @@ async def look(conn: asyncpg.Connection, read_model: str) -> Wanted:
     (row,) = await conn.fetch(_WANTED, read_model)
     pauses, live, live_version, *build, to_drop, upgrades = tuple(row)
     under_way = None if build[0] is None else WantedBuild(*build)
-    return Wanted(tuple(pauses), live, live_version, under_way, to_drop, tuple(upgrades))
+    return Wanted(tuple(pauses), live, live_version, under_way, tuple(to_drop), tuple(upgrades))
 
 
 async def keep_looking(database: Database, read_model: str, see: Callable[[Wanted], None]) -> None:

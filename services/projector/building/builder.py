@@ -55,6 +55,8 @@ class Builder:
         self._kafka = KafkaConnection.of(settings)
         self._topic = Topics(settings.topic_prefix).events
         self._holding = Holding(settings.database_url, read_model.name)
+        # Generations that can't be dropped: somebody built on their tables.
+        self._kept: set[int] = set()
 
     async def run(self) -> None:
         """Look for work and do it until cancelled. Raises only what is neither passing nor a build's own."""
@@ -76,7 +78,7 @@ class Builder:
             return wanted.build.version == self._read_model.version or wanted.build.cancel_requested
         version = self._read_model.version
         newer = wanted.live_version is not None and wanted.live_version < version
-        return wanted.to_drop or (newer and version not in wanted.upgrades)
+        return not self._kept.issuperset(wanted.to_drop) or (newer and version not in wanted.upgrades)
 
     async def _try_to_work(self) -> None:
         try:
@@ -85,7 +87,7 @@ class Builder:
             wanted = self._wanted()
             if wanted.build is not None:
                 await self._work_at(await read_build(await self._holding.connection(), wanted.build.id))
-            elif wanted.to_drop:
+            elif not self._kept.issuperset(wanted.to_drop):
                 await self._drop_unwanted()
             elif await request_upgrade(
                 await self._holding.connection(), self._read_model.name, self._read_model.version
@@ -178,12 +180,19 @@ class Builder:
     async def _drop_unwanted(self) -> None:
         """Drop the generations nobody wants; one that a reader still holds is dropped later."""
         conn = await self._holding.connection()
-        for row in await conn.fetch(_TO_DROP, self._read_model.name):
-            async with conn.transaction():
-                await conn.execute("SET LOCAL lock_timeout = '2s'")
-                await conn.execute(LOCK_GENERATIONS)
-                await drop_generation(conn, self._read_model.name, row["generation"])
-            log.info("generation.dropped", generation=row["generation"])
+        name = self._read_model.name
+        unwanted = {row["generation"] for row in await conn.fetch(_TO_DROP, name)}
+        for generation in sorted(unwanted - self._kept):
+            try:
+                async with conn.transaction():
+                    await conn.execute("SET LOCAL lock_timeout = '2s'")
+                    await conn.execute(LOCK_GENERATIONS)
+                    await drop_generation(conn, name, generation)
+            except asyncpg.DependentObjectsStillExistError as error:
+                self._kept.add(generation)
+                log.warning("generation.kept", generation=generation, reason=str(error), detail=error.detail)
+            else:
+                log.info("generation.dropped", generation=generation)
 
 
 def _may_pass(error: BaseException) -> bool:
