@@ -97,7 +97,7 @@ def open_envelope(
     """
     attributes: dict[str, str] = {}
     for name, raw in headers:
-        if not is_utf8(name):
+        if not (name.isascii() or is_utf8(name)):
             raise Undecodable(f"header {_shown(written_out(name))}: the name is not UTF-8 text")
         lower = name.lower()
         is_attribute = lower.startswith(_PREFIX)
