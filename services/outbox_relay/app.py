@@ -17,6 +17,8 @@ IDLE_SESSION_TIMEOUT = "30s"
 async def relay(settings: Settings) -> int:
     """Run one relay until SIGTERM or SIGINT; returns its exit status."""
     health = Health()
+    # Until the relay itself tells: it starts only where the topic agrees with the log.
+    health.add("relay", lambda: "compares the topic with the log before it starts")
     stop = asyncio.Event()
     on_stop(stop.set)
     database = Database(

@@ -80,14 +80,21 @@ def test_kafka_s_own_tools_get_in(secured_kafka: SecuredKafka, tmp_path: Path, w
     assert f"{PREFIX}orders.commands" in ran.stdout.split()
 
 
-@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize(
+    ("service", "mechanism"),
+    [
+        *(("command_service", mechanism) for mechanism in MECHANISMS),
+        ("outbox_relay", "SCRAM-SHA-512"),
+        ("projector sales", "SCRAM-SHA-512"),
+    ],
+)
 async def test_a_service_with_a_wrong_password_ends(
-    secured: Callable[..., ServiceProcess], mechanism: str
+    secured: Callable[..., ServiceProcess], service: str, mechanism: str
 ) -> None:
-    """A wrong password ends a service; its log names the settings to look at, and shows no password."""
-    lost = secured("command_service", way=mechanism, kafka_sasl_password=WRONG)
+    """A wrong password ends a service, idle or not; its log names the settings, and shows no password."""
+    lost = secured(*service.split(), way=mechanism, kafka_sasl_password=WRONG)
     assert await lost.ended() == 70, lost.log
-    assert "refuses the user command_service" in lost.log
+    assert f"refuses the user {service.split(maxsplit=1)[0]}" in lost.log
     assert "TILLSTREAM_KAFKA_SASL_PASSWORD" in lost.log
     assert WRONG not in lost.log
 
