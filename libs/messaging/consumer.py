@@ -50,6 +50,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
     def __init__(
         self, settings: Settings, *, topic: str, group: str, handler: BatchHandler, health: Health
     ) -> None:
+        # A counter that begins with its first failure shows no rise to who watches it.
+        RETRIES.labels(topic)
         self._settings = settings
         self._kafka = KafkaConnection.of(settings)
         self._topic = topic

@@ -19,6 +19,8 @@ from runtime import Database, is_content_fault, is_passing_fault
 log = structlog.get_logger(__name__)
 
 COMMANDS = Counter("tillstream_commands", "Commands, by what became of them.", ["result"])
+# A counter that begins with its first dead letter shows no rise to who watches it.
+COMMANDS.labels(DEAD_LETTERED)
 CONFLICTS = Counter("tillstream_append_conflicts", "Batches decided anew after another writer's append.")
 
 CACHED_ORDERS = 20_000

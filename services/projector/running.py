@@ -10,6 +10,7 @@ from messaging import BatchConsumer, Topics, Unrecoverable
 from projector.assignment import RebuildNeeded
 from projector.building import Builder
 from projector.generations import open_live
+from projector.replaying import Replaying
 from projector.wanted import Wanted, keep_looking, look
 from projector.writing import LiveWriter
 from readmodels import ReadModel
@@ -60,10 +61,12 @@ class ReadModelProcess:
     async def run(self) -> int:
         """Run until `stop`; returns the exit status. Raises what `Database.reachable` raises."""
         self._health.add_state("build", lambda: str(self._wanted.build) if self._wanted.build else None)
+        self._health.add_state("pause", self._paused_by)
+        replaying = Replaying(self._read_model.name, self._topics.events, self._health)
         conn = await self._looking.reachable(self._settings.retry_budget)
         self._see(await look(conn, self._read_model.name))
         beside = {
-            asyncio.create_task(keep_looking(self._looking, self._read_model.name, self._see)),
+            asyncio.create_task(keep_looking(self._looking, self._read_model.name, self._see, replaying)),
             asyncio.create_task(self._builder.run()),
         }
         for task in beside:
@@ -83,6 +86,9 @@ class ReadModelProcess:
             await asyncio.wait(beside)
             await self._looking.close()
             await self._database.close()
+
+    def _paused_by(self) -> str | None:
+        return f"paused by {' and '.join(self._wanted.pauses)}" if self._wanted.pauses else None
 
     def _see(self, wanted: Wanted) -> None:
         PAUSED.labels(self._read_model.name).set(bool(wanted.pauses))

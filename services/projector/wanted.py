@@ -7,6 +7,7 @@ from typing import NamedTuple
 import asyncpg
 import structlog
 
+from projector.replaying import Replaying
 from runtime import Database, is_passing_fault
 
 log = structlog.get_logger(__name__)
@@ -73,14 +74,18 @@ async def look(conn: asyncpg.Connection, read_model: str) -> Wanted:
     return Wanted(tuple(pauses), live, live_version, under_way, tuple(to_drop), tuple(upgrades))
 
 
-async def keep_looking(database: Database, read_model: str, see: Callable[[Wanted], None]) -> None:
-    """Call `see` with what is wanted, again and again; while the database is away, nothing changes.
+async def keep_looking(
+    database: Database, read_model: str, see: Callable[[Wanted], None], replaying: Replaying
+) -> None:
+    """Call `see` with what is wanted, again and again, and have `replaying` look; without a database neither.
 
     Raises what is no passing fault, such as a missing grant.
     """
     while True:
         try:
-            see(await look(await database.connection(), read_model))
+            conn = await database.connection()
+            see(await look(conn, read_model))
+            await replaying.look(conn)
         except Exception as error:
             if not is_passing_fault(error):
                 raise

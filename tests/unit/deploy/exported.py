@@ -14,10 +14,9 @@ from prometheus_client.metrics import MetricWrapperBase
 import command_service.app
 import outbox_relay.app
 import projector.app
-import projector.replaying
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
-SERVICES = (command_service.app, outbox_relay.app, projector.app, projector.replaying)
+SERVICES = (command_service.app, outbox_relay.app, projector.app)
 # Prometheus gives these to each target: docs/monitoring.md.
 TARGET_LABELS = {"job", "instance", "service"}
 _SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
