@@ -22,7 +22,7 @@ from messaging import KafkaConnection, Topics, ensure_topics
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import commands
+import deciding
 import relay
 import replay
 from measuring import Measurement
@@ -42,7 +42,7 @@ async def measure(orders: int, folder: Path, stack: ExitStack) -> list[Measureme
         # One superuser for all: what is measured is the same, and roles have their own tests.
         installation = Installation(kafka.bootstrap_servers, "", lambda _role: postgres.dsn(), folder, stack)
         return [
-            *await commands.measure(installation, connection, orders),
+            *await deciding.measure(installation, connection, orders),
             *await relay.measure(installation, connection),
             *await replay.measure(installation, connection),
         ]
