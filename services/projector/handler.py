@@ -26,7 +26,7 @@ from runtime import Database, is_passing_fault
 log = structlog.get_logger(__name__)
 
 RETRY_INTERVAL = 0.5
-RETRIED_AT_ONCE = 100
+RETRIED_AT_ONCE = 20
 PARKED_LIMIT = 100
 
 

@@ -5,9 +5,10 @@ orders for as long as that takes, and orders whose events the topic no longer ha
 Rows are rewritten in place, page by page in short transactions, each of them fenced by the partition's epoch.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TypeAlias
+from itertools import accumulate, islice, takewhile
+from typing import TypeAlias, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -24,8 +25,13 @@ from readmodels import UNKNOWN_OFFSET, OrderChange, OrderKey, Placed, ReadModel
 
 REFOLDED_AT_ONCE = 200
 LOOKED_AT_AT_ONCE = 500
+# Of a page's orders together. What an order takes is told by its events, and locks are held meanwhile.
+EVENTS_AT_ONCE = 1_000
+# While a page is folded in Python the database waits: longer than a batch takes.
+_PATIENCE = "SET LOCAL idle_in_transaction_session_timeout = '30s'"
 BEFORE_ALL: OrderKey = ("", UUID(int=0))
 
+T = TypeVar("T")
 Transaction: TypeAlias = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
 
 
@@ -65,6 +71,7 @@ class Refolding:
             await self._finish({number: epochs[number]}, decision.refold_from or 0)
 
     async def _hold(self, conn: asyncpg.Connection, epochs: Mapping[int, int]) -> None:
+        await conn.execute(_PATIENCE)
         if not await self._checkpoints.hold(conn, epochs):
             raise Fenced
 
@@ -79,6 +86,7 @@ class Refolding:
                 )
                 if not page:
                     return
+                page = _cut(page, [row.version for row in page.values()])
                 failures = await self._rewrite(conn, page)
                 after = next(reversed(page))
                 await self._checkpoints.refolded_up_to(conn, partition, after)
@@ -118,16 +126,20 @@ class Refolding:
                     return
                 placed = await self._read_model.placed(conn, page)
                 lagging: dict[OrderKey, Waiting] = {}
+                events = 0
                 for key, version in page.items():
+                    after = key
                     row = placed.get(key)
                     partition = partition_of(str(key.aggregate_id).encode(), partitions)
                     if row is None:
                         lagging[key] = Waiting(partition, version, UNKNOWN_OFFSET)
                     elif row.version < version and not epochs.keys().isdisjoint((row.partition, partition)):
                         lagging[key] = Waiting(row.partition, version, UNKNOWN_OFFSET)
+                    events += version if key in lagging else 0
+                    if events >= EVENTS_AT_ONCE:
+                        break
                 failures = await self._write_lagging(conn, lagging)
             self._parking.know(failures)
-            after = next(reversed(page))
 
     async def _write_lagging(
         self, conn: asyncpg.Connection, lagging: Mapping[OrderKey, Waiting]
@@ -163,6 +175,14 @@ class Refolding:
                     await self._read_model.settle(conn, partition)
                     await self._checkpoints.refolded(conn, partition)
                     return
+                waiting = _cut(waiting, [place.newest_version for place in waiting.values()])
                 tried = await try_again(conn, self._read_model, self._projection, self._parking, waiting)
             self._parking.release(tried.unparked)
             after = next(reversed(waiting))
+
+
+def _cut(page: Mapping[OrderKey, T], events: Sequence[int]) -> dict[OrderKey, T]:
+    """Return a page's first orders: one, and as many more as have so few events that they fit in."""
+    sums = accumulate(events)
+    fitting = sum(1 for _ in takewhile(lambda count: count <= EVENTS_AT_ONCE, sums))
+    return dict(islice(page.items(), max(1, fitting)))

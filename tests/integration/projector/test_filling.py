@@ -27,6 +27,8 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a few orders take several pages."""
     monkeypatch.setattr(refolding, "LOOKED_AT_AT_ONCE", 7)
     monkeypatch.setattr(refolding, "REFOLDED_AT_ONCE", 3)
+    # Some orders alone have more.
+    monkeypatch.setattr(refolding, "EVENTS_AT_ONCE", 9)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,6 +11,7 @@ from integration.projector.consuming import Consumer, NewConsumer
 from integration.projector.order_log import TOPIC, VOID, OrderLog, random_log
 from integration.projector.reading import NAMES, expected, kept, rows, summed
 from integration.projector.spoiling import decided, spoil
+from messaging import Fenced
 from projector import refolding
 from projector.checkpoints import Checkpoints
 from readmodels import READ_MODELS
@@ -188,6 +189,31 @@ async def test_a_rewind_further_back_starts_one_that_was_cut_off_anew(
     consumer.reset(FIRST, 0)
     await consumer.assign()
     assert await state(conn, "order_summary") == before
+
+
+async def test_a_rewind_that_was_overtaken_writes_no_more(
+    conn: asyncpg.Connection, new_consumer: NewConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who takes the partition in mid-rewind fences the pages that are left: the two never write both."""
+    monkeypatch.setattr(refolding, "REFOLDED_AT_ONCE", 1)
+    _, consumer = await drained(conn, new_consumer, "order_summary")
+    await spoil(conn, "order_summary", FIRST.partition)
+    wrong = await kept(conn, "order_summary")
+    consumer.reset(FIRST, 0)
+    hold, pages = Checkpoints.hold, 0
+
+    async def overtaken(self: Checkpoints, *arguments: Any) -> bool:
+        nonlocal pages
+        pages += 1
+        if pages == 3:
+            await conn.execute("UPDATE projections.checkpoints SET epoch = epoch + 1")
+        return await hold(self, *arguments)
+
+    monkeypatch.setattr(Checkpoints, "hold", overtaken)
+    with pytest.raises(Fenced):
+        await consumer.assign()
+    there = await kept(conn, "order_summary")
+    assert sum(before != after for before, after in zip(wrong, there, strict=True)) == 2
 
 
 async def test_rows_of_orders_that_the_store_does_not_know_go(
