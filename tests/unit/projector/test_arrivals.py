@@ -14,7 +14,7 @@ ORDER = UUID(int=5)
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def record(offset: int, version: int, **changes: bytes | None) -> ConsumerRecord[bytes, bytes]:
+def record(offset: int, number: int, **changes: bytes | None) -> ConsumerRecord[bytes, bytes]:
     """Make an event's record; a header that is changed to None is left out."""
     headers = dict(
         event_headers(
@@ -23,7 +23,7 @@ def record(offset: int, version: int, **changes: bytes | None) -> ConsumerRecord
             order_id=str(ORDER),
             tenant_id="store-1",
             actor="till-1",
-            version=version,
+            version=number,
             schema_version=1,
             occurred_at=MOMENT,
             recorded_at=MOMENT,
