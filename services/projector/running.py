@@ -52,6 +52,7 @@ class ReadModelProcess:
         self._consumer: BatchConsumer | None = None
         self._changed = asyncio.Event()
         self._stopping = False
+        health.add("consumer", lambda: "has not looked into the database yet")
 
     def stop(self) -> None:
         """Let `run` end once the batch in flight has."""
