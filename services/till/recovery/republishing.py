@@ -13,9 +13,10 @@ import asyncpg
 import jiter
 
 from eventstore import SENDERS_LOCK, SHARDS, EventStore, OutboxMessage, StreamKey, encode_headers, shard_of
-from messaging import TopicReader, event_headers, fetch_topic, group_members
+from messaging import TopicReader, event_headers, fetch_topic
 from orders import ORDER, decode_event, encode_event
 from till.errors import TillError
+from till.groups import wait_until_left
 from till.recovery.survey import GROUP
 from till.recovery.work import Work
 from till.recovery.writing import insert_messages
@@ -123,9 +124,9 @@ async def republish(work: Work, plan: Forecast, action_id: int) -> int:
 async def check_nobody_appends(work: Work) -> None:
     """Raise TillError when a command service runs."""
     group = work.topics.group(GROUP)
-    if members := await group_members(work.kafka, group):
+    if not await wait_until_left(work.kafka, group):
         raise TillError(
-            f"{len(members)} command services run, in the group {group}.",
+            f"Command services run, in the group {group}.",
             "Stop them, and start them when this is done.",
         )
 

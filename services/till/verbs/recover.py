@@ -10,10 +10,11 @@ import asyncpg
 import typer
 from aiokafka.errors import KafkaError
 
-from messaging import KafkaConnection, Topics, group_members
+from messaging import KafkaConnection, Topics
 from operations import recorded
 from till.connecting import admin_connection, operator_name, run
 from till.errors import NotUpError, TillError
+from till.groups import wait_until_left
 from till.output import Output, OutputOption, answers, notices, print_json
 from till.recovery import Contradiction, Survey, Work, move_group, restore, survey
 from till.settings import till_settings
@@ -44,9 +45,10 @@ async def _recover(*, execute: bool, tell: Callable[[str], None]) -> dict[str, A
     try:
         async with admin_connection(where) as conn, _alone(conn):
             group = topics.group("command_service")
-            if execute and (members := await group_members(kafka, group)):
+            # One that was killed counts as a member for its session's ten seconds.
+            if execute and not await wait_until_left(kafka, group):
                 raise TillError(
-                    f"{len(members)} command services run, in the group {group}.",
+                    f"Command services run, in the group {group}.",
                     "Stop all services first, and start them when the recovery is done.",
                 )
             work = Work(conn, kafka, topics, tell)

@@ -141,7 +141,7 @@ def test_a_recovery_refuses_while_commands_are_handled(lost: Lost) -> None:
         ) as consumer:
             while not consumer.assignment():
                 await consumer.getmany(timeout_ms=100)
-            with pytest.raises(Exception, match="command services run"):
+            with pytest.raises(Exception, match="Command services run"):
                 await asyncio.to_thread(lost.recover, "--execute")
 
     asyncio.run(as_member())
