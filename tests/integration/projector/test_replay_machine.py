@@ -31,6 +31,7 @@ from integration.projector.order_log import (
     create,
     item,
     order_key,
+    random_log,
 )
 from integration.projector.reading import NAMES, expected, rows
 from integration.projector.spoiling import spoil
@@ -161,15 +162,18 @@ class ReplayMachine(RuleBasedStateMachine):
         self.database = Database(SecretStr(world.dsn), "test")
         self.consumer: Consumer
 
-    @initialize(name=st.sampled_from(NAMES), orders=st.integers(0, 4))
-    def begin(self, name: str, orders: int) -> None:
+    @initialize(name=st.sampled_from(NAMES), seed=st.integers(0, 99), at_once=st.integers(1, 40))
+    def begin(self, name: str, seed: int, at_once: int) -> None:
+        """Begin with some orders that are applied: else there is little to rewind."""
         self.world.run(self.world.admin.execute(EMPTY))
         self.name = name
-        self._happen([(number, command) for number in range(orders) for command in (create(), item("5"))])
+        self.log = random_log(6, seed)
+        self.world.run(self.log.store(self.world.admin))
         self._start()
+        self.world.run(self.consumer.drain(at_once))
 
     @rule(
-        happening=st.lists(st.tuples(st.integers(0, 5), st.sampled_from(COMMANDS)), min_size=1, max_size=12)
+        happening=st.lists(st.tuples(st.integers(0, 7), st.sampled_from(COMMANDS)), min_size=1, max_size=12)
     )
     def commands(self, happening: list[tuple[int, CommandData]]) -> None:
         self._happen(happening)
@@ -270,8 +274,10 @@ class ReplayMachine(RuleBasedStateMachine):
 
     def _happen(self, happening: list[tuple[int, CommandData]]) -> None:
         for number, command in happening:
+            known = list(self.log.orders)
+            key = known[number] if number < len(known) else order_key(f"new {number}")
             try:
-                self.log.do(order_key(f"order {number}", f"store-{number % 2}"), command)
+                self.log.do(key, command)
             except Rejected:
                 continue
         if self.log.unstored:
