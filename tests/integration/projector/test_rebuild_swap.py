@@ -13,6 +13,22 @@ from integration.projector.reading import expected, rows
 from integration.projector.rebuilding import Operator
 
 NAME = "order_summary"
+# The new generation lags behind: a swap that did not wait for it would show.
+LATE = """
+import asyncio, os
+from projector import app, writing
+
+handle = writing.Writer.handle
+
+async def handle_late(self, batch):
+    await asyncio.sleep(0.3)
+    await handle(self, batch)
+
+writing.NextWriter.handle = handle_late
+# Late, but not too slow.
+os.environ["TILLSTREAM_BATCH_RECORDS"] = "500"
+app.main()
+"""
 
 
 class Reader:
@@ -71,7 +87,7 @@ async def test_no_read_fails_is_empty_or_goes_back_while_generations_are_swapped
     readers = [Reader(connections[0]), Reader(connections[1]), Reader(connections[2], hold=0.4)]
     steps: list[dict[str, Any]] = [{}, {"kind": "rollback", "generation": 1}, {}]
     enough = asyncio.Event()
-    with installation.running(NAME) as first, installation.running(NAME) as second:
+    with installation.running(NAME, LATE) as first, installation.running(NAME, LATE) as second:
         await operator.live_level(NAME, ends)
         changing = asyncio.create_task(keep_changing(log, writing, installation, enough))
         reading = [asyncio.create_task(reader.keep_reading()) for reader in readers]
