@@ -6,11 +6,10 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import UnknownTopicOrPartitionError
 
 from messaging.connection import KafkaConnection
 from messaging.refusals import telling_refusals
+from messaging.topic_id import fetch_topic
 
 Offsets = Mapping[int, int]
 """Partition → offset."""
@@ -35,9 +34,11 @@ class TopicReader:
     async def open(cls, kafka: KafkaConnection, topic: str) -> AsyncIterator[Self]:
         """Open a topic.
 
-        Raises KafkaError: UnknownTopicOrPartitionError where there is no such topic, and OSError.
+        Raises KafkaError: UnknownTopicOrPartitionError where there is no such topic,
+        TopicAuthorizationFailedError where we may not know of it; and OSError.
         """
-        numbers = await _partitions(kafka, topic)
+        async with telling_refusals(kafka):
+            numbers = range((await fetch_topic(kafka, topic)).partitions)
         consumer = AIOKafkaConsumer(**kafka.options(), enable_auto_commit=False, auto_offset_reset="earliest")
         try:
             await consumer.start()
@@ -87,20 +88,6 @@ class TopicReader:
                             self._consumer.pause(partition)
             if found:
                 yield found
-
-
-async def _partitions(kafka: KafkaConnection, topic: str) -> list[int]:
-    admin = AIOKafkaAdminClient(**kafka.options())
-    async with telling_refusals(kafka):
-        await admin.start()
-    try:
-        # Of all topics: to ask for one by name can make it, where the cluster makes topics by itself.
-        found = [each for each in await admin.describe_topics() if each["topic"] == topic]
-    finally:
-        await admin.close()
-    if not found:
-        raise UnknownTopicOrPartitionError(f"there is no topic {topic}")
-    return sorted(partition["partition"] for partition in found[0]["partitions"])
 
 
 def _numbered(offsets: Mapping[TopicPartition, int]) -> dict[int, int]:

@@ -15,7 +15,7 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from eventstore import StreamKey, find_event_ids
-from messaging import KafkaConnection, KafkaRefused, TopicReader, Topics, Unrecoverable
+from messaging import KafkaConnection, TopicReader, Topics, Unrecoverable
 from messaging.retrying import Budget
 from runtime import Database, Settings, is_passing_fault
 
@@ -83,8 +83,9 @@ async def refused(settings: Settings, database: Database) -> bool:
             return True
         except Exception as error:
             database.discard()
-            passing = is_passing_fault(error) or isinstance(error, KafkaError)
-            delay = None if isinstance(error, KafkaRefused) or not passing else budget.next_delay()
+            # A permission that is missing is not there a second later.
+            passing = error.retriable if isinstance(error, KafkaError) else is_passing_fault(error)
+            delay = budget.next_delay() if passing else None
             if delay is None:
                 raise
             log.warning("service.start_retried", error=repr(error), delay=delay)

@@ -112,7 +112,7 @@ async def test_a_service_without_a_permission_ends(
     secured_kafka: SecuredKafka, secured: Callable[..., ServiceProcess]
 ) -> None:
     """A missing permission ends a service, and its log says so."""
-    lost = secured("command_service", **secured_kafka.settings("projector"))
+    lost = secured("command_service", **secured_kafka.settings("upstream"))
     assert await lost.ended() == 70, lost.log
     assert "TopicAuthorizationFailedError" in lost.log
 
