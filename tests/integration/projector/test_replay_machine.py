@@ -328,10 +328,10 @@ class ReplayMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_read_models_equal_the_fold_after_any_history(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever was reset, lost, repeated or killed in whichever order, a read model at rest is the fold."""
-    assert_the_machine_holds(database, monkeypatch, examples=300, steps=40)
+    assert_the_machine_holds(database, monkeypatch, examples=150, steps=40)
 
 
 def test_read_models_equal_the_fold_after_short_histories(
@@ -359,8 +359,8 @@ def assert_the_machine_holds(
                     max_examples=examples,
                     stateful_step_count=steps,
                     deadline=None,
-                    derandomize=False,
-                    suppress_health_check=list(HealthCheck),
+                    # A step is some statements on a real database: slow by Hypothesis's measure.
+                    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
                 ),
             )
         finally:
