@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 
-from messaging import Assigned, Fenced
+from messaging import Assigned, Fenced, TopicFacts
 from projector.arrivals import Arrival, Unreadable, read_arrivals
 from projector.assignment import PLAIN, Decision, classify
 from projector.checkpoints import Checkpoints, Move
@@ -18,7 +18,6 @@ from projector.faults import Failure, is_orders_fault, tell
 from projector.parking import Parking, Waiting, place_of
 from projector.projection import Applied, Projection
 from projector.refolding import BEFORE_ALL, Refolding
-from projector.topic_id import TopicFacts
 from projector.unparking import try_again
 from readmodels import OrderKey, ReadModel
 from runtime import Database, is_passing_fault

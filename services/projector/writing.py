@@ -7,12 +7,11 @@ from typing import TypeVar
 from aiokafka import ConsumerRecord, TopicPartition
 
 from eventstore import EventStore
-from messaging import Assigned, Committed, Fenced, KafkaConnection, Topics
+from messaging import Assigned, Committed, Fenced, KafkaConnection, Topics, fetch_topic
 from orders import ORDER
 from projector.checkpoints import Checkpoints
 from projector.handler import Projector
 from projector.projection import Projection
-from projector.topic_id import fetch_topic
 from readmodels import ReadModel
 from runtime import Database, Settings
 

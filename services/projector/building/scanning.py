@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 
 from eventstore import EventStore, StreamKey
-from messaging import KafkaConnection, TopicReader, partition_of
+from messaging import KafkaConnection, TopicReader, fetch_topic, partition_of
 from orders import ORDER
 from projector.building.holding import Holding
 from projector.building.record import Build, move_cursor
@@ -15,7 +15,6 @@ from projector.faults import write_apart
 from projector.generations import LOCK_GENERATIONS
 from projector.parking import Parking, Waiting
 from projector.projection import Projection
-from projector.topic_id import fetch_topic
 from readmodels import UNKNOWN_OFFSET, OrderChange, OrderKey, Placed, ReadModel
 
 # Small, so that the live consumer of the same process is not kept waiting.

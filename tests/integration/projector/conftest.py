@@ -14,13 +14,12 @@ from integration.projector.consuming import Consumer, NewConsumer
 from integration.projector.order_log import TOPIC, OrderLog
 from integration.projector.processes import Installation
 from integration.projector.rebuilding import Operator
-from messaging import Committed
+from messaging import Committed, TopicFacts
 from orders import ORDER
 from projector.checkpoints import Checkpoints
 from projector.generations import open_live
 from projector.handler import Projector
 from projector.projection import Projection
-from projector.topic_id import TopicFacts
 from readmodels import READ_MODELS
 from runtime import Database
 

@@ -18,8 +18,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 from integration.projector.order_log import PARTITIONS, VOID, random_log
 from integration.projector.processes import Installation, checkpoints, until
 from integration.projector.reading import NAMES, folded, kept, rows
-from messaging import KafkaConnection, committed_offsets
-from projector.topic_id import fetch_topic_id
+from messaging import KafkaConnection, committed_offsets, fetch_topic_id
 
 KILLED_AFTER_THE_DATABASE_COMMIT = """
 import os, signal

@@ -35,7 +35,7 @@ from integration.projector.order_log import (
 )
 from integration.projector.reading import NAMES, expected, rows
 from integration.projector.spoiling import spoil
-from messaging import Committed
+from messaging import Committed, TopicFacts
 from orders import (
     ORDER,
     ApplyDiscount,
@@ -52,7 +52,6 @@ from projector.checkpoints import Checkpoints
 from projector.generations import open_live
 from projector.handler import Projector
 from projector.projection import Projection
-from projector.topic_id import TopicFacts
 from readmodels import READ_MODELS
 from runtime import Database
 from till.errors import TillError
