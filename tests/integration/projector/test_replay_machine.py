@@ -234,7 +234,7 @@ class ReplayMachine(RuleBasedStateMachine):
         )
         self._start(dies)
 
-    @rule(number=st.sampled_from(NUMBERS), records=st.integers(1, 12), dies=DEATHS)
+    @rule(number=st.sampled_from(NUMBERS), records=st.integers(1, 60), dies=DEATHS)
     def retention_takes_records(self, number: int, records: int, dies: int | None) -> None:
         self._stop(clean=True)
         partition = TopicPartition(TOPIC, number)
