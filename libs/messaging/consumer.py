@@ -218,6 +218,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             # Records fetched before a seek can still arrive after it.
             if record.offset >= self._positions.get(partition, record.offset + 1):
                 batch.setdefault(partition, []).append(record)
+        for partition in await self._lost(batch):
+            del batch[partition]
         if not batch:
             return
         await self._handler.handle(batch)
@@ -232,6 +234,33 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         except (*_GONE, TimeoutError) as error:
             # Nothing is lost: the database has it, and the next commit covers this one.
             log.info("consumer.commit_failed", topic=self._topic, error=repr(error))
+
+    async def _lost(self, batch: Fetched) -> list[TopicPartition]:
+        """Return the partitions that have lost records before we got to them, and take those up again.
+
+        aiokafka goes on from the first record there is, without a word. A gap alone says nothing: the marks
+        of a sender's transactions leave some.
+        """
+        gaps = {
+            partition: self._positions[partition]
+            for partition, found in batch.items()
+            if found[0].offset > self._positions[partition]
+        }
+        beginnings = await self._consumer.beginning_offsets(list(gaps)) if gaps else {}
+        lost = [partition for partition, position in gaps.items() if beginnings[partition] > position]
+        for partition in lost:
+            position = self._positions.pop(partition)
+            log.error(
+                "consumer.records_lost",
+                topic=self._topic,
+                partition=partition.partition,
+                next_offset=position,
+                beginning=beginnings[partition],
+            )
+        if lost:
+            self._consumer.pause(*lost)
+            self._taking_up = asyncio.create_task(self._take_up(lost, self._epoch))
+        return lost
 
     async def _get_many(self, get_many: GetMany, *, timeout_ms: int, max_records: int) -> Fetched:
         epoch = self._epoch

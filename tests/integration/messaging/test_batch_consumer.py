@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaError
 from prometheus_client import REGISTRY
 
@@ -308,3 +309,33 @@ async def test_a_senders_transaction_leaves_no_lag(consuming: Consuming) -> None
         return REGISTRY.get_sample_value("tillstream_consumer_lag_records", labels) == 0
 
     await eventually(level)
+
+
+class Late(Recording):
+    """A handler that is first sent where records were, before they were deleted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.beginnings: list[int] = []
+
+    async def assigned(self, partitions: Mapping[TopicPartition, Assigned]) -> Mapping[TopicPartition, int]:
+        (facts,) = partitions.values()
+        self.beginnings.append(facts.beginning)
+        return dict.fromkeys(partitions, 0 if len(self.beginnings) == 1 else facts.beginning)
+
+
+async def test_records_deleted_ahead_of_a_consumer_are_told(consuming: Consuming) -> None:
+    """Where Kafka has deleted records before they were handled, the handler decides anew where to go on."""
+    await consuming.send(b"1", b"2", b"3", b"4")
+    admin = AIOKafkaAdminClient(bootstrap_servers=consuming.settings.kafka_bootstrap_servers)
+    await admin.start()
+    await admin.delete_records({TopicPartition(consuming.topic, 0): RecordsToDelete(before_offset=2)})
+    await admin.close()
+    handler = Late()
+    with structlog.testing.capture_logs() as logs:
+        consuming.start(handler)
+        await handled(handler, 2)
+    assert handler.handled == [b"3", b"4"]
+    assert handler.beginnings == [2, 2]
+    (told,) = [entry for entry in logs if entry["event"] == "consumer.records_lost"]
+    assert (told["next_offset"], told["beginning"]) == (0, 2)
