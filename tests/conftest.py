@@ -12,6 +12,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -37,6 +38,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Take the choice of servers out of the environment: what the tests start gets settings of its own."""
+    # Started in a shell's background, this process and all it starts would ignore Ctrl-C, which tests send.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     servers = os.environ.pop("TILLSTREAM_SERVERS", "embedded")
     addresses = {name: os.environ.pop(name, "") for name in _ADDRESSES}
     config.stash[_CHOICE] = _Choice(servers, *addresses.values())
