@@ -13,6 +13,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import pytest
 import trustme
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaError
 
 from harness.certificates import issue
@@ -165,11 +167,26 @@ def secured_dsn(database: Any, postgres_front: int, postgres_tls: Tls) -> Dsn:
     return dsn
 
 
+async def _forget_what_happened(kafka: SecuredKafka) -> None:
+    admin = AIOKafkaAdminClient(**kafka.connection("admin").options())
+    await admin.start()
+    try:
+        topics = Topics(PREFIX)
+        partitions = [
+            TopicPartition(topic, number) for topic in (topics.events, topics.outcomes) for number in range(2)
+        ]
+        await admin.delete_records(dict.fromkeys(partitions, RecordsToDelete(-1)))
+    finally:
+        await admin.close()
+
+
 @pytest.fixture
 def secured(
     secured_kafka: SecuredKafka, secured_dsn: Dsn, tmp_path: Path
 ) -> Iterator[Callable[..., ServiceProcess]]:
     """Start a service under its own principal and role; it tells all it can."""
+    # Another test's database has what is there: to this one's the services would refuse to start.
+    asyncio.run(_forget_what_happened(secured_kafka))
     with ExitStack() as stack:
         servers = secured_kafka.server.bootstrap_servers
         installation = Installation(servers, PREFIX, secured_dsn, tmp_path, stack)
