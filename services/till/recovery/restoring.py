@@ -1,4 +1,4 @@
-"""Carries a recovery out: in order, in short transactions, and so that it can be broken off and run again."""
+"""Writes what a recovery brings back, within the transaction of whoever calls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from commands import (
     ACCEPTED,
@@ -18,16 +17,22 @@ from commands import (
     outcome_message,
     read_request,
 )
-from eventstore import StreamKey, find_event_ids
+from eventstore import StreamKey
 from eventstore.loading import find_outcomes
-from messaging import KafkaConnection, Offsets, Topics
+from messaging import Offsets, Topics
 from till.recovery.answering import Answer, Answering, Happened, stored_outcome
 from till.recovery.contradictions import Contradiction
-from till.recovery.lost_messages import CommandKey, LostOutcome, Record, read_event
+from till.recovery.lost_messages import CommandKey, LostOutcome, Record
 from till.recovery.scratch import Scratch
-from till.recovery.survey import GROUP, Survey, dead_letters, handled_up_to
+from till.recovery.survey import Survey, dead_letters, handled_up_to
 from till.recovery.work import Work
-from till.recovery.writing import DatedOutcome, insert_events, insert_messages, insert_outcomes
+from till.recovery.writing import (
+    DatedOutcome,
+    insert_events,
+    insert_lost_events,
+    insert_messages,
+    insert_outcomes,
+)
 
 _HAPPENED = """
 SELECT w.ordinal, e.version, e.event_id, e.recorded_at, e.actor, e.correlation_id
@@ -61,27 +66,30 @@ class _Commands:
         """Store the outcomes of a page's commands, as far as anything is known; return how many."""
         keys = [(request.tenant_id, request.command_id) for request in requests]
         _, known = await find_outcomes(self._conn, keys)
+        told, with_events = await self._scratch.outcomes(keys), await self._scratch.with_events(keys)
         new: dict[CommandKey, Request] = {}
         for key, request in zip(keys, requests, strict=True):
+            orders = {told[key].order_id if key in told else None, with_events.get(key)} - {None}
+            if orders - {request.order_id}:
+                # The id used again for another order: the command that is told of is another one.
+                continue
             # Of a command that was sent twice, the first.
             if key not in known and key not in self._seen:
                 new.setdefault(key, request)
-        told = await self._scratch.outcomes(list(new))
         happened = await _happened(self._conn, new)
         answers: list[Answer] = []
-        async with self._conn.transaction():
-            for key, request in new.items():
-                answer = await self._answering.answer(request, told.get(key), happened.get(key, ()))
-                if answer is None:
-                    self._seen.add(key)
-                    self._open[_order(request)].append(request)
-                    continue
-                answers += await self._those_before(request, answer, happened.get(key, ()))
-                answers.append(answer)
-                # At once: the next command of the order builds on them.
-                await insert_events(self._conn, answer.events)
-            await insert_outcomes(self._conn, [answer.dated for answer in answers])
-            await insert_messages(self._conn, [each for answer in answers for each in answer.messages])
+        for key, request in new.items():
+            answer = await self._answering.answer(request, told.get(key), happened.get(key, ()))
+            if answer is None:
+                self._seen.add(key)
+                self._open[_order(request)].append(request)
+                continue
+            answers += await self._those_before(request, answer, happened.get(key, ()))
+            answers.append(answer)
+            # At once: the next command of the order builds on them.
+            await insert_events(self._conn, answer.events)
+        await insert_outcomes(self._conn, [answer.dated for answer in answers])
+        await insert_messages(self._conn, [each for answer in answers for each in answer.messages])
         return len(answers)
 
     def leave_open(self, again: _Again) -> None:
@@ -130,14 +138,11 @@ async def restore(work: Work, found: Survey, time_zones: Mapping[str, str]) -> O
 
 async def _restore_events(work: Work, found: Survey) -> None:
     done = 0
-    async for records in work.whole(work.topics.events):
-        events = {(event.key, event.version): event for event in map(read_event, records)}
-        stored = await find_event_ids(work.conn, list(events))
-        lost = [event for place, event in events.items() if place not in stored]
-        async with work.conn.transaction():
-            await insert_events(work.conn, lost)
-        done += len(lost)
+    async for inserted in insert_lost_events(work.conn):
+        done += inserted
         work.tell(f"{done:,} of {found.events:,} events are back")
+    if done != found.events:
+        raise Contradiction([f"{found.events - done:,} events have others in their place since the survey"])
 
 
 class _Again:
@@ -188,24 +193,22 @@ async def _restore_expired(conn: asyncpg.Connection, scratch: Scratch, topics: T
                     [f"the events of the command {told.key[1]} are on no topic, nor is it itself"]
                 )
             rows.append(_expired(requests[told.key], told, events))
-        async with conn.transaction():
-            await insert_outcomes(conn, rows)
+        await insert_outcomes(conn, rows)
     after = _BEFORE_ALL
     while unanswered := await scratch.unanswered_left(after, _PAGE):
         after = (unanswered[-1]["tenant_id"], unanswered[-1]["command_id"])
         requests = {(row[0], row[1]): _request(*row) for row in unanswered}
-        async with conn.transaction():
-            for key, events in (await _happened(conn, requests)).items():
-                request = requests[key]._replace(correlation_id=events[0].correlation_id)
-                last = events[-1]
-                data = {"version": last.version, "event_ids": [str(event.event_id) for event in events]}
-                headers, value = outcome_content(request, ACCEPTED, data, last.recorded_at)
-                ids = tuple(event.event_id for event in events)
-                told = LostOutcome(
-                    key, request.order_id, headers, value, last.recorded_at, None, last.version, ids
-                )
-                await insert_outcomes(conn, [_expired(request, told, events)])
-                await insert_messages(conn, [outcome_message(topics.outcomes, request, headers, value)])
+        for key, events in (await _happened(conn, requests)).items():
+            request = requests[key]._replace(correlation_id=events[0].correlation_id)
+            last = events[-1]
+            data = {"version": last.version, "event_ids": [str(event.event_id) for event in events]}
+            headers, value = outcome_content(request, ACCEPTED, data, last.recorded_at)
+            ids = tuple(event.event_id for event in events)
+            told = LostOutcome(
+                key, request.order_id, headers, value, last.recorded_at, None, last.version, ids
+            )
+            await insert_outcomes(conn, [_expired(request, told, events)])
+            await insert_messages(conn, [outcome_message(topics.outcomes, request, headers, value)])
 
 
 def _expired(request: Request, told: LostOutcome, events: Sequence[Happened]) -> DatedOutcome:
@@ -246,17 +249,3 @@ async def _happened(
     for ordinal, *event in rows:
         found[of_orders[ordinal - 1][0]].append(Happened(*event))
     return found
-
-
-async def move_group(kafka: KafkaConnection, topics: Topics, offsets: Offsets) -> None:
-    """Have the command service, which must not run, go on from these offsets. Raises KafkaError."""
-    if not offsets:
-        return
-    consumer = AIOKafkaConsumer(**kafka.options(), group_id=topics.group(GROUP), enable_auto_commit=False)
-    await consumer.start()
-    try:
-        places = {TopicPartition(topics.commands, number): offset for number, offset in offsets.items()}
-        consumer.assign(list(places))
-        await consumer.commit(places)
-    finally:
-        await consumer.stop()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from aiokafka import TopicPartition
 
 from commands import NamesNoCommand, Request, read_request
-from eventstore import StreamKey, decode_headers, find_event_ids, newest_versions
+from eventstore import decode_headers, find_event_ids
 from eventstore.loading import find_outcomes
 from messaging import TopicReader, committed_offsets
 from till.recovery.lost_messages import LostEvent, LostOutcome, Record, outcome_of_record, read_event
@@ -49,6 +49,7 @@ async def survey(work: Work) -> Survey:
     await scratch.make()
     await _survey_events(work, scratch, found)
     await _survey_outcomes(work, scratch, found)
+    found.contradictions += await scratch.judge_outcomes()
     found.outcomes, found.to_answer = await scratch.counts()
     await _survey_commands(work, scratch, found)
     return found
@@ -56,8 +57,6 @@ async def survey(work: Work) -> Survey:
 
 async def _survey_events(work: Work, scratch: Scratch, found: Survey) -> None:
     topic = work.topics.events
-    # Of orders with lost events: the version that has to come next.
-    due: dict[StreamKey, int] = {}
     read = 0
     async for records in work.whole(topic):
         events = _readable(records, found)
@@ -68,10 +67,7 @@ async def _survey_events(work: Work, scratch: Scratch, found: Survey) -> None:
         await scratch.add_unanswered(
             event for event in events if (event.key.tenant_id, event.command_id) not in known
         )
-        lost = [event for event in events if (event.key, event.version) not in stored]
-        unknown = [key for key in dict.fromkeys(event.key for event in lost) if key not in due]
-        newest = await newest_versions(work.conn, unknown)
-        due.update((key, newest.get(key, 0) + 1) for key in unknown)
+        await scratch.add_events(event for event in events if (event.key, event.version) not in stored)
         for event in events:
             there = stored.get((event.key, event.version))
             if there is not None and there != event.event_id:
@@ -79,18 +75,10 @@ async def _survey_events(work: Work, scratch: Scratch, found: Survey) -> None:
                     f"{event.place} has event {event.event_id} as version {event.version} of order"
                     f" {event.key.aggregate_id}, the database has event {there}"
                 )
-        for event in lost:
-            if event.version == due[event.key]:
-                due[event.key] += 1
-                found.events += 1
-            elif event.version > due[event.key]:
-                found.contradictions.append(
-                    f"{event.place} has version {event.version} of order {event.key.aggregate_id}, and"
-                    f" neither the topic nor the database has version {due[event.key]}"
-                )
-                due[event.key] = event.version + 1
         read += len(records)
-        work.tell(f"{topic}: {read:,} records, {found.events:,} events are lost")
+        work.tell(f"{topic}: {read:,} records")
+    found.events = await scratch.events()
+    found.contradictions += await scratch.judge_events()
 
 
 def _readable(records: list[Record], found: Survey) -> list[LostEvent]:
@@ -145,7 +133,8 @@ async def _survey_commands(work: Work, scratch: Scratch, found: Survey) -> None:
                 _again(found, record)
         keys = [(request.tenant_id, request.command_id) for request in requests]
         _, known = await find_outcomes(work.conn, keys)
-        there = known.keys() | (await scratch.outcomes(keys)).keys() | await scratch.with_events(keys)
+        kept, with_events = await scratch.outcomes(keys), await scratch.with_events(keys)
+        there = known.keys() | kept.keys() | with_events.keys()
         for request, key in zip(requests, keys, strict=True):
             if key not in there:
                 _again(found, request.record)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import asyncpg
 
@@ -28,6 +29,30 @@ FROM unnest(
 ORDER BY tenant_id COLLATE "C", aggregate_id, version
 ON CONFLICT DO NOTHING
 """
+
+# A page of the scratch table, after a place; what was written meanwhile is in its way, and counts as missing.
+_LOST_EVENTS = """
+WITH page AS MATERIALIZED (
+    SELECT * FROM pg_temp.lost_events
+    WHERE (tenant_id, aggregate_id, version) > ($1, $2, $3)
+    ORDER BY tenant_id, aggregate_id, version LIMIT $4
+),
+inserted AS (
+    INSERT INTO order_events (
+        tenant_id, aggregate_id, version, event_id, event_type, schema_version, payload, metadata,
+        occurred_at, recorded_at
+    )
+    SELECT tenant_id, aggregate_id, version, event_id, event_type, schema_version, payload::jsonb,
+        metadata::jsonb, occurred_at, recorded_at
+    FROM page
+    ORDER BY tenant_id, aggregate_id, version
+    ON CONFLICT DO NOTHING
+    RETURNING 1
+)
+SELECT tenant_id, aggregate_id, version, (SELECT count(*) FROM inserted) AS inserted
+FROM page ORDER BY tenant_id DESC, aggregate_id DESC, version DESC LIMIT 1
+"""
+_PAGE = 2_000
 
 _OUTCOMES = """
 INSERT INTO command_outcomes (
@@ -81,6 +106,18 @@ async def insert_events(conn: asyncpg.Connection, events: Sequence[LostEvent]) -
     ]
     if rows:
         await conn.execute(_EVENTS, *zip(*rows, strict=True))
+
+
+async def insert_lost_events(conn: asyncpg.Connection) -> AsyncIterator[int]:
+    """Insert the events of the scratch table as they were, each order's in version order.
+
+    Yields how many each page inserted: fewer than there are where their places were taken.
+    """
+    after: tuple[Any, ...] = ("", UUID(int=0), 0)
+    while (page := await conn.fetchrow(_LOST_EVENTS, *after, _PAGE)) is not None:
+        *after_page, inserted = page
+        after = tuple(after_page)
+        yield inserted
 
 
 async def insert_outcomes(conn: asyncpg.Connection, outcomes: Sequence[DatedOutcome]) -> None:

@@ -16,7 +16,8 @@ from till.connecting import admin_connection, operator_name, run
 from till.errors import NotUpError, TillError
 from till.groups import wait_until_left
 from till.output import Output, OutputOption, answers, notices, print_json
-from till.recovery import Contradiction, Survey, Work, move_group, restore, survey
+from till.recovery import Contradiction, Survey, Work, survey
+from till.recovery import execute as carry_out
 from till.settings import till_settings
 
 # Two recoveries at a time would each take what the other writes for a contradiction.
@@ -59,8 +60,7 @@ async def _recover(*, execute: bool, tell: Callable[[str], None]) -> dict[str, A
             async with recorded(conn, operator_name(), "recover", answer) as action:
                 if found.contradictions:
                     raise Contradiction(found.contradictions)
-                again = await restore(work, found, where.tenant_time_zones)
-                await move_group(kafka, topics, again)
+                again = await carry_out(work, found, where.tenant_time_zones)
                 action.details["handled_again_from"] = again
             return {**answer, "executed": True, "handled_again_from": again}
     except (KafkaError, TimeoutError) as error:

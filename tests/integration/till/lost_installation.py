@@ -82,24 +82,30 @@ class Lost:
 
     async def _happen(self) -> None:
         await ensure_topics(self.kafka, self.topics, partitions=2)
-        await self._produce(
+        await self.handle(
             [
-                {
-                    "topic": self.topics.commands,
-                    **command(kind, self.order_id, data, command_id=id_, **attributes),
-                }
+                command(kind, self.order_id, data, command_id=id_, **attributes)
                 for id_, (kind, data, attributes) in zip(self.ids, COMMANDS, strict=True)
             ]
         )
+
+    async def handle(self, commands: Sequence[dict[str, Any]]) -> None:
+        """Send commands, have each handled in this order, and keep what the relay would send."""
         async with TopicReader.open(self.kafka, self.topics.commands) as reader:
-            records = [each async for page in reader.pages(reader.beginnings, reader.ends) for each in page]
+            before = reader.ends
+        await self._produce([{"topic": self.topics.commands, **each} for each in commands])
+        async with TopicReader.open(self.kafka, self.topics.commands) as reader:
+            records = [each async for page in reader.pages(before, reader.ends) for each in page]
             await move_group(self.kafka, self.topics, reader.ends)
+        records.sort(key=lambda record: record.timestamp)
         database = Database(SecretStr(self.lost), "test")
         handler = CommandHandler(
             database, EventStore(ORDER), self.topics, {}, DeadLetterLimit(0, dead_offsets(self.kafka))
         )
         conn = await asyncpg.connect(self.lost)
-        for number, record in enumerate(records):
+        for number, record in enumerate(
+            records, 1 + max((each.command for each in self.messages), default=-1)
+        ):
             await handler.handle({TopicPartition(record.topic, record.partition): [record]})
             rows = await conn.fetch("SELECT topic, key, headers, value FROM outbox ORDER BY id")
             self.messages += [
@@ -110,13 +116,21 @@ class Lost:
         await conn.close()
         await database.close()
 
-    def send(self, sent: Callable[[Message], bool]) -> list[Message]:
+    def send(
+        self, sent: Callable[[Message], bool], partition: Callable[[Message], int | None] = lambda _: None
+    ) -> list[Message]:
         """Put on the topics what was sent before the loss, and give the others."""
         chosen = [each for each in self.messages if sent(each)]
         asyncio.run(
             self._produce(
                 [
-                    {"topic": each.topic, "key": each.key, "value": each.value, "headers": each.headers}
+                    {
+                        "topic": each.topic,
+                        "key": each.key,
+                        "value": each.value,
+                        "headers": each.headers,
+                        "partition": partition(each),
+                    }
                     for each in chosen
                 ]
             )

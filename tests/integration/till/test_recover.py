@@ -1,14 +1,18 @@
 """`till recover`: a database that has lost all since its backup, and topics that have it, or nearly."""
 
 import asyncio
+import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 
+from eventstore import SENDERS_LOCK
+from harness.plain_client import command
 from integration.till.lost_installation import (
     COMMANDS,
     CONFIRM,
@@ -19,6 +23,9 @@ from integration.till.lost_installation import (
     lost_installation,
     sql,
 )
+from messaging import partition_of
+from operations import TopicAhead, check_log_has_topic
+from till.errors import TillError
 
 
 @pytest.fixture
@@ -114,14 +121,133 @@ def test_of_commands_that_are_gone_the_outcomes_are_kept(lost: Lost) -> None:
 _VALUES = "SELECT command_id, value, fingerprint, data FROM command_outcomes"
 
 
+@pytest.mark.parametrize(
+    "stopped_in",
+    ["restoring._restore_expired", "executing.check_nobody_appends", "executing.move_group"],
+)
+def test_a_recovery_that_is_broken_off_leaves_nothing_behind(
+    lost: Lost, stopped_in: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends it, nothing is written and services stay refused; the next one does all of it."""
+    lost.send(lambda message: message.is_event or message.command != CONFIRM)
+    module, name = stopped_in.split(".")
+
+    async def broken_off(*_: Any) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.import_module(f"till.recovery.{module}"), name, broken_off)
+        with pytest.raises(RuntimeError):
+            lost.recover("--execute")
+    assert lost.rows(restored=True) == []
+    assert lost.outbox() == []
+    assert lost.goes_on_from() == {len(COMMANDS)}
+
+    async def start() -> None:
+        conn = await asyncpg.connect(lost.restored)
+        with pytest.raises(TopicAhead):
+            await check_log_has_topic(conn, lost.kafka, lost.topics.events)
+        await conn.close()
+
+    asyncio.run(start())
+    lost.recover("--execute")
+    assert lost.rows(restored=True) == lost.rows(restored=False)
+
+
+def test_a_recovery_refuses_while_a_relay_sends(lost: Lost) -> None:
+    """With a relay's locks taken nothing is taken back: it would send while the topics are read."""
+    lost.send(lambda _: True)
+
+    async def as_relay() -> None:
+        conn = await asyncpg.connect(lost.restored)
+        await conn.execute("SELECT pg_advisory_lock($1, 3)", SENDERS_LOCK)
+        with pytest.raises(TillError, match="relay runs"):
+            await asyncio.to_thread(lost.recover, "--execute")
+        await conn.close()
+
+    asyncio.run(as_relay())
+    assert lost.rows(restored=True) == []
+    lost.recover("--execute")
+    assert lost.rows(restored=True) == lost.rows(restored=False)
+
+
+def order_in(partition: int) -> str:
+    while partition_of((order_id := str(uuid4())).encode(), 2) != partition:
+        pass
+    return order_id
+
+
+_OWN = """
+SELECT aggregate_id, command_type, code, fingerprint, value FROM command_outcomes WHERE command_id = $1
+"""
+_STREAMS = """
+SELECT tenant_id, aggregate_id, version, event_id, payload, recorded_at FROM order_events
+ORDER BY tenant_id, aggregate_id, version
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("CreateOrder", "outcome"), ("ConfirmOrder", "outcome"), ("CreateOrder", "events")],
+    ids=["accepted", "refused", "accepted, without its outcome"],
+)
+def test_an_id_used_again_for_another_order_changes_nothing(lost: Lost, kind: str, told: str) -> None:
+    """An outcome, or events, go with the order they are of, in whichever partition the other order lies."""
+    created = {"cashier_id": "anna", "currency": "EUR"}
+    for first, other in ((1, 0), (0, 1)):
+        id_ = str(uuid4())
+        asyncio.run(
+            lost.handle(
+                [command(kind, order_in(first), created if kind == "CreateOrder" else {}, command_id=id_)]
+            )
+        )
+        asyncio.run(lost.handle([command("CreateOrder", order_in(other), created, command_id=id_)]))
+        due = sql(lost.lost, _OWN, UUID(id_))
+        lost.send(lambda message: message.is_event or told == "outcome")
+        answer = lost.recover("--execute")
+        assert answer["contradictions"] == []
+        assert sql(lost.restored, _STREAMS) == sql(lost.lost, _STREAMS)
+        assert sql(lost.restored, _OWN, UUID(id_)) == due
+        lost.messages.clear()
+
+
+def altered(message: Message, header: str) -> Message:
+    headers = [(n, str(uuid4()).encode() if n == header else v) for n, v in message.headers]
+    return message._replace(headers=headers)
+
+
+@pytest.mark.parametrize("of_event", [True, False], ids=["event", "outcome"])
+def test_two_histories_on_a_topic_are_not_mixed(lost: Lost, *, of_event: bool) -> None:
+    """Two events as one version, or two outcomes of one command, are named, and nothing is written."""
+    one = next(each for each in lost.messages if each.command == CONFIRM and each.is_event is of_event)
+    lost.messages.append(altered(one, "ce_id"))
+    lost.send(lambda _: True)
+    (told,) = lost.recover()["contradictions"]
+    assert ("different events as version 7" if of_event else "different outcomes of the command") in told
+    with pytest.raises(Exception, match="contradict each other"):
+        lost.recover("--execute")
+    assert lost.rows(restored=True) == []
+
+
+def test_an_order_may_lie_in_two_partitions(lost: Lost) -> None:
+    """After partitions were added an order's later events may be read first: that is no gap."""
+    lost.send(lambda _: True, lambda message: int(message.command < UNDO) if message.is_event else None)
+    assert lost.recover("--execute")["contradictions"] == []
+    assert lost.rows(restored=True) == lost.rows(restored=False)
+
+
+def test_a_gap_is_named(lost: Lost) -> None:
+    """A version whose predecessor is nowhere can't be taken back."""
+    lost.send(lambda message: not message.is_event or message.command != 1)
+    (told,) = lost.recover()["contradictions"]
+    assert "neither the topic nor the database has version 2" in told
+
+
 def test_contradictions_are_named_and_nothing_is_written(lost: Lost) -> None:
     """Where the database has another event in the place of one on the topic, a person must choose."""
     lost.send(lambda _: True)
     lost.recover("--execute")
-    other = lost.messages[0]._replace(
-        headers=[(n, str(uuid4()).encode() if n == "ce_id" else v) for n, v in lost.messages[0].headers]
-    )
-    lost.messages = [other]
+    lost.messages = [altered(lost.messages[0], "ce_id")]
     lost.send(lambda _: True)
     assert "as version 1 of order" in lost.recover()["contradictions"][0]
     with pytest.raises(Exception, match="contradict each other"):
