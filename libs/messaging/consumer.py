@@ -148,6 +148,9 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
                 await self._seek(partitions, epoch)
             except _GONE:
                 return
+            except Fenced:
+                self._leave()
+                return
             except Unrecoverable as error:
                 self._give_up("consumer.refused", error)
                 return
@@ -191,9 +194,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
                 try:
                     await self._handle(records, epoch)
                 except Fenced:
-                    # We are no member any more, or hold what has been replaced: only to join anew can help.
-                    log.warning("consumer.fenced", topic=self._topic, group=self._group)
-                    self.stop()
+                    self._leave()
                     return
                 except Unrecoverable as error:
                     self._give_up("consumer.refused", error)
@@ -218,10 +219,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             # Records fetched before a seek can still arrive after it.
             if record.offset >= self._positions.get(partition, record.offset + 1):
                 batch.setdefault(partition, []).append(record)
-        for partition in await self._lost(batch):
-            del batch[partition]
-        if not batch:
-            return
+        await self._check_nothing_lost(batch)
         await self._handler.handle(batch)
         positions = {partition: found[-1].offset + 1 for partition, found in batch.items()}
         HANDLED.labels(self._topic).inc(sum(map(len, batch.values())))
@@ -235,11 +233,11 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             # Nothing is lost: the database has it, and the next commit covers this one.
             log.info("consumer.commit_failed", topic=self._topic, error=repr(error))
 
-    async def _lost(self, batch: Fetched) -> list[TopicPartition]:
-        """Return the partitions that have lost records before we got to them, and take those up again.
+    async def _check_nothing_lost(self, batch: Fetched) -> None:
+        """Raise Unrecoverable where Kafka has deleted records before we got to them.
 
         aiokafka goes on from the first record there is, without a word. A gap alone says nothing: the marks
-        of a sender's transactions leave some.
+        of a sender's transactions leave some. What is to be done is decided at the next assignment.
         """
         gaps = {
             partition: self._positions[partition]
@@ -247,20 +245,12 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             if found[0].offset > self._positions[partition]
         }
         beginnings = await self._consumer.beginning_offsets(list(gaps)) if gaps else {}
-        lost = [partition for partition, position in gaps.items() if beginnings[partition] > position]
-        for partition in lost:
-            position = self._positions.pop(partition)
-            log.error(
-                "consumer.records_lost",
-                topic=self._topic,
-                partition=partition.partition,
-                next_offset=position,
-                beginning=beginnings[partition],
-            )
-        if lost:
-            self._consumer.pause(*lost)
-            self._taking_up = asyncio.create_task(self._take_up(lost, self._epoch))
-        return lost
+        for partition, position in gaps.items():
+            if beginnings[partition] > position:
+                raise Unrecoverable(
+                    f"{self._topic}/{partition.partition} begins at {beginnings[partition]} by now: what was"
+                    f" to be handled from {position} on was deleted before"
+                )
 
     async def _get_many(self, get_many: GetMany, *, timeout_ms: int, max_records: int) -> Fetched:
         epoch = self._epoch
@@ -273,6 +263,11 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             return {}
         # What was fetched before a new assignment is fetched again, from where that begins.
         return fetched if epoch == self._epoch else {}
+
+    def _leave(self) -> None:
+        # We are no member any more, or hold what has been replaced: only to join anew can help.
+        log.warning("consumer.fenced", topic=self._topic, group=self._group)
+        self.stop()
 
     def _give_up(self, event: str, error: Exception) -> None:
         # Neither SystemExit nor a bare raise ends FastStream's loop, and `stop` alone lets it consume on.

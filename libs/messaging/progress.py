@@ -10,6 +10,7 @@ from aiokafka.errors import IllegalStateError
 from prometheus_client import Gauge
 
 from messaging.connection import KafkaConnection
+from messaging.handling import Unrecoverable
 from messaging.lag import OldestUnhandled
 from messaging.retrying import Budget
 from runtime import Settings
@@ -78,7 +79,7 @@ class Progress:
         """Compare positions with the partitions' ends: the consumer's own view of them can stall unseen.
 
         Goes on until cancelled, or until Kafka has been silent for longer than the retry budget: then it
-        returns the last error.
+        returns the last error. Kafka having lost what we handled is returned at once.
         """
         silent = Budget(self._settings.retry_budget)
         try:
@@ -92,6 +93,8 @@ class Progress:
                 except IllegalStateError:
                     # A partition was taken away while we looked.
                     continue
+                except Unrecoverable as error:
+                    return error
                 except Exception as error:  # noqa: BLE001 - told, and past the budget it is the caller's
                     log.warning("consumer.kafka_silent", topic=self._topic, error=repr(error))
                     if silent.next_delay() is None:
@@ -109,13 +112,21 @@ class Progress:
         self._oldest.forget(gone)
 
     async def _look(self, consumer: AIOKafkaConsumer) -> None:
-        partitions = list(self._positions)
+        handled = dict(self._positions)
+        partitions = list(handled)
         async with asyncio.timeout(ANSWER_TIMEOUT):
             # A member without partitions asks just to see whether Kafka answers.
             ends = await consumer.end_offsets(partitions) if partitions else {}
             await consumer.topics()
             places = {p: await self._place(consumer, p) for p in ends if p in self._positions}
         held = places.keys() & self._positions.keys()
+        for partition in held:
+            # aiokafka would start anew, and what it then reads lies below our position until it is past that.
+            if ends[partition] < handled[partition]:
+                raise Unrecoverable(
+                    f"{self._topic}/{partition.partition} ends at {ends[partition]} by now, before"
+                    f" {handled[partition]}: Kafka has lost records that were handled"
+                )
         for partition in held:
             lag = max(0, ends[partition] - places[partition])
             LAG.labels(self._topic, self._group, str(partition.partition)).set(lag)

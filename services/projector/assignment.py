@@ -41,6 +41,7 @@ class Case(StrEnum):
     SKIP_REFUSED = "skip_refused"
     COMMIT_LOST = "commit_lost"
     RECORDS_LOST = "records_lost"
+    TOPIC_CUT_SHORT = "topic_cut_short"
 
 
 PLAIN = frozenset({Case.FIRST_START, Case.WENT_ON})
@@ -112,6 +113,9 @@ def _compare(kafka: Assigned, committed: Committed | None, checkpoint: Checkpoin
         return _from_start(Case.REWIND_TO_START, kafka, _furthest(checkpoint))
     if next_offset < kafka.beginning:
         return Decision(Case.RECORDS_LOST, kafka.beginning, fill=True, replay_until=checkpoint.replay_until)
+    if next_offset > kafka.end:
+        # What Kafka lost at the end we have applied; what came in its place lies at the same offsets.
+        return _from_start(Case.TOPIC_CUT_SHORT, kafka, None)
     if committed is None or not kafka.beginning <= committed.offset <= kafka.end:
         case = Case.COMMIT_LOST
     elif committed.ours:
@@ -128,8 +132,7 @@ def _compare(kafka: Assigned, committed: Committed | None, checkpoint: Checkpoin
             refold_from=committed.offset,
             replay_until=_furthest(checkpoint),
         )
-    # Past the end lie records that Kafka lost after we applied them; asked for one, it would start anew.
-    return Decision(case, min(next_offset, kafka.end), replay_until=checkpoint.replay_until)
+    return Decision(case, next_offset, replay_until=checkpoint.replay_until)
 
 
 def _furthest(checkpoint: Checkpoint) -> int:

@@ -324,8 +324,8 @@ class Late(Recording):
         return dict.fromkeys(partitions, 0 if len(self.beginnings) == 1 else facts.beginning)
 
 
-async def test_records_deleted_ahead_of_a_consumer_are_told(consuming: Consuming) -> None:
-    """Where Kafka has deleted records before they were handled, the handler decides anew where to go on."""
+async def test_records_deleted_ahead_of_a_consumer_end_it(consuming: Consuming) -> None:
+    """Where Kafka has deleted records before they were handled, it ends; the next assignment decides."""
     await consuming.send(b"1", b"2", b"3", b"4")
     admin = AIOKafkaAdminClient(bootstrap_servers=consuming.settings.kafka_bootstrap_servers)
     await admin.start()
@@ -333,9 +333,11 @@ async def test_records_deleted_ahead_of_a_consumer_are_told(consuming: Consuming
     await admin.close()
     handler = Late()
     with structlog.testing.capture_logs() as logs:
-        consuming.start(handler)
-        await handled(handler, 2)
+        assert await consuming.start(handler) == EXIT_FATAL
+    assert handler.handled == []
+    (told,) = [entry for entry in logs if entry["event"] == "consumer.refused"]
+    assert "begins at 2" in told["reason"]
+    consuming.start(handler)
+    await handled(handler, 2)
     assert handler.handled == [b"3", b"4"]
     assert handler.beginnings == [2, 2]
-    (told,) = [entry for entry in logs if entry["event"] == "consumer.records_lost"]
-    assert (told["next_offset"], told["beginning"]) == (0, 2)

@@ -10,7 +10,7 @@ from aiokafka.errors import IllegalStateError, KafkaConnectionError
 from prometheus_client import REGISTRY
 
 from harness.waiting import eventually
-from messaging import progress
+from messaging import Unrecoverable, progress
 from messaging.progress import Progress
 from runtime import Settings
 
@@ -73,3 +73,12 @@ async def test_a_kafka_that_stays_silent_is_told_of() -> None:
     error = KafkaConnectionError("gone")
     watching = member(retry_budget=0.01).watch(lambda: Answers(error))
     assert await asyncio.wait_for(watching, 30) is error
+
+
+async def test_a_topic_that_ends_before_what_was_handled_ends_the_watch() -> None:
+    """Records that Kafka lost after they were handled are told at once: their successors would be missed."""
+    watched = Progress(Settings(), "watched", "g", positions={PARTITION: 17}, in_flight=asyncio.Lock())
+    async with asyncio.timeout(10):
+        error = await watched.watch(lambda: Answers(17))
+    assert isinstance(error, Unrecoverable)
+    assert "ends at 10 by now, before 17" in str(error)

@@ -128,10 +128,11 @@ def test_a_rewind_further_back_starts_one_that_was_cut_off_anew(offset: int, ref
     assert decision.replay_until == 900
 
 
-def test_a_checkpoint_past_the_end_goes_on_from_the_end() -> None:
-    """When Kafka lost records that were applied, new ones come in their place, and none is passed over."""
+@pytest.mark.parametrize("committed", [None, ours(END), foreign(END), ours(END + 7)])
+def test_a_topic_that_ends_before_the_checkpoint_is_read_anew(committed: Committed | None) -> None:
+    """Where Kafka lost its end, its successors lie at offsets that were passed: all is read again."""
     checkpoint = CHECKPOINT._replace(next_offset=END + 7)
-    assert decide(ours(END), checkpoint) == Decision(Case.WENT_ON, END)
+    assert decide(committed, checkpoint) == from_start(Case.TOPIC_CUT_SHORT, replay_until=None)
 
 
 @pytest.mark.parametrize("committed", [None, ours(99), foreign(50), foreign(BEGINNING + 7), foreign(END)])
