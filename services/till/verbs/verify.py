@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import asyncpg
 import typer
 from aiokafka.errors import KafkaError
+from rich.markup import escape
 
 from messaging import KafkaConnection, Topics
 from operations import recorded
@@ -16,11 +17,13 @@ from readmodels import READ_MODELS
 from till.connecting import operator_connection, operator_name, run
 from till.errors import TillError
 from till.output import Output, OutputOption, answers, notices, print_json, print_rows
+from till.printable import printable
 from till.read_models_named import known_read_model
 from till.settings import till_settings
 from till.verifying import CouldNotCheck, Difference, Findings, verify_read_models, verify_topic
 
 COULD_NOT_CHECK = 2
+_UNCHECKABLE = (CouldNotCheck, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 _COLUMNS = ("what", "checked", "differences", "parked", "behind")
 
 
@@ -42,22 +45,24 @@ def verify(
 ) -> None:
     """Fold the log anew and compare every order. Exit status: 0 equal, 1 different, 2 could not check."""
     names = sorted(READ_MODELS) if read_model is None else [read_model]
+    findings = Findings()
     try:
         with notices.status("Verifying") as status:
-            findings = run(_verify(names, topic=topic, patience=patience, tell=status.update))
+            run(_verify(names, findings, topic=topic, patience=patience, tell=status.update))
     except TillError as error:
-        notices.print(f"[bold red]till:[/] {error}", highlight=False, soft_wrap=True)
-        notices.print(error.advice, highlight=False, soft_wrap=True)
+        notices.print(f"[bold red]till:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        notices.print(escape(error.advice), highlight=False, soft_wrap=True)
         raise typer.Exit(COULD_NOT_CHECK) from error
-    except (CouldNotCheck, KafkaError, asyncpg.PostgresError, OSError) as error:
-        reason = str(error) if isinstance(error, CouldNotCheck) else repr(error)
-        notices.print(f"[bold red]till:[/] Could not check: {reason}.", highlight=False, soft_wrap=True)
-        raise typer.Exit(COULD_NOT_CHECK) from error
+    except _UNCHECKABLE as error:
+        # Also where the connection that should have recorded it is the one that broke.
+        findings.unchecked = findings.unchecked or _reason(error)
     _print(findings, output)
     raise typer.Exit(findings.status)
 
 
-async def _verify(names: list[str], *, topic: bool, patience: float, tell: Callable[[str], None]) -> Findings:
+async def _verify(
+    names: list[str], findings: Findings, *, topic: bool, patience: float, tell: Callable[[str], None]
+) -> None:
     where = till_settings()
     kafka, topics = KafkaConnection.of(where), Topics(where.topic_prefix)
     arguments = {"read_models": names, "topic": topic}
@@ -65,47 +70,61 @@ async def _verify(names: list[str], *, topic: bool, patience: float, tell: Calla
         operator_connection(where) as conn,
         recorded(conn, operator_name(), "verify", arguments) as action,
     ):
-        findings = await verify_read_models(
-            conn,
-            kafka,
-            topics,
-            names,
-            patience=patience,
-            tell=lambda orders: tell(f"Verifying: {orders:,} orders"),
-        )
-        if topic:
-            await verify_topic(
+        try:
+            await verify_read_models(
                 conn,
                 kafka,
                 topics,
+                names,
                 findings,
                 patience=patience,
-                tell=lambda records: tell(f"Verifying: {records:,} records of {topics.events}"),
+                tell=lambda orders: tell(f"Verifying: {orders:,} orders"),
             )
+            if topic:
+                await verify_topic(
+                    conn,
+                    kafka,
+                    topics,
+                    findings,
+                    patience=patience,
+                    tell=lambda records: tell(f"Verifying: {records:,} records of {topics.events}"),
+                )
+        except _UNCHECKABLE as error:
+            findings.unchecked = _reason(error)
+            action.details.update(_counts(findings))
+            raise
         action.details.update(_counts(findings))
-        return findings
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, CouldNotCheck) else repr(error)
 
 
 def _counts(findings: Findings) -> dict[str, Any]:
     return {
         "equal": findings.status == 0,
+        "unchecked": findings.unchecked,
         "counts": {where: asdict(tally) for where, tally in findings.tallies.items()},
     }
 
 
 def _print(findings: Findings, output: Output) -> None:
+    if findings.unchecked is not None:
+        reason = escape(printable(findings.unchecked))
+        notices.print(f"[bold red]till:[/] Could not check all: {reason}.", highlight=False, soft_wrap=True)
     if output is Output.json:
         first = findings.first
         print_json({**_counts(findings), "first": None if first is None else _told(first)})
         return
-    rows = [{"what": where, **asdict(tally)} for where, tally in findings.tallies.items()]
-    print_rows(rows, _COLUMNS, output, title="Verified: orders, and records of the topic")
-    answers.print()
+    if findings.tallies:
+        rows = [{"what": where, **asdict(tally)} for where, tally in findings.tallies.items()]
+        print_rows(rows, _COLUMNS, output, title="Verified: orders, and records of the topic")
+        answers.print()
     if findings.first is not None:
         _print_difference(findings.first)
-    elif findings.status:
+    elif any(tally.behind for tally in findings.tallies.values()):
         answers.print("What could be checked is equal; the rest lags: see `till lag`, and verify again.")
-    else:
+    elif findings.unchecked is None:
         answers.print("Equal.")
 
 
@@ -123,17 +142,22 @@ def _told(difference: Difference) -> dict[str, Any]:
 def _print_difference(difference: Difference) -> None:
     key = difference.key
     whose = "" if key is None else f", order {key.aggregate_id} of {key.tenant_id}"
-    title = f"First difference: {difference.where}{whose}: {difference.what}"
+    # A row, or a record of the topic, may hold whatever somebody wrote into it.
+    title = printable(f"First difference: {difference.where}{whose}: {difference.what}")
     if not difference.fields:
         answers.print(title, style="bold", soft_wrap=True, highlight=False, markup=False)
         return
     rows = [
         {
             "field": field.field,
-            difference.where: field.found,
-            "log": field.log,
+            difference.where: _harmless(field.found),
+            "log": _harmless(field.log),
             "": "≠" if field.differs else "",
         }
         for field in difference.fields
     ]
     print_rows(rows, ("field", difference.where, "log", ""), Output.table, title)
+
+
+def _harmless(value: object) -> object:
+    return printable(value) if isinstance(value, str) else value

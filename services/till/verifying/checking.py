@@ -38,33 +38,46 @@ async def verify_read_models(
     kafka: KafkaConnection,
     topics: Topics,
     names: Collection[str],
+    findings: Findings,
     *,
     patience: float,
     tell: Tell,
-) -> Findings:
+) -> None:
     """Check that the log is whole and that each read model's rows are what it folds to.
 
     A row is compared with the fold at the row's own version, so one that lags but is right is no difference.
     Orders that lag are looked at again once the read model has applied what was stored then; `patience` is
     for how many seconds that is waited for. `tell` gets the number of orders done.
-    Raises CouldNotCheck.
+    What is found by then is in `findings` whatever is raised: CouldNotCheck, KafkaError, OSError, or one of
+    asyncpg's errors.
     """
-    verification = _Verification(conn, await _live(conn, names))
+    verification = _Verification(conn, await _live(conn, names), findings)
     try:
         await verification.walk(tell)
         if any(verification.behind.values()):
             await verification.look_again(kafka, topics.events, patience)
+        for tables in verification.tables:
+            await check_view(conn, tables.live, findings)
+        for tables in verification.tables:
+            await check_sums(conn, tables.live, findings)
     except NewerSchema as error:
         raise CouldNotCheck(f"the log was written by a newer build than this: {error}") from error
-    for tables in verification.tables:
-        await check_view(conn, tables.live, verification.findings)
-        await check_sums(conn, tables.live, verification.findings)
-    # Rows of a generation that is no longer live stand still, and prove nothing.
-    if {name: tables.live.generation for name, tables in (await _live(conn, names)).items()} != {
-        tables.live.name: tables.live.generation for tables in verification.tables
-    }:
-        raise CouldNotCheck("a new generation went live meanwhile: verify again")
-    return verification.findings
+    finally:
+        await _forget_replaced(conn, verification)
+
+
+async def _forget_replaced(conn: asyncpg.Connection, verification: _Verification) -> None:
+    """Forget what was found in generations that are no longer live: they stand still, and prove nothing."""
+    generations = {row["read_model"]: row["generation"] for row in await conn.fetch(_LIVE)}
+    replaced = [
+        tables.live.name
+        for tables in verification.tables
+        if generations.get(tables.live.name) != tables.live.generation
+    ]
+    for name in replaced:
+        verification.findings.forget(name)
+    if replaced:
+        raise CouldNotCheck(f"a new generation of {', '.join(replaced)} went live meanwhile: verify again")
 
 
 async def _live(conn: asyncpg.Connection, names: Collection[str]) -> dict[str, Tables]:
@@ -84,11 +97,11 @@ async def _live(conn: asyncpg.Connection, names: Collection[str]) -> dict[str, T
 
 
 class _Verification:
-    def __init__(self, conn: asyncpg.Connection, tables: Mapping[str, Tables]) -> None:
+    def __init__(self, conn: asyncpg.Connection, tables: Mapping[str, Tables], findings: Findings) -> None:
         self._conn = conn
         self._store: EventStore[Order] = EventStore(ORDER)
         self.tables = list(tables.values())
-        self.findings = Findings()
+        self.findings = findings
         # Read model → order → the version in the log when it was seen to lag.
         self.behind: dict[str, dict[StreamKey, int]] = {name: {} for name in tables}
 

@@ -47,10 +47,11 @@ class Tally:
 
 @dataclass
 class Findings:
-    """The first difference, and counts per place."""
+    """The first difference of each place, counts per place, and what kept the rest from being checked."""
 
-    first: Difference | None = None
+    firsts: dict[str, Difference] = field(default_factory=dict)
     tallies: dict[str, Tally] = field(default_factory=dict)
+    unchecked: str | None = None
 
     def at(self, where: str) -> Tally:
         """Return the counts of one place."""
@@ -58,12 +59,22 @@ class Findings:
 
     def differ(self, difference: Difference) -> None:
         """Count a difference, and keep the first."""
-        self.first = self.first or difference
+        self.firsts.setdefault(difference.where, difference)
         self.at(difference.where).differences += 1
+
+    def forget(self, where: str) -> None:
+        """Forget what was found in one place: it proves nothing."""
+        self.firsts.pop(where, None)
+        self.tallies.pop(where, None)
+
+    @property
+    def first(self) -> Difference | None:
+        """The first difference of all."""
+        return next(iter(self.firsts.values()), None)
 
     @property
     def status(self) -> int:
         """The exit status: 0 equal, 1 different, 2 not all could be checked."""
-        if self.first is not None:
+        if self.firsts:
             return 1
-        return 2 if any(tally.behind for tally in self.tallies.values()) else 0
+        return 2 if self.unchecked or any(tally.behind for tally in self.tallies.values()) else 0

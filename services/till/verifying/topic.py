@@ -1,8 +1,9 @@
-"""The topic of events against the store: each event is there, and first occurrences are in version order."""
+"""The topic of events against the store: each event is there, and in each partition in version order."""
 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 from uuid import UUID
@@ -12,7 +13,7 @@ import asyncpg
 from aiokafka import ConsumerRecord
 
 from eventstore import EventStore, StreamKey, find_event_ids
-from messaging import KafkaConnection, TopicReader, Topics
+from messaging import InvalidAttribute, KafkaConnection, TopicReader, Topics, Undecodable, open_envelope
 from orders import ORDER
 from till.verifying.findings import TOPIC, Difference, Field, Findings
 from till.verifying.settling import sent
@@ -59,7 +60,8 @@ class _Pass:
         self._conn = conn
         self._findings = findings
         self._number, self._passes = number, passes
-        self._last: dict[StreamKey, int] = {}
+        # Partition → order → the versions there, as bits. Only what the store has is kept, which bounds it.
+        self._seen: defaultdict[int, dict[StreamKey, int]] = defaultdict(dict)
 
     async def run(self, kafka: KafkaConnection, topic: str, patience: float, tell: Tell) -> None:
         await sent(self._conn, topic, time.monotonic() + patience)
@@ -74,14 +76,26 @@ class _Pass:
                 async for records in reader.pages(reader.ends, await reader.current_ends()):
                     await self._see(records)
                 for key, version in missing.items():
-                    there = self._last.get(key, 0)
-                    if there >= version:
-                        continue
-                    if all_sent:
-                        what = f"version {there + 1} is in the store and not on the topic"
-                        self._findings.differ(Difference(TOPIC, what, key))
-                    else:
-                        self._findings.at(TOPIC).behind += 1
+                    self._tell_absent(key, version, all_sent=all_sent)
+
+    def _tell_absent(self, key: StreamKey, version: int, *, all_sent: bool) -> None:
+        seen = self._versions(key)
+        absent = _first_absent(seen)
+        if absent > version:
+            return
+        # An order's messages leave the outbox in order: what lacks before others won't come.
+        if all_sent or seen >> absent:
+            what = f"version {absent} is in the store and not on the topic"
+            self._findings.differ(Difference(TOPIC, what, key))
+        else:
+            self._findings.at(TOPIC).behind += 1
+
+    def _versions(self, key: StreamKey) -> int:
+        """Return an order's versions as bits, of all partitions: added ones have its later events."""
+        seen = 0
+        for orders in self._seen.values():
+            seen |= orders.get(key, 0)
+        return seen
 
     def _is_ours(self, key: StreamKey) -> bool:
         return crc32(key.aggregate_id.bytes) % self._passes == self._number
@@ -91,11 +105,11 @@ class _Pass:
         for record in records:
             try:
                 place = _read(record)
-            except (LookupError, ValueError) as error:
+            except (InvalidAttribute, Undecodable) as error:
                 where = f"partition {record.partition}, offset {record.offset}"
                 if self._number == 0:
                     self._findings.at(TOPIC).checked += 1
-                    self._findings.differ(Difference(TOPIC, f"{where} is no event of an order: {error!r}"))
+                    self._findings.differ(Difference(TOPIC, f"{where} is no event of an order: {error}"))
             else:
                 if self._is_ours(place.key):
                     places.append(place)
@@ -114,11 +128,14 @@ class _Pass:
                 Field("event_id", place.event_id, stored, differs=True),
             ]
             self._findings.differ(Difference(TOPIC, what, place.key, fields))
-        last = self._last.get(place.key, 0)
-        if place.version > last + 1:
-            what = f"{where}: version {place.version} comes before version {last + 1}"
+        if stored is None:
+            return
+        orders = self._seen[place.partition]
+        seen = orders.get(place.key, 0)
+        if seen >> place.version > 1 and not seen >> place.version & 1:
+            what = f"{where}: version {place.version} comes after version {seen.bit_length() - 1}"
             self._findings.differ(Difference(TOPIC, what, place.key))
-        self._last[place.key] = max(last, place.version)
+        orders[place.key] = seen | 1 << place.version
 
     async def _missing(self) -> dict[StreamKey, int]:
         """Return the orders of which the topic has not all, with the version that the store has."""
@@ -129,16 +146,22 @@ class _Pass:
             missing.update(
                 (key, version)
                 for key, version in page
-                if self._is_ours(key) and self._last.get(key, 0) < version
+                if self._is_ours(key) and _first_absent(self._versions(key)) <= version
             )
         return missing
 
 
+def _first_absent(seen: int) -> int:
+    """Return the least version, from 1, that is not among those given as bits."""
+    others = ~(seen | 1)
+    return (others & -others).bit_length() - 1
+
+
 def _read(record: ConsumerRecord[bytes, bytes]) -> _Place:
-    headers = dict(record.headers)
-    subject = headers["ce_subject"]
-    if record.key != subject:
-        raise ValueError("its key is not the order's id")
-    key = StreamKey(headers["ce_tenantid"].decode(), UUID(subject.decode()))
-    version, event_id = int(headers["ce_version"]), UUID(headers["ce_id"].decode())
+    """Read which event it is. Raises InvalidAttribute and Undecodable for what no relay of ours sends."""
+    attributes = open_envelope(record.headers, record.value).attributes
+    key = StreamKey(attributes.text("tenantid"), attributes.uuid("subject"))
+    if record.key != str(key.aggregate_id).encode():
+        raise InvalidAttribute("key: must be the order's id")
+    version, event_id = attributes.integer("version", least=1), attributes.uuid("id")
     return _Place(record.partition, record.offset, key, version, event_id)

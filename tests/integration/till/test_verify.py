@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -261,6 +261,46 @@ def test_without_a_database_nothing_can_be_checked(stored: Verified, monkeypatch
     assert stored.verify()[0] == 2
 
 
+def test_what_was_found_is_told_although_the_rest_could_not_be_checked(made: Verified) -> None:
+    """A difference is a difference, whatever keeps a later part from being checked; both are recorded."""
+    made.reached("sales")
+    made.sql("UPDATE projections.checkpoints SET refolding = true")
+    status, answer = made.verify()
+    assert (status, answer["equal"], answer["first"]) == (2, False, None)
+    assert "sales is being folded again" in answer["unchecked"]
+    made.sql("UPDATE projections.order_summary_1 SET total = 99 WHERE order_id = $1", ORDER.aggregate_id)
+    status, answer = made.verify()
+    assert (status, answer["first"]["where"]) == (1, "order_summary")
+    assert "sales is being folded again" in answer["unchecked"]
+    (_, (outcome, details)) = made.sql("SELECT outcome, details FROM operations.results ORDER BY action_id")
+    recorded = json.loads(details)
+    assert (outcome, recorded["equal"], recorded["unchecked"]) == ("failed", False, answer["unchecked"])
+    assert recorded["counts"] == answer["counts"]
+
+
+def test_a_generation_that_was_replaced_meanwhile_proves_nothing(
+    made: Verified, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was found in tables that are no longer live is forgotten; what was found elsewhere stays."""
+
+    async def replaced(*_: object) -> None:
+        conn = await asyncpg.connect(made.database.dsn())
+        await conn.execute(
+            "UPDATE projections.generations SET generation = 2 WHERE read_model = 'order_summary'"
+        )
+        await conn.close()
+
+    made.sql("UPDATE projections.order_summary_1 SET total = 99")
+    monkeypatch.setattr("till.verifying.checking.check_view", replaced)
+    status, answer = made.verify("order_summary")
+    assert (status, answer["first"]) == (2, None)
+    assert "a new generation of order_summary went live" in answer["unchecked"]
+    made.sql("UPDATE projections.generations SET generation = 1")
+    made.sql("UPDATE projections.audit_log_1 SET actor = 'eve'")
+    status, answer = made.verify()
+    assert (status, answer["first"]["where"]) == (1, "audit_log")
+
+
 Records = list[ConsumerRecord]
 
 
@@ -282,6 +322,10 @@ def _out_of_order(records: Records) -> Records:
     return [*records[:-2], records[-1], records[-2]]
 
 
+def _without_one_in_the_middle(records: Records) -> Records:
+    return [*records[:2], records[3]]
+
+
 def _with_another_key(records: Records) -> Records:
     return [*records[:-1], replace(records[-1], key=b"another")]
 
@@ -292,7 +336,8 @@ def _with_another_key(records: Records) -> Records:
         (_without_the_last, "version 4 is in the store and not on the topic"),
         (_with_a_stranger, "the store lacks its event"),
         (_with_another_id, "another event than the store has"),
-        (_out_of_order, "version 4 comes before version 3"),
+        (_out_of_order, "version 3 comes after version 4"),
+        (_without_one_in_the_middle, "version 3 is in the store and not on the topic"),
         (_with_another_key, "no event of an order"),
     ],
 )
@@ -307,6 +352,51 @@ def test_the_topic_must_have_the_events_of_the_store(
     status, answer = made.verify("sales", "--topic")
     assert (status, answer["first"]["where"]) == (1, "topic")
     assert what in answer["first"]["what"]
+
+
+def _own_and_others(made: Verified) -> tuple[Records, Records]:
+    own = str(ORDER.aggregate_id).encode()
+    records = [each for partition in made.log.records.values() for each in partition]
+    return [each for each in records if each.key == own], [each for each in records if each.key != own]
+
+
+@pytest.mark.parametrize("places", [(0, 0, 2, 2), (2, 2, 0, 0)])
+def test_an_order_may_go_on_in_another_partition(made: Verified, places: Sequence[int]) -> None:
+    """After partitions were added an order's events are in two: whichever is read first, nothing differs."""
+    own, others = _own_and_others(made)
+    made.send([*others, *(replace(each, partition=n) for each, n in zip(own, places, strict=True))])
+    status, answer = made.verify("sales", "--topic")
+    assert (status, answer["first"]) == (0, None)
+
+
+def test_what_lacks_is_found_across_partitions(made: Verified) -> None:
+    """An event that is in no partition is missing, though another partition has later ones."""
+    own, others = _own_and_others(made)
+    made.send([*others, replace(own[0], partition=0), *(replace(each, partition=2) for each in own[2:])])
+    status, answer = made.verify("sales", "--topic")
+    assert (status, answer["counts"]["topic"]["differences"]) == (1, 1)
+    assert "version 2 is in the store and not on the topic" in answer["first"]["what"]
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("ce_version", str(10**20 - 1).encode()),
+        ("ce_version", b"0"),
+        ("ce_tenantid", b"store\x00"),
+        ("ce_tenantid", b"\x1b]0;owned\x07\x1b[2J"),
+        ("ce_actor", None),
+        ("ce_id", b"\xff"),
+    ],
+)
+def test_odd_headers_make_a_foreign_record(made: Verified, header: str, value: bytes | None) -> None:
+    """A record with headers that no relay of ours sends is a difference, and nothing else is disturbed."""
+    own, others = _own_and_others(made)
+    odd = tuple((name, value if name == header else raw) for name, raw in own[-1].headers)
+    made.send([*own, *others, replace(own[-1], headers=odd)])
+    status, answer = made.verify("sales", "--topic")
+    assert (status, answer["counts"]["topic"]["differences"]) == (1, 1)
+    assert "is no event of an order" in answer["first"]["what"]
 
 
 def test_repeats_on_the_topic_are_no_difference(made: Verified) -> None:
@@ -351,3 +441,21 @@ def test_a_person_reads_both_rows(made: Verified) -> None:
     (line,) = [line for line in result.stdout.splitlines() if line.startswith("total ")]
     assert "99" in line
     assert line.rstrip().endswith("≠")
+
+
+def test_nothing_that_was_found_steers_the_terminal(made: Verified) -> None:
+    """What somebody wrote into a row is escaped, in the cells and in the title."""
+    evil = "\x1b]0;owned\x07\x1b[2J"
+    made.sql("UPDATE projections.audit_log_1 SET actor = $1", evil)
+    shown = CliRunner().invoke(app, ["verify", "audit_log", "--patience", "0"], env={"COLUMNS": "300"})
+    assert shown.exit_code == 1
+    assert r"\x1b]0;owned\x07\x1b[2J" in shown.stdout
+    made.sql(
+        "UPDATE projections.order_summary_1 SET tenant_id = $1, order_id = $2 WHERE order_id = $3",
+        evil,
+        uuid4(),
+        ORDER.aggregate_id,
+    )
+    titled = CliRunner().invoke(app, ["verify", "order_summary", "--patience", "0"])
+    assert r"of \x1b]0;owned\x07\x1b[2J: it has rows" in titled.stdout
+    assert "\x1b" not in shown.stdout + titled.stdout
