@@ -39,6 +39,7 @@ WHERE topic_id = $1 RETURNING events
 _FINISH = "UPDATE operations.republishings SET finished_at = now() WHERE topic_id = $1"
 _DROP_WAITING = "DELETE FROM outbox WHERE topic = $1"
 _WAITING = "SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS waiting"
+_OF_TOPIC = "SELECT count(*) FROM outbox WHERE topic = $1"
 _TAKE_LOCKS = "SELECT bool_and(pg_try_advisory_lock($1, shard)) FROM generate_series(0, $2) AS shard"
 _EVENTS = """
 SELECT w.tenant_id, w.aggregate_id, e.*
@@ -67,13 +68,16 @@ class Forecast(NamedTuple):
 async def forecast(work: Work) -> Forecast:
     """Look at the topic, which must be empty, and at how far a republishing got that was broken off.
 
-    Raises TillError for a topic with records that no republishing put there, KafkaError and OSError.
+    Raises TillError for a topic with records that no republishing put there, or without those that one did;
+    KafkaError and OSError.
     """
     topic = work.topics.events
     topic_id = (await fetch_topic(work.kafka, topic)).topic_id
     cursor = await work.conn.fetchrow(_CURSOR, topic_id)
     if cursor is None:
         await _check_empty(work)
+    else:
+        await _check_still_there(work, cursor["events"])
     events = await work.conn.fetchval("SELECT count(*) FROM order_events")
     return Forecast(
         topic_id,
@@ -85,14 +89,35 @@ async def forecast(work: Work) -> Forecast:
     )
 
 
+async def _records(work: Work) -> int:
+    async with TopicReader.open(work.kafka, work.topics.events) as reader:
+        return sum(end - reader.beginnings[number] for number, end in reader.ends.items())
+
+
+def _make_anew(topic: str) -> str:
+    return f"Stop the services, `till kafka topics --delete --topic {topic}`, `till migrate`, try again."
+
+
 async def _check_empty(work: Work) -> None:
-    topic = work.topics.events
-    async with TopicReader.open(work.kafka, topic) as reader:
-        records = sum(end - reader.beginnings[number] for number, end in reader.ends.items())
+    topic, records = work.topics.events, await _records(work)
     if records:
         raise TillError(
             f"{topic} is not empty: after its {records:,} records, older events would be out of order.",
-            f"Stop the services, `till kafka topics --delete --topic {topic}`, `till migrate`, try again.",
+            _make_anew(topic),
+        )
+
+
+async def _check_still_there(work: Work, done: int) -> None:
+    """Raise TillError where the outbox and the topic have less than was put out: it was emptied again."""
+    topic = work.topics.events
+    # In this order: what the relay sends meanwhile is counted twice, and never missed.
+    waiting: int = await work.conn.fetchval(_OF_TOPIC, topic)
+    records = await _records(work)
+    if waiting + records < done:
+        raise TillError(
+            f"{topic} was emptied after it was filled: of {done:,} events put out, it and the outbox have"
+            f" {waiting + records:,}.",
+            _make_anew(topic),
         )
 
 

@@ -25,6 +25,6 @@ class Work(NamedTuple):
         Raises KafkaError and OSError.
         """
         async with TopicReader.open(self.kafka, topic) as reader:
-            for number, beginning in reader.beginnings.items():
+            for number, beginning in sorted(reader.beginnings.items()):
                 async for records in reader.pages({number: beginning}, reader.ends):
                     yield records

@@ -144,16 +144,20 @@ class Lost:
 
     def expire_commands(self) -> None:
         """Have the commands' retention delete them all."""
+        self.empty(self.topics.commands)
+
+    def empty(self, topic: str) -> None:
+        """Delete a topic's records, and leave the topic."""
 
         async def run() -> None:
-            async with TopicReader.open(self.kafka, self.topics.commands) as reader:
+            async with TopicReader.open(self.kafka, topic) as reader:
                 ends = reader.ends
             admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka.bootstrap_servers)
             await admin.start()
             try:
                 await admin.delete_records(
                     {
-                        TopicPartition(self.topics.commands, number): RecordsToDelete(before_offset=end)
+                        TopicPartition(topic, number): RecordsToDelete(before_offset=end)
                         for number, end in ends.items()
                     }
                 )

@@ -88,6 +88,18 @@ def test_one_that_was_broken_off_goes_on_where_it_was(kept: Lost, monkeypatch: p
     assert outbox(kept) == due
 
 
+def test_a_topic_that_is_emptied_again_is_not_called_filled(kept: Lost) -> None:
+    """What was put out must be on the topic or wait for the relay; else the topic must be made anew."""
+    republish("--execute")
+    sql(kept.lost, "DELETE FROM outbox WHERE topic = $1 RETURNING 1", kept.topics.events)
+    kept.send(lambda message: message.is_event)
+    assert republish()["finished"]
+    kept.empty(kept.topics.events)
+    for arguments in ([], ["--execute"]):
+        with pytest.raises(TillError, match="was emptied after it was filled"):
+            republish(*arguments)
+
+
 def test_a_topic_with_records_is_left_alone(kept: Lost) -> None:
     """After other records the log's events would be out of order: the topic must be made anew."""
     kept.send(lambda message: message.is_event and message.command == 0)
