@@ -2,12 +2,13 @@
 
 from operations.actions import Action, recorded
 from operations.pauses import Cause, pause, pause_causes, resume
-from operations.restored import TopicAhead, check_log_has_topic, refused
+from operations.restored import TopicAhead, check_database_has_topics, check_log_has_topic, refused
 
 __all__ = [
     "Action",
     "Cause",
     "TopicAhead",
+    "check_database_has_topics",
     "check_log_has_topic",
     "pause",
     "pause_causes",

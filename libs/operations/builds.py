@@ -10,6 +10,7 @@ import asyncpg
 from pydantic_core import from_json
 
 from operations.pauses import pause_causes
+from operations.turns import take_turn
 
 Kind = Literal["rebuild", "rollback", "upgrade"]
 State = Literal["requested", "scanning", "catching_up", "comparing", "swapped", "failed", "cancelled"]
@@ -44,6 +45,12 @@ WHERE g.read_model = $1 AND g.state = 'live'
 _GENERATIONS = """
 SELECT generation, state, version, created_at FROM projections.generations
 WHERE read_model = $1 AND NOT drop_requested ORDER BY generation
+"""
+_KEPT = """
+SELECT EXISTS (
+    SELECT FROM projections.generations
+    WHERE read_model = $1 AND generation = $2 AND state = 'previous' AND NOT drop_requested
+)
 """
 _DROP = """
 UPDATE projections.generations SET drop_requested = true WHERE read_model = $1 AND state = 'previous'
@@ -125,20 +132,20 @@ async def request_build(
 
     `throttle` is in orders a second (None: as fast as it goes); a build that holds does not swap before
     `release_build`. `generation` is the kept one that a rollback goes back to. Raises BuildRefused while
-    another build or a replay of this read model is under way.
+    another build or a replay of this read model is under way, and when that generation is kept no longer.
     """
-    if replay := await conn.fetchrow(_REPLAY, read_model):
-        raise BuildRefused(
-            f"a replay of {read_model} is under way, by {replay['actor']} since {_told(replay['started_at'])}"
-        )
-    try:
+    async with conn.transaction():
+        await take_turn(conn, read_model)
+        if replay := await conn.fetchrow(_REPLAY, read_model):
+            since = _told(replay["started_at"])
+            raise BuildRefused(f"a replay of {read_model} is under way, by {replay['actor']} since {since}")
+        if other := await open_build(conn, read_model):
+            raise BuildRefused(tell_open(other))
+        if generation is not None and not await conn.fetchval(_KEPT, read_model, generation):
+            raise BuildRefused(f"generation {generation} of {read_model} is kept no longer")
         build: int = await conn.fetchval(
             _REQUEST, read_model, kind, action_id, version, throttle, hold, generation
         )
-    except asyncpg.UniqueViolationError as error:
-        other = await open_build(conn, read_model)
-        under_way = "another build has just ended: try again" if other is None else tell_open(other)
-        raise BuildRefused(under_way) from error
     return build
 
 
@@ -180,9 +187,11 @@ async def drop_previous(conn: asyncpg.Connection, read_model: str) -> list[int]:
 
     Raises BuildRefused while a build is under way: a rollback needs it.
     """
-    if build := await open_build(conn, read_model):
-        raise BuildRefused(tell_open(build))
-    return [row["generation"] for row in await conn.fetch(_DROP, read_model)]
+    async with conn.transaction():
+        await take_turn(conn, read_model)
+        if build := await open_build(conn, read_model):
+            raise BuildRefused(tell_open(build))
+        return [row["generation"] for row in await conn.fetch(_DROP, read_model)]
 
 
 async def generations_to_drop(conn: asyncpg.Connection, read_model: str) -> int:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import asyncpg
 
-Cause = Literal["operator", "replay", "recovery"]
+Cause = Literal["operator", "replay"]
 
 _PAUSE = """
 INSERT INTO operations.pauses (read_model, cause, action_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING

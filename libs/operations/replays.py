@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
 from operations.pauses import pause, resume
+from operations.turns import take_turn
 
 State = Literal["pausing", "resetting", "replaying", "done", "cancelled"]
 
@@ -112,15 +113,13 @@ async def open_replay(conn: asyncpg.Connection, read_model: str) -> Replay | Non
 async def begin_replay(conn: asyncpg.Connection, read_model: str, action_id: int) -> None:
     """Begin a replay by pausing its read model. Raises UnderWay while another, or a build, has not ended."""
     async with conn.transaction():
+        await take_turn(conn, read_model)
         if build := await conn.fetchrow(_BUILD, read_model):
             whose = f", asked for by {build['actor']}" if build["actor"] else ""
             raise UnderWay(f"a {build['kind']} since {_told(build['requested_at'])}{whose}")
-        try:
-            async with conn.transaction():
-                await conn.execute(_BEGIN, action_id, read_model)
-        except asyncpg.UniqueViolationError as error:
-            other = await open_replay(conn, read_model)
-            raise UnderWay("another replay" if other is None else tell_open(other)) from error
+        if other := await open_replay(conn, read_model):
+            raise UnderWay(tell_open(other))
+        await conn.execute(_BEGIN, action_id, read_model)
         await pause(conn, read_model, "replay", action_id)
 
 

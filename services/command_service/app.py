@@ -6,7 +6,7 @@ from command_service.dead_letter_limit import DeadLetterLimit, dead_offsets
 from command_service.handler import CommandHandler
 from eventstore import EventStore
 from messaging import BatchConsumer, KafkaConnection, Topics
-from operations import check_log_has_topic, refused
+from operations import check_database_has_topics, refused
 from orders import ORDER
 from runtime import EXIT_FATAL, Database, Health, Settings, configure_logging, on_stop, run, serve_http
 
@@ -18,13 +18,14 @@ async def command_service(settings: Settings) -> int:
     health, topics = Health(), Topics(settings.topic_prefix)
     database = Database(settings.database_url, "command_service")
     limit = DeadLetterLimit(settings.dead_letter_limit, dead_offsets(KafkaConnection.of(settings)))
+    check = partial(check_database_has_topics, kafka=KafkaConnection.of(settings), topics=topics)
     handler = CommandHandler(
         database,
         EventStore(ORDER),
         topics,
         settings.tenant_time_zones,
         limit,
-        reconnected=partial(check_log_has_topic, kafka=KafkaConnection.of(settings), topic=topics.events),
+        reconnected=check,
     )
     consumer = BatchConsumer(
         settings, topic=topics.commands, group=topics.group(GROUP), handler=handler, health=health
@@ -32,7 +33,7 @@ async def command_service(settings: Settings) -> int:
     on_stop(consumer.stop)
     async with serve_http(health, settings.http_host, settings.http_port):
         try:
-            if await refused(settings, database):
+            if await refused(settings, database, check):
                 return EXIT_FATAL
             return await consumer.run()
         finally:

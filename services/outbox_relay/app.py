@@ -1,9 +1,10 @@
 """The relay's composition root."""
 
 import asyncio
+from functools import partial
 
-from messaging import Producer
-from operations import refused
+from messaging import KafkaConnection, Producer, Topics
+from operations import check_log_has_topic, refused
 from outbox_relay.depth import Depth
 from outbox_relay.relay import Relay
 from outbox_relay.shards import Shards
@@ -26,11 +27,13 @@ async def relay(settings: Settings) -> int:
     )
     # Another connection: how much waits must be told while a send hangs, too.
     measuring = asyncio.create_task(Depth(Database(settings.database_url, "outbox_depth")).keep_looking())
+    topic = Topics(settings.topic_prefix).events
+    check = partial(check_log_has_topic, kafka=KafkaConnection.of(settings), topic=topic)
     try:
         async with serve_http(health, settings.http_host, settings.http_port):
-            if await refused(settings, database):
+            if await refused(settings, database, check):
                 return EXIT_FATAL
-            return await Relay(settings, database, Shards(), Producer, health).run(stop)
+            return await Relay(settings, database, Shards(), Producer, health, reconnected=check).run(stop)
     finally:
         measuring.cancel()
 

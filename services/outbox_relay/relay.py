@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 import structlog
 from prometheus_client import Counter, Gauge
 
 from eventstore import decode_headers
-from messaging import KafkaConnection, Message, Producer
+from messaging import KafkaConnection, Message, Producer, Unrecoverable
 from outbox_relay.shards import Shards
 from runtime import EXIT_FATAL, Database, Health, Settings
 
@@ -57,6 +57,8 @@ class Relay:
         shards: Shards,
         new_producer: Callable[[KafkaConnection], Producer],
         health: Health,
+        *,
+        reconnected: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -66,16 +68,28 @@ class Relay:
         self._locked_at = 0.0
         self._progress_at = time.monotonic()
         self._connected = False
+        # Looks at a new connection's database before its rows are sent: it may have been restored meanwhile.
+        self._reconnected = reconnected
+        # The first connection was looked at before the start.
+        self._looked_at = 1
         health.add("relay", self._problem)
 
     async def run(self, stop: asyncio.Event) -> int:
-        """Relay until `stop` is set; return 0, or EXIT_FATAL when nothing worked for the retry budget."""
+        """Relay until `stop` is set; return 0, or EXIT_FATAL.
+
+        That is when nothing worked for the retry budget, or the database behind a new connection must not be
+        sent from.
+        """
         pause, delay = FIRST_PAUSE, FIRST_DELAY
         failing_since: float | None = None
         status = 0
         while not stop.is_set():
             try:
                 moved = await self._step()
+            except Unrecoverable as error:
+                log.error("service.refused", reason=str(error))  # noqa: TRY400 - no fault of ours
+                status = EXIT_FATAL
+                break
             except Exception as error:
                 failing_since = failing_since or time.monotonic()
                 await self._start_over()
@@ -98,6 +112,7 @@ class Relay:
     async def _step(self) -> int:
         """Move one read's worth of rows; return how many."""
         connection = await self._database.connection()
+        await self._look_again(connection)
         await self._take_locks(connection)
         rows = await self._read(connection)
         if rows:
@@ -114,6 +129,13 @@ class Relay:
             PUBLISHED.inc(len(rows))
         self._progress_at = time.monotonic()
         return len(rows)
+
+    async def _look_again(self, connection: asyncpg.Connection) -> None:
+        """Look at a connection in a lost one's place, once, before it takes locks."""
+        if self._database.generation > self._looked_at:
+            if self._reconnected is not None:
+                await self._reconnected(connection)
+            self._looked_at = self._database.generation
 
     async def _read(self, connection: asyncpg.Connection) -> list[asyncpg.Record]:
         """Read the oldest rows of our shards: as many as are sent together, at least one if there is any."""

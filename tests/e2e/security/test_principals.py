@@ -42,7 +42,7 @@ WRITERS = {
 READERS = {
     COMMANDS: {"command_service", "operator"},
     EVENTS: {"command_service", "outbox_relay", "projector", "operator", "analyst"},
-    OUTCOMES: {"upstream", "operator", "analyst"},
+    OUTCOMES: {"upstream", "command_service", "operator", "analyst"},
     LETTERS: {"operator"},
 }
 # Who may use the group: the operator resets those of the services.

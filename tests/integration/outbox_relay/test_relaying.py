@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer
 
 from eventstore import SENDERS_LOCK, decode_headers, encode_headers, shard_of
 from harness.waiting import eventually
-from messaging import KafkaConnection, Message, Producer, Topics, ensure_topics
+from messaging import KafkaConnection, Message, Producer, Topics, Unrecoverable, ensure_topics
 from outbox_relay.relay import Relay
 from outbox_relay.shards import Shards
 from runtime import EXIT_FATAL, Database, Health, Settings
@@ -32,12 +32,13 @@ class Outbox:
         await (connection or self.connection).execute(INSERT, *row, shard_of(key.encode()))
 
     def start(
-        self, new_producer: Any = Producer, **settings: Any
+        self, new_producer: Any = Producer, reconnected: Any = None, **settings: Any
     ) -> tuple[asyncio.Event, asyncio.Task[int], Shards]:
         """Start a relay in this process; give what stops it, its task and the shards it holds."""
         stop, shards = asyncio.Event(), Shards()
         own = self.settings.model_copy(update=settings)
-        relay = Relay(own, Database(own.database_url, "test"), shards, new_producer, Health())
+        database = Database(own.database_url, "test")
+        relay = Relay(own, database, shards, new_producer, Health(), reconnected=reconnected)
         task = asyncio.create_task(relay.run(stop))
         self.running.append((stop, task))
         return stop, task, shards
@@ -214,6 +215,31 @@ async def test_a_relay_that_lost_its_session_sends_nothing_without_locks(
     finally:
         await rival.close()
     await outbox.emptied()
+    assert await outbox.published() == [("order-1", "one")]
+
+
+async def test_a_new_connection_is_looked_at_before_anything_is_sent(outbox: Outbox, database: Any) -> None:
+    """A database that comes back as another one is not sent from: the relay ends without taking its locks."""
+    taken: list[int] = []
+
+    async def refuse(connection: asyncpg.Connection) -> None:
+        query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+        taken.append(await connection.fetchval(query))
+        raise Unrecoverable("the database was restored")
+
+    _, task, shards = outbox.start(reconnected=refuse)
+    await all_held(shards)
+    await outbox.add("order-1", "one")
+    await outbox.emptied()
+    await outbox.connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = $1 AND application_name = 'test'",
+        database.name,
+    )
+    await outbox.add("order-1", "two")
+    assert await asyncio.wait_for(task, 30) == EXIT_FATAL
+    assert taken == [0]
+    assert await outbox.count() == 1
     assert await outbox.published() == [("order-1", "one")]
 
 

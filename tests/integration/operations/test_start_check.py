@@ -1,0 +1,101 @@
+"""What a service that writes looks at before it starts: records on the topics, against a database."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from messaging import KafkaConnection, Topics, ensure_topics
+from operations import TopicAhead, check_database_has_topics
+from operations.restored import LOOKED_AT
+from outbox_relay.relay import ROWS
+
+Headers = Sequence[tuple[str, bytes | None]]
+TENANT = b"store-1"
+
+
+class Place:
+    """Topics to write to, and a database without orders to compare them with."""
+
+    def __init__(
+        self, kafka: KafkaConnection, topics: Topics, producer: AIOKafkaProducer, conn: asyncpg.Connection
+    ) -> None:
+        self.topics = topics
+        self._kafka, self._producer, self._conn = kafka, producer, conn
+
+    async def send(self, topic: str, headers: Headers, value: bytes = b"{}") -> None:
+        await self._producer.send_and_wait(topic, value, headers=headers)
+
+    async def check(self) -> None:
+        await check_database_has_topics(self._conn, self._kafka, self.topics)
+
+
+@pytest.fixture
+async def place(kafka_server: Any, topic_prefix: str, database: Any) -> AsyncIterator[Place]:
+    """Give empty topics and an empty database."""
+    kafka, topics = KafkaConnection(kafka_server.bootstrap_servers), Topics(topic_prefix)
+    await ensure_topics(kafka, topics, partitions=1)
+    conn = await asyncpg.connect(database.dsn("command_service"))
+    try:
+        async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
+            yield Place(kafka, topics, producer, conn)
+    finally:
+        await conn.close()
+
+
+def new_id() -> bytes:
+    return str(uuid4()).encode()
+
+
+def event(**changed: bytes | None) -> Headers:
+    attributes = {"tenantid": TENANT, "subject": new_id(), "version": b"1", "id": new_id(), **changed}
+    return [(f"ce_{name}", value) for name, value in attributes.items()]
+
+
+def outcome(**changed: bytes | None) -> Headers:
+    attributes = {"tenantid": TENANT, "causationid": new_id(), **changed}
+    return [(f"ce_{name}", value) for name, value in attributes.items()]
+
+
+FOREIGN = [
+    {"version": b"9" * 20},
+    {"version": b"0"},
+    {"tenantid": b"store\0"},
+    {"tenantid": None},
+    {"tenantid": b"\xff"},
+    {"id": b"none"},
+]
+
+
+async def test_what_is_no_event_keeps_nobody_from_starting(place: Place) -> None:
+    """A record that can't be one of ours is passed over, whatever its headers are; one that can is told."""
+    for changed in FOREIGN:
+        await place.send(place.topics.events, event(**changed))
+    await place.check()
+    await place.send(place.topics.events, event())
+    with pytest.raises(TopicAhead, match="that the log lacks"):
+        await place.check()
+
+
+async def test_an_outcome_alone_tells_of_a_restore(place: Place) -> None:
+    """A refusal leaves no event: its outcome on the topic is what the database must have."""
+    for headers, value in [
+        (outcome(tenantid=None), b"{}"),
+        (outcome(causationid=b"none"), b"{}"),
+        (outcome(), b"no JSON"),
+        (outcome(), b"[]"),
+        (outcome(), b'{"code":"command_id_reused","message":""}'),
+    ]:
+        await place.send(place.topics.outcomes, headers, value)
+    await place.check()
+    await place.send(place.topics.outcomes, outcome(), b'{"code":"order_not_found","message":""}')
+    with pytest.raises(TopicAhead, match="is the outcome of the command"):
+        await place.check()
+
+
+def test_more_is_looked_at_than_a_relay_sends_again() -> None:
+    """A relay that died in mid-send sends all it had read once more: what was lost lies before that."""
+    assert LOOKED_AT > ROWS
