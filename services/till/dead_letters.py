@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
+from commands import NamesNoCommand, read_name
 from messaging import (
     InvalidAttribute,
     KafkaConnection,
@@ -185,6 +186,28 @@ async def decide(
 ) -> None:
     """Keep a decision (`retried` or `resolved`), as the outcome of an action."""
     await connection.execute(_DECIDE, action_id, letter.id, decision, note)
+
+
+def unreadable(letter: DeadLetter) -> str | None:
+    """Return why this build finds no command in a letter either; None where it names one."""
+    record: ConsumerRecord[bytes, bytes] = ConsumerRecord(
+        topic=letter.topic,
+        partition=letter.partition,
+        offset=letter.offset,
+        timestamp=0,
+        timestamp_type=0,
+        key=letter.key,
+        value=letter.value,
+        checksum=None,
+        serialized_key_size=0,
+        serialized_value_size=0,
+        headers=letter.headers,
+    )
+    try:
+        read_name(record)
+    except NamesNoCommand as error:
+        return str(error)
+    return None
 
 
 class Resending:

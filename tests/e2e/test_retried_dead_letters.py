@@ -24,7 +24,7 @@ async def test_a_retried_letter_has_its_effects_once(
     (letter,) = await upstream.read("orders.dead-letters", 1)
     (row,) = await till(installation, "dead-letters", "list", "-o", "json")
     assert (row["id"], row["decision"]) == (headers_of(letter)["deadletter_id"], "open")
-    await till(installation, "dead-letters", "retry", row["id"])
+    await till(installation, "dead-letters", "retry", row["id"], "--anyway")
     again = (await upstream.read("orders.dead-letters", 2))[1:]
     assert again
     (row,) = await till(installation, "dead-letters", "list", "-o", "json")
@@ -55,7 +55,7 @@ async def test_a_retried_letter_has_its_effects_once(
     (row,) = await till(installation, "dead-letters", "list", "--reason", "not known", "-o", "json")
     assert (row["order_id"], row["command_type"]) == (order, "orders.CreateOrder")
     for _ in range(2):
-        await till(installation, "dead-letters", "retry", row["id"])
+        await till(installation, "dead-letters", "retry", row["id"], "--again")
     first, second = await upstream.read("orders.outcomes", 2)
     assert (first.value, headers_of(first)) == (second.value, headers_of(second))
     assert await admin.fetchval("SELECT count(*) FROM order_events") == 1

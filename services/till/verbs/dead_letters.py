@@ -26,6 +26,7 @@ from till.dead_letters import (
     look_back,
     offsets_at,
     read_decisions,
+    unreadable,
 )
 from till.errors import NotUpError, TillError
 from till.output import Output, OutputOption, answers, notices, print_json, print_rows
@@ -152,10 +153,21 @@ def show(letter_id: IdArgument, output: OutputOption = Output.table) -> None:
 
 @dead_letters.command()
 def retry(
-    letter_ids: IdsArgument, note: Annotated[str, typer.Option(help="Why, for the record.")] = ""
+    letter_ids: IdsArgument,
+    *,
+    note: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    again: Annotated[
+        bool, typer.Option("--again", help="Those too that something was decided about.")
+    ] = False,
+    anyway: Annotated[
+        bool,
+        typer.Option(
+            "--anyway", help="Those too that this build can't read: each becomes a dead letter once more."
+        ),
+    ] = False,
 ) -> None:
     """Send dead letters again, the same bytes to where they came from; a command's effects happen once."""
-    run(_retry(till_settings(), letter_ids, note))
+    run(_retry(till_settings(), letter_ids, note, again=again, anyway=anyway))
 
 
 @dead_letters.command()
@@ -205,10 +217,14 @@ async def _show(settings: TillSettings, letter_id: str) -> tuple[DeadLetter, lis
         return letter, (await read_decisions(connection, [letter.id])).get(letter.id, [])
 
 
-async def _retry(settings: TillSettings, ids: list[str], note: str) -> None:
+async def _retry(settings: TillSettings, ids: list[str], note: str, *, again: bool, anyway: bool) -> None:
     kafka, topics = KafkaConnection.of(settings), Topics(settings.topic_prefix)
     async with operator_connection(settings) as connection:
         letters = await _find(settings, ids)
+        if not again:
+            await _check_open(connection, letters)
+        if not anyway:
+            _check_readable(letters)
         with _told(kafka):
             async with Resending(kafka, topics) as resending:
                 for letter in letters:
@@ -225,6 +241,28 @@ async def _retry(settings: TillSettings, ids: list[str], note: str) -> None:
         f"What comes of it is on {topics.outcomes}, or it becomes a dead letter anew.",
         highlight=False,
     )
+
+
+async def _check_open(connection: asyncpg.Connection, letters: list[DeadLetter]) -> None:
+    decisions = await read_decisions(connection, [letter.id for letter in letters])
+    for letter in letters:
+        if letter.id in decisions:
+            newest = decisions[letter.id][-1]
+            raise TillError(
+                f"{letter.id} was {newest.decision} at {newest.decided_at:%Y-%m-%d %H:%M:%SZ}"
+                f" by {printable(newest.actor)}.",
+                "--again sends it all the same.",
+            )
+
+
+def _check_readable(letters: list[DeadLetter]) -> None:
+    for letter in letters:
+        if reason := unreadable(letter):
+            raise TillError(
+                f"{letter.id} can't be read by this build either: {printable(reason)}.",
+                "Sent again it becomes a dead letter once more, and counts towards the limit that stops the"
+                " command service. `resolve` settles it; --anyway sends it.",
+            )
 
 
 async def _resend(connection: asyncpg.Connection, resending: Resending, letter: DeadLetter, note: str) -> str:

@@ -128,6 +128,12 @@ def letters(
     return Letters(kafka_server.bootstrap_servers, topic_prefix, database)
 
 
+def sound() -> dict[str, Any]:
+    """Give what a letter holds that this build can read, as an older one may have left it."""
+    sent = command("VoidOrder", str(uuid4()))
+    return {name: sent[name] for name in ("key", "value", "headers")}
+
+
 def listed(till: Till, *arguments: str) -> list[int]:
     """Give the offsets of the letters that a list has, in its order."""
     return [row["offset"] for row in till("dead-letters", "list", *arguments)]
@@ -215,7 +221,7 @@ def test_a_retry_sends_the_same_bytes_to_the_same_place(till: Till, letters: Let
     # Larger than a batch of the client's, and one with neither key nor value.
     first = letters.put(0, key=b"k", value=b"y" * 200_000)
     third = letters.put(3, key=None, value=None)
-    told = letters.till("retry", third, second, first, "--note", "the build is mended").stderr
+    told = letters.till("retry", third, second, first, "--anyway", "--note", "the build is mended").stderr
     assert f"{second} is on {letters.topics.commands}/1/1 again" in told
     records = letters.commands()
     assert [(record.key, record.value) for record in records] == [
@@ -233,9 +239,9 @@ def test_a_retry_sends_the_same_bytes_to_the_same_place(till: Till, letters: Let
 
 def test_a_letter_can_be_sent_again_and_every_decision_stays(till: Till, letters: Letters) -> None:
     """A second decision stands behind the first, whatever it is; the list tells the newest."""
-    id_ = letters.put(0)
+    id_ = letters.put(0, **sound())
     letters.till("retry", id_)
-    letters.till("retry", id_)
+    letters.till("retry", id_, "--again")
     letters.till("resolve", id_, "--note", "nobody knows")
     assert len(letters.commands()) == 2
     document = till("dead-letters", "show", id_)
@@ -244,10 +250,45 @@ def test_a_letter_can_be_sent_again_and_every_decision_stays(till: Till, letters
     assert [row["decision"] for row in till("dead-letters", "list", "--all")] == ["resolved"]
 
 
+@pytest.mark.parametrize(
+    ("letter", "reason"),
+    [
+        ({"headers": [("ce_type", b"orders.CreateOrder")]}, "tenantid: is required"),
+        ({"headers": [("ce_tenantid", b"a"), ("ce_id", None)]}, "header ce_id: has no value"),
+        ({"headers": [("content-type", b"application/cloudevents+json")]}, "value: is not JSON"),
+    ],
+)
+def test_what_still_cannot_be_read_is_not_sent(
+    till: Till, letters: Letters, letter: dict[str, Any], reason: str
+) -> None:
+    """It would only count towards the limit that stops the command service: it goes out with --anyway."""
+    good, bad = letters.put(0, **sound()), letters.put(1, **letter)
+    with pytest.raises(TillError, match=f"{bad} can't be read by this build either: {reason}"):
+        letters.till("retry", good, bad)
+    assert letters.commands() == []
+    assert letters.recorded() == []
+    letters.till("retry", good, bad, "--anyway")
+    assert len(letters.commands()) == 2
+    assert listed(till) == []
+
+
+@pytest.mark.parametrize("decision", ["retried", "resolved"])
+def test_what_is_decided_is_not_sent_unasked(letters: Letters, decision: str) -> None:
+    """A letter that was sent or settled stays where it is, and its neighbours too, without --again."""
+    done, other = letters.put(0, **sound()), letters.put(1, **sound())
+    letters.till(*(["retry", done] if decision == "retried" else ["resolve", done, "--note", "junk"]))
+    before = len(letters.commands())
+    with pytest.raises(TillError, match=f"{done} was {decision} at 2.* by .*@"):
+        letters.till("retry", other, done)
+    assert len(letters.commands()) == before
+    letters.till("retry", other, done, "--again")
+    assert len(letters.commands()) == before + 2
+
+
 def test_nothing_is_done_unless_all_can_be(letters: Letters) -> None:
     """One id that is unknown, or one letter from elsewhere, and no letter is sent or settled."""
-    good = letters.put(0)
-    other = letters.put(1, topic="elsewhere.commands")
+    good = letters.put(0, **sound())
+    other = letters.put(1, topic="elsewhere.commands", **sound())
     with pytest.raises(TillError, match=f"no dead letter {other[:-1]}x"):
         letters.till("retry", good, other[:-1] + "x")
     with pytest.raises(TillError, match="no dead letter 7"):
@@ -269,7 +310,7 @@ def test_a_send_that_fails_is_recorded_and_decides_nothing(
         raise TimeoutError("no acknowledgement")
 
     monkeypatch.setattr(dead_letters.Resending, "send", fail)
-    id_ = letters.put(0)
+    id_ = letters.put(0, **sound())
     with pytest.raises(TillError, match="does not answer"):
         letters.till("retry", id_)
     assert letters.recorded() == [("dead-letters retry", id_, None, None, "failed")]
