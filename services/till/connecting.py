@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -78,7 +79,12 @@ async def admin_connection(where: TillSettings) -> AsyncIterator[asyncpg.Connect
 
 def operator_name() -> str:
     """Give who acts, for the record: the person's name on this machine, and the machine's."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    try:
+        who = getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a number that no account has.
+        who = str(os.getuid())
+    return f"{who}@{socket.gethostname()}"
 
 
 @asynccontextmanager

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from aiokafka.errors import ClusterAuthorizationFailedError, KafkaError, SecurityDisabled
 
-from messaging import KafkaConnection, apply_acls, read_acls
+from messaging import Acl, AppliedAcls, KafkaConnection, apply_acls, read_acls
 from till.connecting import run
 from till.errors import NotUpError, TillError
 from till.output import Output, OutputOption, notices, print_json
-from till.settings import till_settings
+from till.recording import recorded_where_possible
+from till.settings import TillSettings, till_settings
 
 
 def acls(
@@ -29,7 +31,7 @@ def acls(
         ) from error
     connection = KafkaConnection.of(where)
     try:
-        applied = run(apply_acls(connection, wanted))
+        applied = run(_apply(where, connection, file, wanted))
     except ClusterAuthorizationFailedError as error:
         raise TillError(
             f"The Kafka user {connection.username} may not change permissions.",
@@ -50,3 +52,12 @@ def acls(
     for line in applied.beside:
         notices.print(f"Not from the file: {line}", highlight=False)
     notices.print(f"{len(wanted) - len(applied.made)} were there.")
+
+
+async def _apply(
+    where: TillSettings, connection: KafkaConnection, file: Path, wanted: Sequence[Acl]
+) -> AppliedAcls:
+    async with recorded_where_possible(where, "acls", {"file": str(file)}) as details:
+        applied = await apply_acls(connection, wanted)
+        details["made"] = applied.made
+        return applied

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import subprocess
+import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -13,7 +13,9 @@ import typer
 from localservers import TOOLS, kafka_tool
 from messaging import KafkaConnection
 from till.errors import TillError
-from till.settings import till_settings
+from till.recording import recorded_where_possible
+from till.settings import TillSettings, till_settings
+from till.tool_arguments import only_looks, without_secrets
 
 
 def kafka(
@@ -25,15 +27,58 @@ def kafka(
         raise TillError(f"{tool} is not one of Kafka's tools here.", f"There are {', '.join(TOOLS)}.")
     if any(argument.partition("=")[0] == "--bootstrap-server" for argument in context.args):
         # Another cluster: our user and password are not for it.
-        sys.exit(_run(kafka_tool(tool, context.args, "")))
-    connection = KafkaConnection.of(till_settings())
+        run = _run(_settings_if_any(), tool, context.args, kafka_tool(tool, context.args, ""))
+        sys.exit(asyncio.run(run))
+    settings = till_settings()
+    connection = KafkaConnection.of(settings)
     with _command_config(connection) as config:
-        sys.exit(_run(kafka_tool(tool, context.args, connection.bootstrap_servers, config)))
+        command = kafka_tool(tool, context.args, connection.bootstrap_servers, config)
+        sys.exit(asyncio.run(_run(settings, tool, context.args, command)))
 
 
-def _run(command: list[str]) -> int:
+def _settings_if_any() -> TillSettings | None:
+    try:
+        return till_settings()
+    except TillError:
+        return None
+
+
+async def _run(
+    settings: TillSettings | None, tool: str, arguments: Sequence[str], command: Sequence[str]
+) -> int:
+    """Run a tool and return its exit status; what may change something is recorded where that is set up."""
+    if settings is None or only_looks(tool, arguments):
+        return await _status(command)
+    told = {"tool": tool, "arguments": without_secrets(arguments)}
+    try:
+        async with recorded_where_possible(settings, "kafka", told):
+            await _succeed(command)
+    except _Failed as failed:
+        return failed.status
+    return 0
+
+
+class _Failed(Exception):
+    def __init__(self, status: int) -> None:
+        super().__init__(f"exit status {status}")
+        self.status = status
+
+
+async def _succeed(command: Sequence[str]) -> None:
+    if status := await _status(command):
+        raise _Failed(status)
+
+
+async def _status(command: Sequence[str]) -> int:
     # Its output and its exit code are the answer, in its own form: -o is the tool's here.
-    return subprocess.run(command, check=False).returncode  # noqa: S603 - what the person asked for
+    process = await asyncio.create_subprocess_exec(*command)
+    try:
+        return await process.wait()
+    finally:
+        # After Ctrl-C, which the tool got too.
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 
+from operations import recorded
+from till.connecting import admin_connection, operator_name, run
 from till.errors import TillError
-from till.local.migration import migrate_all
+from till.local.migration import Migrated, migrate_all
 from till.output import Output, OutputOption, notices, print_json
-from till.settings import till_settings
+from till.settings import TillSettings, till_settings
 
 
 def migrate(output: OutputOption = Output.table) -> None:
@@ -16,9 +17,21 @@ def migrate(output: OutputOption = Output.table) -> None:
         raise TillError(
             "Migrating needs a superuser's address.", "Set TILLSTREAM_ADMIN_DATABASE_URL, or use `till up`."
         )
-    made = asyncio.run(migrate_all(settings, settings.admin_database_url.get_secret_value()))
+    made = run(_migrate(settings, settings.admin_database_url.get_secret_value()))
     if output is Output.json:
         print_json(asdict(made))
         return
     notices.print(f"Migrations: {', '.join(made.migrations) or 'none missing'}.")
     notices.print(f"Topics: {', '.join(made.topics) or 'none missing'}.")
+
+
+async def _migrate(settings: TillSettings, admin_dsn: str) -> Migrated:
+    """Migrate, and record what was made: at the end, for before the first time there is nowhere to."""
+    made = await migrate_all(settings, admin_dsn)
+    if made.migrations or made.passwords or made.topics:
+        async with (
+            admin_connection(settings) as connection,
+            recorded(connection, operator_name(), "migrate", {}) as action,
+        ):
+            action.details.update(asdict(made))
+    return made
