@@ -102,6 +102,8 @@ def outcome_of_record(record: Record) -> LostOutcome | None:
 
     Raises ValueError.
     """
-    attributes = Attributes({name.removeprefix("ce_"): value.decode() for name, value in record.headers})
+    attributes = Attributes(
+        {name.removeprefix("ce_"): (value or b"").decode() for name, value in record.headers}
+    )
     outcome = read_outcome(encode_headers(record.headers), record.value or b"", attributes)
     return None if outcome.code == RejectionCode.COMMAND_ID_REUSED else outcome

@@ -218,7 +218,10 @@ def altered(message: Message, header: str) -> Message:
 
 @pytest.mark.parametrize("of_event", [True, False], ids=["event", "outcome"])
 def test_two_histories_on_a_topic_are_not_mixed(lost: Lost, *, of_event: bool) -> None:
-    """Two events as one version, or two outcomes of one command, are named, and nothing is written."""
+    """Two events as one version, or two outcomes of one command, are named, and nothing is written.
+
+    Once both topics are given up, the commands that the database knows nothing of are handled anew.
+    """
     one = next(each for each in lost.messages if each.command == CONFIRM and each.is_event is of_event)
     lost.messages.append(altered(one, "ce_id"))
     lost.send(lambda _: True)
@@ -227,6 +230,10 @@ def test_two_histories_on_a_topic_are_not_mixed(lost: Lost, *, of_event: bool) -
     with pytest.raises(Exception, match="contradict each other"):
         lost.recover("--execute")
     assert lost.rows(restored=True) == []
+    lost.empty(lost.topics.events)
+    lost.empty(lost.topics.outcomes)
+    assert lost.recover("--execute")["commands_again"] == len(COMMANDS)
+    assert lost.goes_on_from() == {0}
 
 
 def test_an_order_may_lie_in_two_partitions(lost: Lost) -> None:
