@@ -28,7 +28,7 @@ LOOKED_AT_AT_ONCE = 500
 # Of a page's orders together. What an order takes is told by its events, and locks are held meanwhile.
 EVENTS_AT_ONCE = 1_000
 # While a page is folded in Python the database waits: longer than a batch takes.
-_PATIENCE = "SET LOCAL idle_in_transaction_session_timeout = '30s'"
+PATIENCE = "SET LOCAL idle_in_transaction_session_timeout = '30s'"
 BEFORE_ALL: OrderKey = ("", UUID(int=0))
 
 T = TypeVar("T")
@@ -71,7 +71,7 @@ class Refolding:
             await self._finish({number: epochs[number]}, decision.refold_from or 0)
 
     async def _hold(self, conn: asyncpg.Connection, epochs: Mapping[int, int]) -> None:
-        await conn.execute(_PATIENCE)
+        await conn.execute(PATIENCE)
         if not await self._checkpoints.hold(conn, epochs):
             raise Fenced
 
@@ -86,7 +86,7 @@ class Refolding:
                 )
                 if not page:
                     return
-                page = _cut(page, [row.version for row in page.values()])
+                page = cut(page, [row.version for row in page.values()])
                 failures = await self._rewrite(conn, page)
                 after = next(reversed(page))
                 await self._checkpoints.refolded_up_to(conn, partition, after)
@@ -175,14 +175,17 @@ class Refolding:
                     await self._read_model.settle(conn, partition)
                     await self._checkpoints.refolded(conn, partition)
                     return
-                waiting = _cut(waiting, [place.newest_version for place in waiting.values()])
+                waiting = cut(waiting, [place.newest_version for place in waiting.values()])
                 tried = await try_again(conn, self._read_model, self._projection, self._parking, waiting)
             self._parking.release(tried.unparked)
             after = next(reversed(waiting))
 
 
-def _cut(page: Mapping[OrderKey, T], events: Sequence[int]) -> dict[OrderKey, T]:
-    """Return a page's first orders: one, and as many more as have so few events that they fit in."""
-    sums = accumulate(events)
+def cut(page: Mapping[OrderKey, T], events: Sequence[int]) -> dict[OrderKey, T]:
+    """Return a page's first orders: one, and as many more as have so few events that they fit in.
+
+    `events` tells how many each order has; 0 stands for a count that nobody knows, and fits in nowhere.
+    """
+    sums = accumulate(count or EVENTS_AT_ONCE for count in events)
     fitting = sum(1 for _ in takewhile(lambda count: count <= EVENTS_AT_ONCE, sums))
     return dict(islice(page.items(), max(1, fitting)))

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import asyncpg
 
@@ -15,10 +15,13 @@ from projector.faults import write_apart
 from projector.generations import LOCK_GENERATIONS
 from projector.parking import Parking, Waiting
 from projector.projection import Projection
+from projector.refolding import PATIENCE, cut
 from readmodels import UNKNOWN_OFFSET, OrderChange, OrderKey, Placed, ReadModel
 
 # Small, so that the live consumer of the same process is not kept waiting.
 ORDERS_AT_ONCE = 100
+# What is written of events is computed between awaits, and takes longer the more lines the orders have.
+EVENTS_WRITTEN_AT_ONCE = 100
 
 # No number comes twice: what an earlier build left behind is never taken for this one's.
 _NEXT = """
@@ -59,6 +62,10 @@ async def begin(
     topic_id = (await fetch_topic(kafka, topic)).topic_id
     async with TopicReader.open(kafka, topic) as reader:
         ends = reader.ends
+    live = await _live(conn, read_model)
+    counting = "" if live is None else live.orders_table.format(generation=live.generation)
+    # Not under the lock: of many orders it takes a while, and about right is enough.
+    orders = await conn.fetchval(f"SELECT count(*) FROM {counting}") if counting else None  # noqa: S608 - the table's name is ours
     async with conn.transaction():
         await conn.execute(LOCK_GENERATIONS)
         generation = read_model(await conn.fetchval(_NEXT, read_model.name))
@@ -66,9 +73,6 @@ async def begin(
         await conn.execute(_GENERATION, *key, generation.version)
         await generation.create_tables(conn)
         await conn.execute(_CHECKPOINTS, *key, topic, topic_id, list(ends), list(ends.values()))
-        live = await _live(conn, read_model)
-        counting = "" if live is None else live.orders_table.format(generation=live.generation)
-        orders = await conn.fetchval(f"SELECT count(*) FROM {counting}") if counting else None  # noqa: S608 - the table's name is ours
         await conn.execute(_BEGUN, build.id, generation.generation, orders)
 
 
@@ -138,9 +142,12 @@ class Scan:
         """Fold and write the next orders after a key, in one transaction with the cursor; return them."""
         before = None if after is None else StreamKey(*after)
         found = await self._projection.store.streams(conn, before, limit)
-        keys: dict[OrderKey, int] = {(key.tenant_id, key.aggregate_id): version for key, version in found}
-        if not keys:
-            return keys
+        if not found:
+            return {}
+        keys: dict[OrderKey, int] = cut(
+            {(key.tenant_id, key.aggregate_id): version for key, version in found},
+            [version for _, version in found],
+        )
         # Outside the transaction: what a stream holds up to a version never changes.
         folded = await self._projection.fold_stored(conn, {**keys})
         placed = await self._live.placed(conn, keys) if self._live else {}
@@ -152,8 +159,10 @@ class Scan:
             if now.order.version and key not in failures
         ]
         async with conn.transaction():
+            await conn.execute(PATIENCE)
             await move_cursor(conn, self._build, after, next(reversed(keys)), len(keys))
-            failures.update(await write_apart(conn, self._generation.write, changes))
+            for some in _pieces(changes) if self._generation.needs_events else [changes]:
+                failures.update(await write_apart(conn, self._generation.write, some))
             await self._parking.park(conn, failures, places)
         self._parking.know(failures)
         return keys
@@ -163,3 +172,15 @@ class Scan:
         partition = partition_of(str(key[1]).encode(), self._partitions)
         known = live is not None and live.version == version and live.partition == partition
         return Waiting(partition, version, live.last_offset if known and live else UNKNOWN_OFFSET)
+
+
+def _pieces(changes: Sequence[OrderChange]) -> Iterator[Sequence[OrderChange]]:
+    """Part a page's orders where enough events have come together; a single order is never parted."""
+    first = events = 0
+    for place, change in enumerate(changes, 1):
+        events += len(change.events)
+        if events >= EVENTS_WRITTEN_AT_ONCE:
+            yield changes[first:place]
+            first, events = place, 0
+    if first < len(changes):
+        yield changes[first:]
