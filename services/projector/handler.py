@@ -17,7 +17,7 @@ from projector.checkpoints import Checkpoints, Move
 from projector.faults import Failure, is_orders_fault, tell
 from projector.parking import Parking, Waiting, place_of
 from projector.projection import Applied, Projection
-from projector.refolding import BEFORE_ALL, Refolding
+from projector.refolding import BEFORE_ALL, PATIENCE, Refolding, cut
 from projector.unparking import try_again
 from readmodels import OrderKey, ReadModel
 from runtime import Database, is_passing_fault
@@ -77,7 +77,11 @@ class Projector:
                 raise
 
     async def assigned(self, partitions: Mapping[TopicPartition, Assigned]) -> Mapping[TopicPartition, int]:
-        """Fence the previous owners, do what `classify` says, and return where each partition goes on."""
+        """Fence the previous owners, do what `classify` says, and return where each partition goes on.
+
+        From now on these are all that is held: a `revoked` may have been left out, or cut off.
+        """
+        self._held = {}
         kafka = {topic_partition.partition: facts for topic_partition, facts in partitions.items()}
         topic = await self._topic()
         async with self._transaction() as conn:
@@ -90,9 +94,10 @@ class Projector:
             found: _Held(epochs[found.partition], decisions[found.partition].offset) for found in partitions
         }
         async with self._transaction() as conn:
-            await self._parking.learn(conn, [found.partition for found in (self._held | held)])
-        self._held.update(held)
-        if self._retrying is None:
+            await self._parking.learn(conn, [found.partition for found in held])
+        self._held = held
+        # One that `revoked` could not wait for has ended, or will.
+        if self._retrying is None or self._retrying.done():
             self._retrying = asyncio.create_task(self._keep_retrying())
         return {found: self._held[found].next_offset for found in partitions}
 
@@ -139,9 +144,12 @@ class Projector:
         if applied.failures:
             self._projection.forget(applied.failures)
             self._parking.know(applied.failures)
+        epochs = {move.partition: move.epoch for move in moves}
         for topic_partition, records in batch.items():
-            held = self._held[topic_partition]
-            self._held[topic_partition] = held._replace(next_offset=records[-1].offset + 1)
+            held = self._held.get(topic_partition)
+            # Else the batch outlived its assignment, and the next one has looked for itself.
+            if held is not None and held.epoch == epochs[topic_partition.partition]:
+                self._held[topic_partition] = held._replace(next_offset=records[-1].offset + 1)
 
     async def _apply(
         self,
@@ -198,10 +206,6 @@ class Projector:
 
     async def revoked(self) -> None:
         """Write down what Kafka has committed, and forget what was only true for the owner."""
-        if self._retrying is not None:
-            self._retrying.cancel()
-            await asyncio.wait({self._retrying})
-            self._retrying = None
         offsets = [
             (partition.partition, held.epoch, self._acknowledged[partition])
             for partition, held in self._held.items()
@@ -211,6 +215,11 @@ class Projector:
         self._acknowledged.clear()
         self._projection.forget()
         self._parking.forget()
+        retrying, self._retrying = self._retrying, None
+        # From here on we may be cut off: nothing is held any more.
+        if retrying is not None:
+            retrying.cancel()
+            await asyncio.wait({retrying})
         if not offsets:
             return
         try:
@@ -242,11 +251,14 @@ class Projector:
         async with self._transaction() as conn:
             if not await self._parking.requested(conn, epochs):
                 return
+            await conn.execute(PATIENCE)
             if not await self._checkpoints.hold(conn, epochs):
                 raise Fenced
             waiting = await self._parking.find(
                 conn, epochs, after=BEFORE_ALL, limit=RETRIED_AT_ONCE, requested=True
             )
+            # What is beyond keeps its wish, and is next.
+            waiting = cut(waiting, [place.newest_version for place in waiting.values()])
             tried = await try_again(conn, self._read_model, self._projection, self._parking, waiting)
         self._projection.forget(tried.unparked)
         self._parking.release(tried.unparked)
