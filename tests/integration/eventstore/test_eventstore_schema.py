@@ -140,6 +140,49 @@ async def test_each_role_has_its_least_privileges(admin: Connection) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("table", "forged"),
+    [
+        ("actions", {"role": "tillstream_owner", "actor": "a", "action": "b", "arguments": "{}"}),
+        ("actions", {"started_at": "2020-01-01", "actor": "a", "action": "b", "arguments": "{}"}),
+        ("results", {"finished_at": "2020-01-01", "action_id": "1", "outcome": "done", "details": "{}"}),
+        (
+            "dead_letter_decisions",
+            {"decided_at": "2020-01-01", "action_id": "1", "dead_letter_id": "a", "decision": "resolved"},
+        ),
+        ("builds", {"state": "swapped", "read_model": "sales", "kind": "rebuild", "version": "1"}),
+    ],
+)
+async def test_an_operator_does_not_choose_what_the_record_says_of_them(
+    database: Any, table: str, forged: dict[str, str]
+) -> None:
+    """Times, roles and what became of it are the database's and the services' to write."""
+    columns, values = ", ".join(forged), ", ".join(f"'{value}'" for value in forged.values())
+    operator = await asyncpg.connect(database.dsn("operator"))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match=table):
+        await operator.execute(f"INSERT INTO operations.{table} ({columns}) VALUES ({values})")  # noqa: S608 - ours
+    await operator.close()
+
+
+async def test_a_projector_reads_of_operations_what_it_acts_on(admin: Connection) -> None:
+    """Who did what is none of a projector's business; what it may make is an upgrade."""
+    tables = await admin.fetch(
+        """
+        SELECT relname FROM pg_class WHERE relnamespace = 'operations'::regnamespace AND relkind = 'r'
+        AND has_table_privilege('tillstream_projector', oid, 'SELECT') ORDER BY 1
+        """
+    )
+    assert [row["relname"] for row in tables] == ["builds", "pauses", "replays"]
+    columns = await admin.fetch(
+        """
+        SELECT attname FROM pg_attribute
+        WHERE attrelid = 'operations.builds'::regclass AND attnum > 0
+        AND has_column_privilege('tillstream_projector', attrelid, attnum, 'INSERT') ORDER BY 1
+        """
+    )
+    assert [row["attname"] for row in columns] == ["kind", "read_model", "version"]
+
+
 async def test_the_tables_owner_cannot_log_in(admin: Connection) -> None:
     """Tables, sequences and functions belong to a role that can't log in and has no members."""
     assert await admin.fetchval("SELECT rolcanlogin FROM pg_roles WHERE rolname = $1", OWNER_ROLE) is False
