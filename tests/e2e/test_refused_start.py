@@ -49,3 +49,26 @@ async def test_a_service_refuses_a_database_behind_the_topic(
         assert order_id in refusal["reason"]
         assert "till recover" in refusal["reason"]
     assert await admin.fetchval("SELECT count(*) FROM order_events") == before
+
+
+async def test_a_refusal_alone_keeps_the_command_service_from_starting(
+    installation: Installation, upstream: PlainClient
+) -> None:
+    """An outcome that the database lacks, of a command that led to no event, ends the command service."""
+    services = [installation.service("command_service"), installation.service("outbox_relay")]
+    await asyncio.gather(*(service.ready() for service in services))
+    await upstream.send([command("ConfirmOrder", str(uuid4()), {})])
+    (refusal,) = await upstream.read("orders.outcomes", 1)
+    for service in services:
+        assert await service.stop() == 0
+    command_id = str(uuid4())
+    headers = [(n, command_id.encode() if n == "ce_causationid" else value) for n, value in refusal.headers]
+    async with AIOKafkaProducer(bootstrap_servers=installation.bootstrap_servers) as producer:
+        topic = Topics(installation.prefix).outcomes
+        await producer.send_and_wait(topic, refusal.value, refusal.key, headers=headers)
+    service = installation.service("command_service")
+    assert await service.ended() == 70, service.log
+    (line,) = [
+        each for each in map(json.loads, service.log.splitlines()) if each["event"] == "service.refused"
+    ]
+    assert command_id in line["reason"]
