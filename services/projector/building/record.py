@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import asyncpg
 from pydantic_core import to_json
 
+from operations.turns import take_turn
 from projector.generations import LOCK_GENERATIONS
 from readmodels import OrderKey
 
@@ -20,6 +21,8 @@ INSERT INTO operations.builds (read_model, kind, version)
 SELECT read_model, 'upgrade', $2 FROM projections.generations
 WHERE read_model = $1 AND state = 'live' AND version < $2 AND NOT EXISTS (
     SELECT FROM operations.builds WHERE read_model = $1 AND kind = 'upgrade' AND version = $2
+) AND NOT EXISTS (
+    SELECT FROM operations.replays WHERE read_model = $1 AND state NOT IN ('done', 'cancelled')
 )
 ON CONFLICT DO NOTHING
 RETURNING id
@@ -76,8 +79,13 @@ class TakenOver(Exception):
 
 
 async def request_upgrade(conn: asyncpg.Connection, read_model: str, version: int) -> bool:
-    """Make the build that a newer version needs; False where it was made before, or another is under way."""
-    return await conn.fetchval(_UPGRADE, read_model, version) is not None
+    """Make the build that a newer version needs; False where it was made before, or must wait.
+
+    It waits for the end of another build and of a replay.
+    """
+    async with conn.transaction():
+        await take_turn(conn, read_model)
+        return await conn.fetchval(_UPGRADE, read_model, version) is not None
 
 
 async def read_build(conn: asyncpg.Connection, build: int) -> Build:
