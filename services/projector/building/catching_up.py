@@ -8,7 +8,8 @@ from uuid import UUID
 
 import asyncpg
 
-from messaging import BatchConsumer, KafkaConnection, TopicReader, Topics
+from messaging import BatchConsumer, KafkaConnection, TopicReader, Topics, fetch_topic
+from projector.assignment import RebuildNeeded
 from projector.building.holding import Holding
 from projector.writing import NextWriter
 from readmodels import ReadModel
@@ -67,14 +68,31 @@ class CatchingUp:
         raise failure
 
     async def level(self, step: Step) -> None:
-        """Wait until the generation keeps up with the topic; raises what `step` and `check` raise."""
+        """Wait until the generation keeps up with the topic.
+
+        Raises what `step`, `check` and `check_topic` raise.
+        """
         while True:
+            await self.check_topic()
             async with TopicReader.open(self._kafka, self._topic) as reader:
                 ends = reader.ends
             started = time.monotonic()
             await self.reach(ends, step)
             if time.monotonic() - started < LEVEL_WITHIN:
                 return
+
+    async def check_topic(self) -> None:
+        """Raise RebuildNeeded when the generation's checkpoints speak of a topic that was deleted since.
+
+        Its offsets would say of the new topic that all of it is there. Raises KafkaError.
+        """
+        known, now = await self.topic_id(), (await fetch_topic(self._kafka, self._topic)).topic_id
+        # Without a checkpoint yet, it goes on as at a first start.
+        if known not in {None, now}:
+            raise RebuildNeeded(
+                f"generation {self._key[1]} is of a topic that was deleted and made anew"
+                f" (its id was {known}, now it is {now})"
+            )
 
     async def reach(self, offsets: Mapping[int, int], step: Step) -> None:
         """Wait until the generation has got to these offsets."""

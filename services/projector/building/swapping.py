@@ -45,7 +45,11 @@ UPDATE projections.generations SET
     state = 'previous', drop_requested = drop_requested OR state = 'previous'
 WHERE read_model = $1 AND generation <> $2 AND state IN ('live', 'previous')
 """
-_RAISE = "UPDATE projections.generations SET state = 'live' WHERE read_model = $1 AND generation = $2"
+# What was no longer wanted while it was kept is wanted now.
+_RAISE = """
+UPDATE projections.generations SET state = 'live', drop_requested = false
+WHERE read_model = $1 AND generation = $2
+"""
 _SWAPPED = """
 UPDATE operations.builds SET state = 'swapped', finished_at = clock_timestamp()
 WHERE id = $1 AND NOT cancel_requested AND NOT hold RETURNING true
@@ -68,8 +72,11 @@ async def try_swap(
     """Swap a generation in; False when it could not be done now, and then nothing has changed.
 
     The old generation's writers wait at its checkpoints while the new one gets to where they are: no reader
-    sees an order go back. Then they are fenced.
+    sees an order go back. Then they are fenced. Raises RebuildNeeded when the topic that the new one speaks
+    of is gone, and KafkaError.
     """
+    # Before any lock: Kafka may take its time.
+    await catching_up.check_topic()
     try:
         async with conn.transaction():
             await conn.execute(LOCK_GENERATIONS)
