@@ -13,9 +13,19 @@ from typer.testing import CliRunner
 
 from eventstore import EventStore, StreamKey
 from integration.projector.consuming import Consumer
-from integration.projector.order_log import CONFIRM, TOPIC, VOID, OrderLog, create, item, order_key
+from integration.projector.order_log import (
+    CONFIRM,
+    PARTITIONS,
+    TOPIC,
+    VOID,
+    OrderLog,
+    create,
+    item,
+    order_key,
+)
 from integration.projector.refusing import refuse
 from integration.till.conftest import Till
+from messaging import TopicFacts
 from orders import ORDER, ApplyDiscount, ChangeItemQuantity, UndoLastChange
 from projector.checkpoints import Checkpoints
 from projector.generations import open_live
@@ -37,11 +47,11 @@ async def project(dsn: str, log: OrderLog) -> None:
     read_model = await open_live(await held.connection(), AuditLog)
     projection = Projection(read_model, EventStore(ORDER))
 
-    async def topic_id() -> UUID:
-        return UUID(int=1)
+    async def topic() -> TopicFacts:
+        return TopicFacts(UUID(int=1), PARTITIONS)
 
     checkpoints = Checkpoints("audit_log", read_model.generation, TOPIC)
-    consumer = Consumer(log, Projector(held, read_model, projection, checkpoints, topic_id))
+    consumer = Consumer(log, Projector(held, read_model, projection, checkpoints, topic))
     await consumer.assign()
     await consumer.drain()
     await held.close()
