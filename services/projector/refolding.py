@@ -182,10 +182,7 @@ class Refolding:
 
 
 def cut(page: Mapping[OrderKey, T], events: Sequence[int]) -> dict[OrderKey, T]:
-    """Return a page's first orders: one, and as many more as have so few events that they fit in.
-
-    `events` tells how many each order has; 0 stands for a count that nobody knows, and fits in nowhere.
-    """
-    sums = accumulate(count or EVENTS_AT_ONCE for count in events)
+    """Return a page's first orders: one, and as many more as have so few events that they fit in."""
+    sums = accumulate(events)
     fitting = sum(1 for _ in takewhile(lambda count: count <= EVENTS_AT_ONCE, sums))
     return dict(islice(page.items(), max(1, fitting)))
