@@ -46,7 +46,7 @@ async def project(installation: Installation, conn: asyncpg.Connection, ends: li
         assert await installation.stop(process) == 0
 
 
-@pytest.mark.parametrize("lost", ["the group", "offsets"])
+@pytest.mark.parametrize("lost", ["the group", pytest.param("offsets", marks=pytest.mark.long)])
 async def test_lost_offsets_move_nothing(
     installation: Installation, conn: asyncpg.Connection, log: OrderLog, lost: str
 ) -> None:

@@ -34,6 +34,8 @@ SCENARIOS = {
     "to-offset": ("--to-offset", "7"),
     "from-file": ("--from-file", "{file}"),
 }
+# One of each kind: by place, by time, by distance, from a file.
+EACH_TIME = {"to-earliest", "to-datetime", "shift-by", "from-file"}
 
 
 @pytest.fixture
@@ -111,7 +113,10 @@ def tools_plan(installation: Installation, printed: str) -> dict[int, int]:
 @pytest.mark.parametrize(
     "partitions", [pytest.param(None, id="all"), pytest.param("0,2", id="some", marks=pytest.mark.long)]
 )
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize(
+    "scenario",
+    [name if name in EACH_TIME else pytest.param(name, marks=pytest.mark.long) for name in SCENARIOS],
+)
 async def test_till_resets_as_kafkas_own_tool_does(
     installation: Installation, conn: asyncpg.Connection, till: Till, scenario: str, partitions: str | None
 ) -> None:
