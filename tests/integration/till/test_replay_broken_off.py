@@ -139,12 +139,14 @@ async def test_a_replay_killed_while_its_read_model_is_paused_is_ended_by_cancel
         await installation.level(conn, NAME, ends)
         process = start_till(installation, killed, *REWIND, code=[KILLED])
         assert await asyncio.to_thread(process.wait, 60) == -signal.SIGKILL
+        # Cancelled before the projector has looked, the pause would come and go unseen.
+        kafka = KafkaConnection(installation.kafka.bootstrap_servers)
+        assert await wait_until_left(kafka, installation.group(NAME))
         answer = await asyncio.to_thread(till, "replay", NAME, "--cancel")
         assert ("Nothing had been reset" in answer["cancelled"]["meaning"]) is not rewound
         assert await state(conn) == ["cancelled"]
 
         async def joined() -> bool:
-            kafka = KafkaConnection(installation.kafka.bootstrap_servers)
             return bool(await group_members(kafka, installation.group(NAME)))
 
         await until(joined, "the projector is back")
