@@ -1,0 +1,159 @@
+"""Lists of orders: filtered, sorted, page by page; and one order as the read model has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from operator import attrgetter
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from queries import pages
+from queries.conditions import Conditions
+from queries.pages import Cursors, Page
+
+MOST_ORDERS = 200
+
+_COLUMNS = """
+o.order_id, o.tenant_id, o.status, o.cashier_id, o.currency, o.business_day, o.line_count, o.subtotal,
+o.discount, o.total, o.version, o.created_at, o.updated_at
+"""
+_ONE = f"SELECT {_COLUMNS} FROM read_models.order_summary AS o WHERE o.tenant_id = $1 AND o.order_id = $2"  # noqa: S608 - our own columns
+# Whatever became of the line since: each of its events names it.
+_HAD = """
+EXISTS (
+    SELECT FROM read_models.audit_log AS a
+    WHERE a.tenant_id = o.tenant_id AND a.order_id = o.order_id AND a.{column} = {{}}
+)
+"""
+
+
+class OrderStatus(StrEnum):
+    """Where orders stand."""
+
+    open = "open"
+    confirmed = "confirmed"
+    voided = "voided"
+
+
+class OrderSort(StrEnum):
+    """What lists of orders are sorted by; ties go by order id, in the same direction."""
+
+    created_at = "created_at"
+    updated_at = "updated_at"
+    business_day = "business_day"
+    total = "total"
+
+
+_TYPES: Final = {
+    OrderSort.created_at: pages.a_time,
+    OrderSort.updated_at: pages.a_time,
+    OrderSort.business_day: pages.a_day,
+    OrderSort.total: pages.a_number,
+}
+
+
+class OrderFilter(NamedTuple):
+    """What orders must have; None where anything goes.
+
+    A span of time includes its `_from` and not its `_to`; a span of days and one of totals includes both.
+    `product_id` and `line_id` find every order that ever had it, also one that it was removed from again.
+    Texts are identifiers: of printable characters.
+    """
+
+    status: OrderStatus | None = None
+    cashier_id: str | None = None
+    currency: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    updated_from: datetime | None = None
+    updated_to: datetime | None = None
+    business_day_from: date | None = None
+    business_day_to: date | None = None
+    total_min: Decimal | None = None
+    total_max: Decimal | None = None
+    product_id: str | None = None
+    line_id: str | None = None
+
+
+ANY_ORDER: Final = OrderFilter()
+
+_CONDITIONS: Mapping[str, str] = {
+    "status": "o.status = {}",
+    "cashier_id": "o.cashier_id = {}",
+    "currency": "o.currency = {}",
+    "created_from": "o.created_at >= {}",
+    "created_to": "o.created_at < {}",
+    "updated_from": "o.updated_at >= {}",
+    "updated_to": "o.updated_at < {}",
+    "business_day_from": "o.business_day >= {}",
+    "business_day_to": "o.business_day <= {}",
+    "total_min": "o.total >= {}",
+    "total_max": "o.total <= {}",
+    "product_id": _HAD.format(column="product_id"),
+    "line_id": _HAD.format(column="line_id"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSummaryRow:
+    """An order as the read model has it at `version`: subtotal (after line discounts) - discount = total."""
+
+    order_id: UUID
+    tenant_id: str
+    status: str
+    cashier_id: str
+    currency: str
+    business_day: date
+    line_count: int
+    subtotal: Decimal
+    discount: Decimal
+    total: Decimal
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+async def list_orders(
+    conn: asyncpg.Connection,
+    tenant_id: str,
+    wanted: OrderFilter = ANY_ORDER,
+    *,
+    sort: OrderSort = OrderSort.created_at,
+    descending: bool = True,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[OrderSummaryRow]:
+    """Return a page of a tenant's orders, `limit` (1 to 200) at most; `cursor` is the last page's next one.
+
+    Raises BadCursor, ValueError for another limit, and asyncpg's UndefinedTableError as long as a read model
+    has no tables.
+    """
+    if not 1 <= limit <= MOST_ORDERS:
+        raise ValueError(f"limit must be from 1 to {MOST_ORDERS}")
+    cursors = Cursors(["orders", tenant_id, sort, descending, *wanted], (_TYPES[sort], pages.an_id))
+    conditions = Conditions()
+    conditions.add("o.tenant_id = {}", tenant_id)
+    for name, value in zip(OrderFilter._fields, wanted, strict=True):
+        conditions.add_given(_CONDITIONS[name], value)
+    if cursor is not None:
+        past = "<" if descending else ">"
+        conditions.add(f"(o.{sort}, o.order_id) {past} ({{}}, {{}})", *cursors.read(cursor))
+    direction = "DESC" if descending else "ASC"
+    statement = f"""
+        SELECT {_COLUMNS} FROM read_models.order_summary AS o WHERE {conditions}
+        ORDER BY o.{sort} {direction}, o.order_id {direction} LIMIT {conditions.parameter(limit + 1)}
+    """  # noqa: S608 - our own texts; values are parameters
+    rows = await conn.fetch(statement, *conditions.values)
+    return cursors.page([OrderSummaryRow(*row) for row in rows], limit, attrgetter(sort, "order_id"))
+
+
+async def find_order(conn: asyncpg.Connection, tenant_id: str, order_id: UUID) -> OrderSummaryRow | None:
+    """Return a tenant's order as the read model has it; None when it has no such order (yet)."""
+    row = await conn.fetchrow(_ONE, tenant_id, order_id)
+    return None if row is None else OrderSummaryRow(*row)
