@@ -3,6 +3,7 @@
 Each takes a connection and a tenant, and says `tenant_id = …` itself, whatever the connection's role may see.
 """
 
+from queries.audit import AUDIT_KINDS, MOST_ENTRIES, REFUSED, AuditEntry, AuditFilter, audit_trail
 from queries.orders import (
     MOST_ORDERS,
     OrderFilter,
@@ -13,11 +14,22 @@ from queries.orders import (
     list_orders,
 )
 from queries.pages import BadCursor, Page
+from queries.process import Edge, ProcessMap, process_map
+from queries.products import MOST_PRODUCTS, ProductSold, product_quantities
+from queries.sales import Clock, SalesGroup, SalesRow, sales
 from queries.searching import Hit, HitKind, search
 
 __all__ = [
+    "AUDIT_KINDS",
+    "MOST_ENTRIES",
     "MOST_ORDERS",
+    "MOST_PRODUCTS",
+    "REFUSED",
+    "AuditEntry",
+    "AuditFilter",
     "BadCursor",
+    "Clock",
+    "Edge",
     "Hit",
     "HitKind",
     "OrderFilter",
@@ -25,7 +37,15 @@ __all__ = [
     "OrderStatus",
     "OrderSummaryRow",
     "Page",
+    "ProcessMap",
+    "ProductSold",
+    "SalesGroup",
+    "SalesRow",
+    "audit_trail",
     "find_order",
     "list_orders",
+    "process_map",
+    "product_quantities",
+    "sales",
     "search",
 ]

@@ -1,0 +1,91 @@
+"""What was sold: as the read model has it now, or as it stood at a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+import asyncpg
+
+from queries.conditions import Conditions
+
+
+class Clock(StrEnum):
+    """By which of an event's two times it had happened: when it was recorded, or when it occurred.
+
+    By the terminals' clocks (`occurred`) a late event also holds back the later ones of its order, as in
+    `EventStore.load_as_of`.
+    """
+
+    recorded = "recorded"
+    occurred = "occurred"
+
+
+class SalesGroup(StrEnum):
+    """What sales can be told apart by."""
+
+    business_day = "business_day"
+    hour = "hour"
+    cashier_id = "cashier_id"
+
+
+BY_CLOCK: Final = {Clock.recorded: "recorded_at <= {}", Clock.occurred: "occurred_by <= {}"}
+
+
+@dataclass(frozen=True, slots=True)
+class SalesRow:
+    """What was sold in one currency: net = gross - discount, where discount is of lines and orders together.
+
+    `orders` are the confirmed ones, less those voided since, which `voids` counts. A void counts for the
+    day and hour of its order. What was not asked to be told apart is None.
+    """
+
+    currency: str
+    business_day: date | None
+    hour: int | None
+    cashier_id: str | None
+    orders: int
+    gross: Decimal
+    discount: Decimal
+    net: Decimal
+    voids: int
+
+
+async def sales(
+    conn: asyncpg.Connection,
+    tenant_id: str,
+    *,
+    group_by: Collection[SalesGroup] = (SalesGroup.business_day,),
+    day_from: date | None = None,
+    day_to: date | None = None,
+    as_of: datetime | None = None,
+    clock: Clock = Clock.recorded,
+) -> list[SalesRow]:
+    """Return a tenant's sales of a span of business days, both included, in order of group and currency.
+
+    `as_of` (None: now) is the moment up to which what had happened counts, by the clock. Raises asyncpg's
+    UndefinedTableError as long as the read model has no tables.
+    """
+    groups = [group.value if group in group_by else f"NULL AS {group}" for group in SalesGroup]
+    named = ["currency", *(group.value for group in SalesGroup if group in group_by)]
+    conditions = Conditions()
+    conditions.add("tenant_id = {}", tenant_id)
+    conditions.add_given("business_day >= {}", day_from)
+    conditions.add_given("business_day <= {}", day_to)
+    conditions.add_given(BY_CLOCK[clock], as_of)
+    rows = await conn.fetch(
+        f"""
+        SELECT currency, {", ".join(groups)}, sum(orders)::bigint AS orders, sum(gross) AS gross,
+               sum(discount) AS discount, sum(net) AS net, sum(voids)::bigint AS voids
+        FROM read_models.{"sales" if as_of is None else "sales_changes"} WHERE {conditions}
+        GROUP BY {", ".join(named)}
+        HAVING (sum(orders), sum(gross), sum(discount), sum(net), sum(voids)) <> (0, 0, 0, 0, 0)
+        ORDER BY {", ".join([*named[1:], "currency"])}
+        """,  # noqa: S608 - our own texts; values are parameters
+        *conditions.values,
+    )
+    return [SalesRow(*row) for row in rows]
