@@ -32,7 +32,8 @@ recorded_at <= {0} AND (recorded_at < {0} OR (
     tenant_id, coalesce(order_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'), coalesce(-version, -2147483648),
     command_id
 ) > (
-    {1}, coalesce({2}::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'), coalesce(-{3}::integer, -2147483648), {4}
+    {1}, coalesce({2}::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'),
+    coalesce(-{3}::integer, -2147483648), {4}
 ))
 """
 _PLACE: Final = {
