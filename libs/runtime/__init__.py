@@ -2,7 +2,7 @@
 
 from runtime.database import Database, is_content_fault, is_passing_fault
 from runtime.health import Health
-from runtime.http import serve_http
+from runtime.http import probe_routes, serve_app, serve_http
 from runtime.logs import configure_logging
 from runtime.process import EXIT_FATAL, on_stop, run
 from runtime.settings import DatabaseUrl, SaslMechanism, SecurityProtocol, Settings
@@ -19,6 +19,8 @@ __all__ = [
     "is_content_fault",
     "is_passing_fault",
     "on_stop",
+    "probe_routes",
     "run",
+    "serve_app",
     "serve_http",
 ]

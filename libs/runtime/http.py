@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from math import ceil
 
 import structlog
 import uvicorn
@@ -11,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from runtime.health import Health
 
@@ -29,7 +31,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _app(health: Health) -> Starlette:
+def probe_routes(health: Health) -> list[Route]:
+    """Return the routes of `/healthz`, `/readyz` and `/metrics`, for a service that has an app of its own."""
+
     async def healthz(_request: Request) -> Response:
         return JSONResponse({"alive": True})
 
@@ -46,19 +50,39 @@ def _app(health: Health) -> Starlette:
             READY.labels(name).set(problem is None)
         return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
 
-    return Starlette(
-        routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
-    )
+    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
 
 
 @asynccontextmanager
 async def serve_http(health: Health, host: str, port: int) -> AsyncIterator[int]:
-    """Serve while the body runs; yields the port, which is a free one when `port` is 0.
+    """Serve the probes while the body runs; yields the port, which is a free one when `port` is 0.
 
     Raises OSError when the port is taken.
     """
+    async with serve_app(Starlette(routes=probe_routes(health)), host, port) as bound:
+        yield bound
+
+
+@asynccontextmanager
+async def serve_app(
+    app: ASGIApp, host: str, port: int, *, patience: float | None = None
+) -> AsyncIterator[int]:
+    """Serve an app while the body runs; yields the port, which is a free one when `port` is 0.
+
+    Behind the body no request is taken any more, and those in hand are answered: they have `patience`
+    seconds, or as long as they take. Raises OSError when the port is taken.
+    """
     config = uvicorn.Config(
-        _app(health), host=host, port=port, log_config=None, access_log=False, lifespan="off"
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        # Whoever connects is who is there: no header is trusted to say otherwise.
+        proxy_headers=False,
+        timeout_graceful_shutdown=None if patience is None else ceil(patience),
     )
     socket = config.bind_socket()
     # Who asks while the server still starts waits, and is not refused.
