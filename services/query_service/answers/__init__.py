@@ -1,0 +1,1 @@
+"""What is answered: the models of the OpenAPI document. Amounts are texts, times are UTC."""

@@ -1,0 +1,117 @@
+"""The query service's composition root."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from fastapi import FastAPI
+
+from messaging import Topics
+from query_service.access import PERMISSIONS, Admission, InvalidKeys, TokenChecker
+from query_service.access.development import parse_development_identity
+from query_service.answering import answer_with_problems
+from query_service.database import TenantDatabase
+from query_service.freshness import Freshness
+from query_service.limits import RateLimit, StreamLimit
+from query_service.observing import Observed
+from query_service.routes import ROUTERS
+from query_service.routes.guarded import GuardedRoute
+from query_service.service import Service
+from query_service.settings import QuerySettings
+from runtime import EXIT_FATAL, Health, configure_logging, on_stop, probe_routes, run, serve_app
+
+log = structlog.get_logger(__name__)
+
+# How long requests in hand may take once the service is to end.
+PATIENCE = 10.0
+
+
+@asynccontextmanager
+async def assembled(settings: QuerySettings, stopping: asyncio.Event) -> AsyncIterator[Service]:
+    """Give the service's parts, at work until the body ends. Raises InvalidKeys."""
+    health = Health()
+    admission = _admission(settings)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            TenantDatabase.opened(
+                settings.database_url, settings.database_connections, settings.statement_timeout
+            )
+        )
+        freshness = Freshness(database, Topics(settings.topic_prefix).events, lambda: None, health)
+        looking = asyncio.create_task(freshness.keep_looking())
+        stack.callback(looking.cancel)
+        yield Service(
+            settings=settings,
+            health=health,
+            database=database,
+            admission=admission,
+            freshness=freshness,
+            streams=StreamLimit(settings.streams_per_tenant),
+            stopping=stopping,
+        )
+
+
+def create_app(service: Service) -> FastAPI:
+    """Return the app over the service's parts."""
+    app = FastAPI(
+        title="Tillstream",
+        version="1",
+        summary="Orders, their history, and what was sold: one tenant's, as the token says.",
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=service.settings.largest_body,
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    app.router.routes.extend(probe_routes(service.health))
+    for router in ROUTERS:
+        # As they are, and not by include_router, which would look for each request in every router first.
+        app.router.routes.extend(router.routes)
+    guarded = {route.name for route in app.routes if isinstance(route, GuardedRoute)}
+    if unknown := guarded - PERMISSIONS.keys():
+        raise LookupError(f"access.permissions does not say who may use {', '.join(sorted(unknown))}")
+    app.add_middleware(Observed)
+    answer_with_problems(app)
+    return app
+
+
+def _admission(settings: QuerySettings) -> Admission:
+    tokens = development = None
+    if settings.has_keys:
+        keys = settings.jwt_keys
+        if settings.jwt_keys_file is not None:
+            keys = settings.jwt_keys_file.read_text()
+        tokens = TokenChecker(keys, settings.jwt_issuer, settings.jwt_audience)
+    if settings.development_identity:
+        development = parse_development_identity(settings.development_identity)
+        log.warning(
+            "access.development_identity",
+            tenant=development.tenant,
+            actor=development.actor,
+            role=development.role,
+            meaning="whoever connects without a token is let in as this one",
+        )
+    return Admission(tokens, development, RateLimit(settings.requests_per_minute))
+
+
+async def query_service(settings: QuerySettings) -> int:
+    """Answer until SIGTERM or SIGINT; returns the exit status."""
+    stopping = asyncio.Event()
+    on_stop(stopping.set)
+    try:
+        async with assembled(settings, stopping) as service:
+            app = create_app(service)
+            async with serve_app(app, settings.http_host, settings.http_port, patience=PATIENCE):
+                await stopping.wait()
+    except InvalidKeys as reason:
+        log.error("service.refused", reason=str(reason))  # noqa: TRY400 - no fault of ours
+        return EXIT_FATAL
+    return 0
+
+
+def main() -> None:
+    """Start the service from the environment's settings."""
+    settings = QuerySettings()
+    configure_logging("query_service", settings.log_level)
+    run(query_service(settings))

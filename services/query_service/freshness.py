@@ -1,0 +1,84 @@
+"""How far each read model is behind the topic, looked up beside the requests and not by each of them."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import asyncpg
+import structlog
+from prometheus_client import Gauge
+
+from operations.standing import Place, read_standings
+from query_service.database import TenantDatabase
+from query_service.problems import Problem
+from readmodels import READ_MODELS
+from runtime import Health
+
+log = structlog.get_logger(__name__)
+
+HEADER = "Tillstream-Records-Behind"
+INTERVAL = 1.0
+# Checkpoints belong to no tenant; no tenant has this name.
+_NO_TENANT = ""
+
+BEHIND = Gauge(
+    "tillstream_query_read_model_behind",
+    "Events on the topic that a read model has not applied, as the query service tells its clients.",
+    ["read_model"],
+)
+
+Ends = Callable[[], Mapping[int, int] | None]
+"""Gives the topic's end offsets by partition as they are known now; None while they aren't."""
+
+
+def records_behind(places: Mapping[int, Place], ends: Mapping[int, int]) -> int:
+    """Return how many records of the topic lie at or past where a read model is."""
+    return sum(
+        max(0, end - (places[partition].next_offset if partition in places else 0))
+        for partition, end in ends.items()
+    )
+
+
+class Freshness:
+    """What was last found out; at most about a second old."""
+
+    def __init__(self, database: TenantDatabase, topic: str, ends: Ends, health: Health) -> None:
+        self._database = database
+        self._topic = topic
+        self._ends = ends
+        self._behind: dict[str, int] = {}
+        self._problem: str | None = "has not asked the database yet"
+        health.add("database", lambda: self._problem)
+
+    def headers(self, read_model: str) -> dict[str, str]:
+        """Return the header that says how many records a read model is behind; none while unknown."""
+        behind = self._behind.get(read_model)
+        return {} if behind is None else {HEADER: str(behind)}
+
+    async def look(self) -> None:
+        """Find out anew. Raises Problem when the database doesn't answer."""
+
+        async def places(conn: asyncpg.Connection) -> Mapping[str, Mapping[int, Place]]:
+            standings = await read_standings(conn, self._topic, READ_MODELS)
+            return {name: standing.places for name, standing in standings.items()}
+
+        found = await self._database.ask(_NO_TENANT, places)
+        # Last, so that what was applied meanwhile does not count as ahead of it.
+        ends = self._ends()
+        self._behind = {} if ends is None else {name: records_behind(at, ends) for name, at in found.items()}
+        for name, behind in self._behind.items():
+            BEHIND.labels(name).set(behind)
+
+    async def keep_looking(self) -> None:
+        """Find out again and again, until cancelled."""
+        while True:
+            try:
+                await self.look()
+                self._problem = None
+            except Problem as problem:
+                self._behind = {}
+                self._problem = problem.detail
+            except Exception as error:  # noqa: BLE001 - it is told, and the next look may find it mended
+                self._behind = {}
+                self._problem = "the database does not let the query service look"
+                log.warning("freshness.unknown", error=repr(error))
+            await asyncio.sleep(INTERVAL)

@@ -1,0 +1,69 @@
+"""What parameters may be: each bounded, each with a rule that reads well after its name."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Path, Query
+from pydantic import BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from orders.fields import MAX_IDENTIFIER, Amount, BusinessDay, CurrencyCode, identifier
+from queries.pages import LONGEST_CURSOR
+
+HIGHEST_VERSION = 2**31 - 1
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+_EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _moment(value: object) -> datetime:
+    """Read a time of RFC 3339: no number that could be taken for one, and never without its offset."""
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        raise PydanticCustomError(
+            "time", "must be a time with its offset, such as 2026-11-23T12:00:00Z (a + is written %2B)"
+        )
+    try:
+        moment = datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise PydanticCustomError("time", "must be a time of the calendar") from None
+    if not _EARLIEST <= moment < _LATEST:
+        raise PydanticCustomError("time", "must be in the years 1900 to 2199")
+    return moment
+
+
+def _searched(value: object) -> str:
+    return identifier(value.strip() if isinstance(value, str) else value)
+
+
+def _schema(**members: Any) -> WithJsonSchema:  # noqa: ANN401 - any JSON
+    return WithJsonSchema(members)
+
+
+_IDENTIFIER_SCHEMA = {"type": "string", "minLength": 1, "maxLength": MAX_IDENTIFIER, "pattern": r"^[!-~]+$"}
+
+OrderId = Annotated[
+    UUID, Path(description="The order's id.", examples=["6f2a1c52-0000-4000-8000-000000000001"])
+]
+CommandId = Annotated[
+    UUID, Path(description="The command's id.", examples=["0b0d6f0e-0000-4000-8000-000000000002"])
+]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_moment),
+    _schema(type="string", format="date-time", examples=["2026-03-01T12:00:00Z"]),
+]
+Day = Annotated[BusinessDay, _schema(type="string", format="date", examples=["2026-03-01"])]
+Identifier = Annotated[str, BeforeValidator(identifier), _schema(**_IDENTIFIER_SCHEMA, examples=["anna"])]
+Searched = Annotated[str, BeforeValidator(_searched), _schema(**_IDENTIFIER_SCHEMA, examples=["p-1"])]
+Currency = Annotated[CurrencyCode, _schema(type="string", pattern="^[A-Z]{3}$", examples=["EUR"])]
+Total = Annotated[
+    Amount, _schema(type="string", pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,6})?$", examples=["12.50"])
+]
+Version = Annotated[int, Query(ge=1, le=HIGHEST_VERSION)]
+Cursor = Annotated[
+    str | None,
+    Query(
+        max_length=LONGEST_CURSOR, description="Where the next page begins: `next_cursor` of the last one."
+    ),
+]
