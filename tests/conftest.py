@@ -27,7 +27,7 @@ from localservers import Kafka, Postgres, free_port, kafka_tool
 _ADDRESSES = ("TILLSTREAM_ADMIN_DATABASE_URL", "TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS")
 _CHOICE = pytest.StashKey["_Choice"]()
 
-ROLES = ("command_service", "outbox_relay", "projector", "query", "operator", "analyst")
+ROLES = ("command_service", "outbox_relay", "projector", "query", "query_service", "operator", "analyst")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -16,6 +16,7 @@ LOGIN_ROLES = (
     "tillstream_outbox_relay",
     "tillstream_projector",
     "tillstream_query",
+    "tillstream_query_service",
     "tillstream_operator",
     "tillstream_analyst",
 )

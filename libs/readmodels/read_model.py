@@ -10,6 +10,8 @@ from uuid import UUID
 import asyncpg
 
 from orders import Event, Order
+from readmodels.generation_tables import keep_tenants_apart
+from readmodels.views import are_published, open_to_readers
 
 OrderKey = tuple[str, UUID]
 """An order's tenant and id."""
@@ -63,6 +65,11 @@ class ReadModel(ABC):
     The texts name a generation's tables by `{generation}`. One table, `orders_table`, keeps per order
     tenant_id, order_id, version, partition and last_offset. All methods run inside the caller's transaction,
     and the caller is the only writer of the partitions it speaks of.
+
+    Every table is named `projections.<name>_{generation}`, or so with `_` and more behind, and has a
+    `tenant_id text NOT NULL`: by that the tenants are kept apart (row-level security, forced), and a table
+    without it is refused. Readers get the views' columns, and nothing of a table that no view shows. Views
+    name columns: what readers may read beneath a `SELECT *` can't be told.
     """
 
     name: ClassVar[str]
@@ -76,6 +83,9 @@ class ReadModel(ABC):
     tables_sql: ClassVar[str]
     """Makes what is missing; may run again."""
     view_sql: ClassVar[str]
+    """`CREATE OR REPLACE VIEW read_models.<name>`, and one for each of `further_views`, after another."""
+    further_views: ClassVar[Sequence[str]] = ()
+    """Names of other views in the schema `read_models`."""
     write_sql: ClassVar[str]
     """One statement; takes an array for each element of `rows`.
 
@@ -118,13 +128,26 @@ class ReadModel(ABC):
     def rows(change: OrderChange) -> Iterable[tuple[object, ...]]:
         """Return what is written for one order."""
 
+    @property
+    def views(self) -> Sequence[str]:
+        """The names of its views in the schema `read_models`."""
+        return (self.name, *self.further_views)
+
     async def create_tables(self, conn: asyncpg.Connection) -> None:
-        """Make this generation's tables where they are missing."""
+        """Make this generation's tables where they are missing, and keep the tenants in them apart."""
         await conn.execute(self.tables_sql.format(generation=self.generation))
+        await keep_tenants_apart(conn, self.name, self.generation)
 
     async def publish(self, conn: asyncpg.Connection) -> None:
-        """Let the view `read_models.<name>` read this generation."""
+        """Let the views read this generation, and readers the views."""
+        # An earlier build may have made these tables.
+        await keep_tenants_apart(conn, self.name, self.generation)
         await conn.execute(self.view_sql.format(generation=self.generation))
+        await open_to_readers(conn, self.views)
+
+    async def is_published(self, conn: asyncpg.Connection) -> bool:
+        """Tell whether the views are there as this build makes them, whatever generation they read."""
+        return await are_published(conn, self.views)
 
     async def applied_versions(
         self, conn: asyncpg.Connection, keys: Collection[OrderKey]

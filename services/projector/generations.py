@@ -1,10 +1,19 @@
 """The generations of a read model: each has its own tables, one of them is live."""
 
+import asyncio
+
 import asyncpg
+import structlog
 
 from projector.assignment import RebuildNeeded
 from projector.checkpoints import forget_all
-from readmodels import ReadModel
+from readmodels import ReadModel, tables_of
+
+log = structlog.get_logger(__name__)
+
+# What an earlier build left is brought up in place, and whoever holds it keeps others waiting no longer.
+_LOCKED_WITHIN = "2s"
+_LOCKED_RETRY = 1.0
 
 # CREATE ... IF NOT EXISTS alone can fail when two processes make the same table at the same moment.
 LOCK_GENERATIONS = "SELECT pg_advisory_xact_lock(hashtextextended('tillstream.projections', 0))"
@@ -12,13 +21,6 @@ _LIVE = "SELECT generation, version FROM projections.generations WHERE read_mode
 _FIRST = (
     "INSERT INTO projections.generations (read_model, generation, state, version) VALUES ($1, 1, 'live', $2)"
 )
-_HAS_VIEW = "SELECT to_regclass('read_models.' || quote_ident($1)) IS NOT NULL"
-# All tables of a generation are named `<read model>_<generation>`, or so with more behind.
-_TABLES = """
-SELECT relname FROM pg_class
-WHERE relnamespace = 'projections'::regnamespace AND relkind = 'r' AND relname ~ ('^' || $1 || '(_.*)?$')
-ORDER BY relname
-"""
 _PARTITIONS = (
     "SELECT DISTINCT partition FROM projections.checkpoints WHERE read_model = $1 AND generation = $2"
 )
@@ -26,38 +28,42 @@ _FORGET = "DELETE FROM projections.generations WHERE read_model = $1 AND generat
 
 
 async def open_live(conn: asyncpg.Connection, read_model: type[ReadModel]) -> ReadModel:
-    """Return the live generation, made with its tables and view where they are missing.
+    """Return the live generation, made with its tables and views where they are missing.
 
     Where somebody dropped tables, what the checkpoints say of them is forgotten. Raises RebuildNeeded when
     the live tables were made by another version of the read model.
     """
-    async with conn.transaction():
-        await conn.execute(LOCK_GENERATIONS)
-        row = await conn.fetchrow(_LIVE, read_model.name)
-        if row is None:
-            await conn.execute(_FIRST, read_model.name, read_model.version)
-        elif row["version"] != read_model.version:
-            raise RebuildNeeded(
-                f"the tables of {read_model.name} were made by its version {row['version']},"
-                f" this build has version {read_model.version}"
-            )
-        live = read_model(1 if row is None else row["generation"])
-        before = await tables_of(conn, live.name, live.generation)
-        await live.create_tables(conn)
-        if before != await tables_of(conn, live.name, live.generation):
-            # Sums over orders that are gone: to be counted again, not twice.
-            for row in await conn.fetch(_PARTITIONS, live.name, live.generation):
-                await live.settle(conn, row["partition"])
-            await forget_all(conn, live.name, live.generation)
-        if not await conn.fetchval(_HAS_VIEW, read_model.name):
-            await live.publish(conn)
+    while True:
+        try:
+            async with conn.transaction():
+                await conn.execute(LOCK_GENERATIONS)
+                await conn.execute(f"SET LOCAL lock_timeout = '{_LOCKED_WITHIN}'")
+                return await _open_live(conn, read_model)
+        except asyncpg.LockNotAvailableError as reason:
+            log.warning("generation.locked", read_model=read_model.name, reason=str(reason))
+        await asyncio.sleep(_LOCKED_RETRY)
+
+
+async def _open_live(conn: asyncpg.Connection, read_model: type[ReadModel]) -> ReadModel:
+    row = await conn.fetchrow(_LIVE, read_model.name)
+    if row is None:
+        await conn.execute(_FIRST, read_model.name, read_model.version)
+    elif row["version"] != read_model.version:
+        raise RebuildNeeded(
+            f"the tables of {read_model.name} were made by its version {row['version']},"
+            f" this build has version {read_model.version}"
+        )
+    live = read_model(1 if row is None else row["generation"])
+    before = await tables_of(conn, live.name, live.generation)
+    await live.create_tables(conn)
+    if before != await tables_of(conn, live.name, live.generation):
+        # Sums over orders that are gone: to be counted again, not twice.
+        for row in await conn.fetch(_PARTITIONS, live.name, live.generation):
+            await live.settle(conn, row["partition"])
+        await forget_all(conn, live.name, live.generation)
+    if not await live.is_published(conn):
+        await live.publish(conn)
     return live
-
-
-async def tables_of(conn: asyncpg.Connection, read_model: str, generation: int) -> dict[str, str]:
-    """Return a generation's tables in the schema `projections`, by what follows the generation's number."""
-    stem = f"{read_model}_{generation}"
-    return {row["relname"].removeprefix(stem): row["relname"] for row in await conn.fetch(_TABLES, stem)}
 
 
 async def drop_generation(conn: asyncpg.Connection, read_model: str, generation: int) -> None:
@@ -72,7 +78,7 @@ async def drop_generation(conn: asyncpg.Connection, read_model: str, generation:
 
 
 async def publish(conn: asyncpg.Connection, generation: ReadModel) -> None:
-    """Let the read model's view read a generation, within the caller's transaction.
+    """Let the read model's views read a generation, within the caller's transaction.
 
     Raises DependentObjectsStillExistError when another version's view has other columns, so that it has to be
     made anew, and somebody's own views read it.
@@ -82,5 +88,6 @@ async def publish(conn: asyncpg.Connection, generation: ReadModel) -> None:
             await generation.publish(conn)
     except asyncpg.InvalidTableDefinitionError:
         # A view that is replaced keeps its columns. The grants on a new one are the schema's default ones.
-        await conn.execute(f'DROP VIEW read_models."{generation.name}"')
+        for view in generation.views:
+            await conn.execute(f'DROP VIEW IF EXISTS read_models."{view}"')
         await generation.publish(conn)

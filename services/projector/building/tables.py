@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from projector.generations import tables_of
+from readmodels import tables_of
 
 # Where a row came from on the topic is none of its content.
 _PLACE = frozenset({"partition", "last_offset"})

@@ -104,6 +104,7 @@ async def test_the_superuser_does_not_change_the_log_either(admin: Connection, t
         for change in CHANGES:
             with pytest.raises(asyncpg.InsufficientPrivilegeError, match=f" on {table} is refused"):
                 await admin.execute(change.format(table))
+    await admin.execute("RESET ROLE")
     assert await admin.fetchval(f"SELECT count(*) FROM {table}") == 1  # noqa: S608 - a name of this file
 
 
@@ -132,11 +133,18 @@ async def test_each_role_has_its_least_privileges(admin: Connection) -> None:
         ("query", "order_events"): "SELECT",
         ("query", "order_snapshots"): "SELECT",
         ("query", "command_outcomes"): "SELECT",
+        ("query", "refused_commands"): "SELECT",
+        ("query_service", "order_events"): "SELECT",
+        ("query_service", "order_snapshots"): "SELECT",
+        ("query_service", "command_outcomes"): "SELECT",
+        ("query_service", "refused_commands"): "SELECT",
         ("operator", "order_events"): "SELECT",
         ("operator", "order_snapshots"): "SELECT",
         ("operator", "command_outcomes"): "SELECT",
+        ("operator", "refused_commands"): "SELECT",
         ("operator", "schema_migrations"): "SELECT",
         ("analyst", "order_events"): "SELECT",
+        ("analyst", "refused_commands"): "SELECT",
     }
 
 
