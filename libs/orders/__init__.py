@@ -21,6 +21,7 @@ from orders.commands import (
     VoidOrder,
 )
 from orders.decisions import decide
+from orders.difference import FieldChange, LineChange, OrderDifference, PricedLine, difference
 from orders.events import (
     EVENT_TYPES,
     DiscountApplied,
@@ -61,10 +62,12 @@ __all__ = [
     "DiscountRemoved",
     "Event",
     "EventData",
+    "FieldChange",
     "ItemAdded",
     "ItemQuantityChanged",
     "ItemRemoved",
     "Line",
+    "LineChange",
     "LineDiscount",
     "LineDiscountApplied",
     "LineDiscountRemoved",
@@ -72,9 +75,11 @@ __all__ = [
     "Order",
     "OrderConfirmed",
     "OrderCreated",
+    "OrderDifference",
     "OrderDiscount",
     "OrderType",
     "OrderVoided",
+    "PricedLine",
     "RedoLastChange",
     "Rejected",
     "RejectionCode",
@@ -89,6 +94,7 @@ __all__ = [
     "canonical_json",
     "decide",
     "decode_event",
+    "difference",
     "encode_event",
     "event_metadata",
     "evolve",
