@@ -157,8 +157,8 @@ def seen(order: Order) -> dict[str, Any]:
         "fields": present({**fields, **discount(order.discount)}),
         "totals": {name: totals[name] for name in totals if name != "lines"} if order.version else {},
         "lines": {
-            line.line_id: of_line(PricedLine(line, bare.totals.lines[at]))
-            for at, line in zip(bare.lines, bare.totals.lines, strict=True)
+            line.line_id: of_line(PricedLine(line, amounts))
+            for line, amounts in zip(bare.lines, bare.totals.lines, strict=True)
         },
     }
 
