@@ -13,6 +13,7 @@ from messaging.partitioning import partition_of
 from messaging.producer import Message, Producer
 from messaging.refusals import KafkaRefused, telling_refusals
 from messaging.rereading import read_again
+from messaging.tail import RecordsGone, TopicMadeAnew, TopicTail
 from messaging.topic_id import TopicFacts, fetch_topic, fetch_topic_id
 from messaging.topic_reader import Offsets, TopicReader
 from messaging.topics import Topics, ensure_topics
@@ -37,8 +38,11 @@ __all__ = [
     "Message",
     "Offsets",
     "Producer",
+    "RecordsGone",
     "TopicFacts",
+    "TopicMadeAnew",
     "TopicReader",
+    "TopicTail",
     "Topics",
     "Undecodable",
     "Unrecoverable",
