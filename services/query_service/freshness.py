@@ -54,6 +54,11 @@ class Freshness:
         behind = self._behind.get(read_model)
         return {} if behind is None else {HEADER: str(behind)}
 
+    def behind(self, places: Mapping[int, Place]) -> int | None:
+        """Return how many records lie past these places; None while the topic's ends aren't known."""
+        ends = self._ends()
+        return None if ends is None else records_behind(places, ends)
+
     async def look(self) -> None:
         """Find out anew. Raises Problem when the database doesn't answer."""
 

@@ -6,13 +6,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Path, Query
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from orders.fields import MAX_IDENTIFIER, Amount, BusinessDay, CurrencyCode, identifier
 from queries.pages import LONGEST_CURSOR
 
 HIGHEST_VERSION = 2**31 - 1
+LONGEST_WAIT = 30.0
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -32,6 +33,16 @@ def _moment(value: object) -> datetime:
     return moment
 
 
+def _point(value: object) -> int | datetime:
+    """Read a version or a time."""
+    if not isinstance(value, str) or not value.isascii() or not value.isdecimal():
+        return _moment(value)
+    version = int(value[:12])
+    if not 1 <= version <= HIGHEST_VERSION:
+        raise PydanticCustomError("version", f"must be a version from 1 to {HIGHEST_VERSION}, or a time")
+    return version
+
+
 def _searched(value: object) -> str:
     return identifier(value.strip() if isinstance(value, str) else value)
 
@@ -45,6 +56,7 @@ _IDENTIFIER_SCHEMA = {"type": "string", "minLength": 1, "maxLength": MAX_IDENTIF
 OrderId = Annotated[
     UUID, Path(description="The order's id.", examples=["6f2a1c52-0000-4000-8000-000000000001"])
 ]
+OrderIdFilter = Annotated[UUID, Field(description="Of this order.")]
 CommandId = Annotated[
     UUID, Path(description="The command's id.", examples=["0b0d6f0e-0000-4000-8000-000000000002"])
 ]
@@ -53,6 +65,17 @@ Moment = Annotated[
     BeforeValidator(_moment),
     _schema(type="string", format="date-time", examples=["2026-03-01T12:00:00Z"]),
 ]
+Point = Annotated[
+    int | datetime,
+    BeforeValidator(_point),
+    _schema(
+        anyOf=[
+            {"type": "integer", "minimum": 1, "maximum": HIGHEST_VERSION},
+            {"type": "string", "format": "date-time"},
+        ],
+        examples=[3, "2026-03-01T12:00:00Z"],
+    ),
+]
 Day = Annotated[BusinessDay, _schema(type="string", format="date", examples=["2026-03-01"])]
 Identifier = Annotated[str, BeforeValidator(identifier), _schema(**_IDENTIFIER_SCHEMA, examples=["anna"])]
 Searched = Annotated[str, BeforeValidator(_searched), _schema(**_IDENTIFIER_SCHEMA, examples=["p-1"])]
@@ -60,7 +83,8 @@ Currency = Annotated[CurrencyCode, _schema(type="string", pattern="^[A-Z]{3}$", 
 Total = Annotated[
     Amount, _schema(type="string", pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,6})?$", examples=["12.50"])
 ]
-Version = Annotated[int, Query(ge=1, le=HIGHEST_VERSION)]
+Version = Annotated[int, Field(ge=1, le=HIGHEST_VERSION)]
+Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Wait for it as long, in seconds.")]
 Cursor = Annotated[
     str | None,
     Query(

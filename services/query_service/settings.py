@@ -28,8 +28,6 @@ class QuerySettings(Settings):
     database_connections: Annotated[int, Field(ge=1, le=100)] = 8
     # A question that takes longer is given up.
     statement_timeout: Seconds = 10.0
-    # How long a client may wait for a version of an order or for a command's outcome.
-    longest_wait: Seconds = 30.0
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 1200
     largest_body: Annotated[int, Field(ge=1024, le=2**20)] = 64 * 1024
     streams_per_tenant: Annotated[int, Field(ge=1, le=10_000)] = 100

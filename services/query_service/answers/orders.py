@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from orders import Order
+from orders import Line, LineDiscount, LineTotals, Order, OrderDiscount
 
 
 class OrderSummary(BaseModel):
@@ -27,6 +27,9 @@ class OrderSummary(BaseModel):
     version: int
     created_at: datetime = Field(description="When its first event occurred.")
     updated_at: datetime = Field(description="When its newest event occurred.")
+
+
+SUMMARY_FIELDS = tuple(OrderSummary.model_fields)
 
 
 class Discount(BaseModel):
@@ -94,33 +97,37 @@ def beside_summary(order: Order) -> dict[str, Any]:
     """Return what an `OrderState` has beside the fields of an `OrderSummary`."""
     return {
         "hour": order.hour,
-        "discounted": order.discount
-        and {
-            "percent": order.discount.percent,
-            "authorised_by": order.discount.authorised_by,
-            "reason": order.discount.reason,
-        },
+        "discounted": _discount(order.discount),
         "voided_reason": order.voided_reason,
         "voided_by": order.voided_by,
         "lines": [
-            {
-                "line_id": line.line_id,
-                "product_id": line.product_id,
-                "name": line.name,
-                "quantity": line.quantity,
-                "unit_price": line.unit_price,
-                "gross": amounts.gross,
-                "discount": amounts.discount,
-                "net": amounts.net,
-                "order_discount": amounts.order_discount,
-                "discounted": line.discount
-                and {
-                    "percent": line.discount.percent,
-                    "amount": line.discount.amount,
-                    "authorised_by": line.discount.authorised_by,
-                    "reason": line.discount.reason,
-                },
-            }
-            for line, amounts in zip(order.lines, order.totals.lines, strict=True)
+            line_of(line, amounts) for line, amounts in zip(order.lines, order.totals.lines, strict=True)
         ],
+    }
+
+
+def line_of(line: Line, amounts: LineTotals) -> dict[str, Any]:
+    """Return the fields of an `OrderLine`."""
+    return {
+        "line_id": line.line_id,
+        "product_id": line.product_id,
+        "name": line.name,
+        "quantity": line.quantity,
+        "unit_price": line.unit_price,
+        "gross": amounts.gross,
+        "discount": amounts.discount,
+        "net": amounts.net,
+        "order_discount": amounts.order_discount,
+        "discounted": _discount(line.discount),
+    }
+
+
+def _discount(discount: OrderDiscount | LineDiscount | None) -> dict[str, Any] | None:
+    if discount is None:
+        return None
+    return {
+        "percent": discount.percent,
+        "amount": discount.amount if isinstance(discount, LineDiscount) else None,
+        "authorised_by": discount.authorised_by,
+        "reason": discount.reason,
     }

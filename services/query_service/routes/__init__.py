@@ -1,8 +1,17 @@
 """What can be asked: one module a kind of question."""
 
-from query_service.routes import history, problem_pages
+from query_service.routes import audit, figures, history, orders, problem_pages, searching, standing
 
-ROUTERS = (history.router, problem_pages.router)
+ROUTERS = (
+    # The most asked for first: routes are looked through in this order.
+    orders.router,
+    history.router,
+    searching.router,
+    figures.router,
+    audit.router,
+    standing.router,
+    problem_pages.router,
+)
 """Every router of the app."""
 
 __all__ = ["ROUTERS"]

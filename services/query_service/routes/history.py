@@ -1,15 +1,20 @@
-"""What happened to an order, and what it was like before."""
+"""What happened to an order, what it was like before, and what is different now."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import asyncpg
 from fastapi import Query
 
-from eventstore import StoredEvent, StreamKey
-from query_service.answers.history import History, event_of
-from query_service.parameters import HIGHEST_VERSION, OrderId
-from query_service.problems import Problem
+from eventstore import EventStore, StoredEvent, StreamKey, VersionNotFound
+from orders import Order, difference
+from queries import Clock
+from query_service.answers.history import Difference, History, difference_of, event_of
+from query_service.answers.orders import OrderState, state_of
+from query_service.parameters import HIGHEST_VERSION, Moment, OrderId, Point, Version
+from query_service.problems import Problem, ProblemDetails
 from query_service.routes.guarded import v1_router
+from query_service.routes.refusals import no_such_order
 from query_service.service import TheCaller, TheService
 
 MOST_EVENTS = 1000
@@ -17,12 +22,15 @@ MOST_EVENTS = 1000
 router = v1_router()
 
 
-def no_such_order() -> Problem:
-    """Return the one answer about an order that the tenant lacks, whether or not another one has it."""
-    return Problem.of("not-found", "There is no such order.")
+_MISSING: dict[int | str, dict[str, Any]] = {404: {"model": ProblemDetails}}
+
+ByClock = Annotated[
+    Clock,
+    Query(description="Of times: when events were recorded, or when the terminals say they occurred."),
+]
 
 
-@router.get("/orders/{order_id}/history", response_model=History)
+@router.get("/orders/{order_id}/history", response_model=History, responses=_MISSING)
 async def order_history(
     service: TheService,
     caller: TheCaller,
@@ -45,3 +53,69 @@ async def order_history(
         "events": [event_of(event) for event in events[:limit]],
         "next_after": events[limit - 1].version if len(events) > limit else None,
     }
+
+
+@router.get("/orders/{order_id}/at", response_model=OrderState, responses=_MISSING)
+async def order_at(
+    service: TheService,
+    caller: TheCaller,
+    *,
+    order_id: OrderId,
+    version: Annotated[Version | None, Query(description="After this many events.")] = None,
+    time: Annotated[Moment | None, Query(description="At a time, by the clock.")] = None,
+    clock: ByClock = Clock.recorded,
+) -> dict[str, Any]:
+    """Show an order as it was: at a version, or at a time."""
+    point = version if time is None else time
+    if point is None or (version is not None and time is not None):
+        raise Problem.of_fields([("query.version", "must be given, or time, and not both")])
+    key = StreamKey(caller.tenant, order_id)
+    order = await service.database.ask(
+        caller.tenant, lambda conn: _order_at(conn, service.store, key, point, clock)
+    )
+    return state_of(order)
+
+
+@router.get("/orders/{order_id}/diff", response_model=Difference, responses=_MISSING)
+async def order_diff(
+    service: TheService,
+    caller: TheCaller,
+    *,
+    order_id: OrderId,
+    begin: Annotated[Point, Query(alias="from", description="A version, or a time by the clock.")],
+    end: Annotated[Point, Query(alias="to", description="A version, or a time by the clock.")],
+    clock: ByClock = Clock.recorded,
+) -> dict[str, Any]:
+    """Tell what differs between an order as it was at one point and at another: lines, discounts, totals."""
+    key = StreamKey(caller.tenant, order_id)
+
+    async def question(conn: asyncpg.Connection) -> tuple[Order, Order]:
+        return (
+            await _order_at(conn, service.store, key, begin, clock),
+            await _order_at(conn, service.store, key, end, clock),
+        )
+
+    before, after = await service.database.ask(caller.tenant, question)
+    return difference_of(order_id, difference(before, after))
+
+
+async def _order_at(
+    conn: asyncpg.Connection, store: EventStore[Order], key: StreamKey, point: int | datetime, clock: Clock
+) -> Order:
+    """Return the order as it was. Raises Problem where there was none."""
+    if isinstance(point, int):
+        try:
+            return (await store.load_at_version(conn, key, point)).state
+        except VersionNotFound:
+            newest = (await store.load(conn, key)).version
+            if not newest:
+                raise no_such_order() from None
+            raise Problem.of(
+                "no-such-moment", f"The order has no version {point}: it is at version {newest}."
+            ) from None
+    loaded = await store.load_as_of(conn, key, point, clock.value)
+    if not loaded.version:
+        if not await store.history(conn, key, limit=1):
+            raise no_such_order()
+        raise Problem.of("no-such-moment", f"The order did not exist at {point.isoformat()}.")
+    return loaded.state

@@ -74,7 +74,7 @@ async def new_client(database: Any, issuer: Issuer) -> AsyncIterator[NewClient]:
             if name not in services:
                 made = QuerySettings(
                     **{
-                        "database_url": database.dsn("query"),
+                        "database_url": database.dsn("query_service"),
                         "jwt_keys": issuer.key_set,
                         "jwt_issuer": ISSUER,
                         "jwt_audience": AUDIENCE,

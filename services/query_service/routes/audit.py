@@ -1,0 +1,134 @@
+"""The audit trail: a page of it as JSON, all of it as CSV or as lines of JSON."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
+from operator import attrgetter
+from typing import Annotated, Any
+
+import asyncpg
+from fastapi import Header, Query, Response
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+import queries
+from queries import AUDIT_KINDS, AuditFilter, BadCursor
+from query_service.answers.csv_rows import csv_lines
+from query_service.answers.found import AuditEntry, AuditPage
+from query_service.forms import MEDIA_TYPES, Form, form_wanted
+from query_service.parameters import Cursor, Identifier, Moment, OrderIdFilter
+from query_service.problems import ProblemDetails
+from query_service.routes.guarded import v1_router
+from query_service.routes.refusals import bad_cursor
+from query_service.service import Service, TheCaller, TheService
+from query_service.streaming import HeldStream
+
+READ_MODEL = "audit_log"
+MOST_AT_ONCE = 1000
+_COLUMNS = tuple(AuditEntry.model_fields)
+_cells = attrgetter(*_COLUMNS)
+_entries = TypeAdapter(list[AuditEntry])
+
+router = v1_router()
+
+
+def _kind(value: str) -> str:
+    if value not in AUDIT_KINDS:
+        raise PydanticCustomError("kind", f"must be one of {', '.join(AUDIT_KINDS)}")
+    return value
+
+
+Kind = Annotated[str, AfterValidator(_kind), WithJsonSchema({"type": "string", "enum": list(AUDIT_KINDS)})]
+
+
+class AuditQuery(BaseModel):
+    """Which entries, in which form. Times are of record: `since` is included, `until` is not."""
+
+    order_id: OrderIdFilter | None = None
+    actor: Identifier | None = None
+    authoriser: Identifier | None = None
+    kind: Kind | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+    product_id: Identifier | None = None
+    line_id: Identifier | None = None
+    limit: int = Field(100, ge=1, le=MOST_AT_ONCE, description="Of JSON alone: the other forms give all.")
+    cursor: Cursor = None
+    format: Form | None = Field(None, description="In place of the header Accept.")
+
+
+@router.get(
+    "/audit",
+    response_model=AuditPage,
+    responses={
+        200: {"content": {MEDIA_TYPES[form]: {} for form in (Form.CSV, Form.NDJSON)}},
+        406: {"model": ProblemDetails},
+    },
+)
+async def audit_trail(
+    service: TheService,
+    caller: TheCaller,
+    response: Response,
+    wanted: Annotated[AuditQuery, Query()],
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> Any:  # noqa: ANN401 - a page, or a stream
+    """List who did and who authorised what, and what was refused, newest first.
+
+    JSON is a page; `text/csv` and `application/x-ndjson` are all entries from the cursor on.
+    """
+    form = wanted.format or form_wanted(accept)
+    which = AuditFilter(*(getattr(wanted, name) for name in AuditFilter._fields))
+    headers = service.freshness.headers(READ_MODEL)
+    try:
+        if form is Form.JSON:
+            page = await _page(service, caller.tenant, which, wanted.limit, wanted.cursor)
+            response.headers.update(headers)
+            return {"entries": page.items, "next_cursor": page.next_cursor}
+        with ExitStack() as held:
+            held.enter_context(service.streams.hold(caller.tenant))
+            # Before the answer begins: what is wrong can still be told.
+            page = await _page(service, caller.tenant, which, MOST_AT_ONCE, wanted.cursor)
+            return HeldStream(
+                _streamed(service, caller.tenant, which, page, form),
+                held.pop_all(),
+                media_type=MEDIA_TYPES[form],
+                headers={**headers, "Content-Disposition": f'attachment; filename="audit.{form}"'},
+            )
+    except BadCursor as error:
+        raise bad_cursor(error) from None
+
+
+async def _page(
+    service: Service, tenant: str, which: AuditFilter, limit: int, cursor: str | None
+) -> queries.Page[queries.AuditEntry]:
+    async def question(conn: asyncpg.Connection) -> queries.Page[queries.AuditEntry]:
+        return await queries.audit_trail(conn, tenant, which, limit=limit, cursor=cursor)
+
+    return await service.database.ask(tenant, question)
+
+
+async def _streamed(
+    service: Service,
+    tenant: str,
+    which: AuditFilter,
+    page: queries.Page[queries.AuditEntry],
+    form: Form,
+) -> AsyncIterator[bytes]:
+    """Give the entries of this page and of all that follow, a page in memory at a time.
+
+    Each page is a question of its own: a client that reads slowly holds neither a connection nor a snapshot.
+    """
+    if form is Form.CSV:
+        yield csv_lines([_COLUMNS])
+    while True:
+        if page.items:
+            yield _written(page.items, form)
+        if page.next_cursor is None:
+            return
+        page = await _page(service, tenant, which, MOST_AT_ONCE, page.next_cursor)
+
+
+def _written(entries: Sequence[queries.AuditEntry], form: Form) -> bytes:
+    if form is Form.CSV:
+        return csv_lines(map(_cells, entries))
+    checked = _entries.validate_python(entries, from_attributes=True)
+    return b"".join(entry.model_dump_json().encode() + b"\n" for entry in checked)

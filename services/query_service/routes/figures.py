@@ -1,0 +1,110 @@
+"""What was sold, of what how much, and how orders flow."""
+
+from typing import Annotated, Any
+
+import asyncpg
+from fastapi import Query, Response
+
+import queries
+from queries import MOST_PRODUCTS, BadCursor, Clock, SalesGroup
+from query_service.answers.found import ProcessMap, Products, Sales
+from query_service.parameters import Cursor, Day, Identifier, Moment
+from query_service.problems import Problem
+from query_service.routes.guarded import v1_router
+from query_service.routes.refusals import bad_cursor
+from query_service.service import TheCaller, TheService
+
+MOST_ROWS = 10_000
+
+DayFrom = Annotated[Day | None, Query(description="From this business day on.")]
+DayTo = Annotated[Day | None, Query(description="Up to this business day, it included.")]
+AsOf = Annotated[
+    Moment | None, Query(description="As it stood at this time: what had happened by then, by the clock.")
+]
+ByClock = Annotated[
+    Clock, Query(description="For as_of: when events were recorded, or when terminals say they occurred.")
+]
+
+router = v1_router()
+
+
+@router.get("/sales", response_model=Sales)
+async def sales(
+    service: TheService,
+    caller: TheCaller,
+    *,
+    response: Response,
+    group_by: Annotated[list[SalesGroup] | None, Query(max_length=len(SalesGroup))] = None,
+    day_from: DayFrom = None,
+    day_to: DayTo = None,
+    as_of: AsOf = None,
+    clock: ByClock = Clock.recorded,
+) -> dict[str, Any]:
+    """Sum up what was sold, by day unless `group_by` (which may be repeated) says otherwise."""
+    groups = [SalesGroup.business_day] if group_by is None else group_by
+
+    async def question(conn: asyncpg.Connection) -> list[queries.SalesRow]:
+        return await queries.sales(
+            conn, caller.tenant, group_by=groups, day_from=day_from, day_to=day_to, as_of=as_of, clock=clock
+        )
+
+    rows = await service.database.ask(caller.tenant, question)
+    if len(rows) > MOST_ROWS:
+        raise Problem.of_fields([("query.day_to", f"must not ask for more than {MOST_ROWS} rows at once")])
+    response.headers.update(service.freshness.headers("sales"))
+    return {"sales": rows}
+
+
+@router.get("/products", response_model=Products)
+async def products(
+    service: TheService,
+    caller: TheCaller,
+    response: Response,
+    *,
+    product_id: Annotated[Identifier | None, Query(description="Only this product.")] = None,
+    day_from: DayFrom = None,
+    day_to: DayTo = None,
+    as_of: AsOf = None,
+    clock: ByClock = Clock.recorded,
+    limit: Annotated[int, Query(ge=1, le=MOST_PRODUCTS)] = 100,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    """Tell how much of each product was sold; an order counts from its confirmation until it is voided."""
+
+    async def question(conn: asyncpg.Connection) -> queries.Page[queries.ProductSold]:
+        return await queries.product_quantities(
+            conn,
+            caller.tenant,
+            product_id=product_id,
+            day_from=day_from,
+            day_to=day_to,
+            as_of=as_of,
+            clock=clock,
+            limit=limit,
+            cursor=cursor,
+        )
+
+    try:
+        page = await service.database.ask(caller.tenant, question)
+    except BadCursor as error:
+        raise bad_cursor(error) from None
+    response.headers.update(service.freshness.headers("product_movements"))
+    return {"products": page.items, "next_cursor": page.next_cursor}
+
+
+@router.get("/process", response_model=ProcessMap)
+async def process_map(
+    service: TheService,
+    caller: TheCaller,
+    response: Response,
+    day_from: DayFrom = None,
+    day_to: DayTo = None,
+) -> queries.ProcessMap:
+    """Map how orders flow: which event follows which, how often and after how long."""
+
+    async def question(conn: asyncpg.Connection) -> queries.ProcessMap:
+        return await queries.process_map(conn, caller.tenant, day_from=day_from, day_to=day_to)
+
+    found = await service.database.ask(caller.tenant, question)
+    response.headers.update(service.freshness.headers("process_steps"))
+    return found

@@ -1,0 +1,147 @@
+"""Orders as the read model has them: lists, and one of them."""
+
+import asyncio
+import time
+from typing import Annotated, Any, Literal, NamedTuple
+
+import asyncpg
+from fastapi import Query, Response
+from pydantic import BaseModel, Field
+
+import queries
+from eventstore import StreamKey
+from orders import Order
+from queries import MOST_ORDERS, BadCursor, OrderFilter, OrderSort, OrderStatus, OrderSummaryRow
+from query_service.answers.orders import SUMMARY_FIELDS, OrdersPage, OrderState, beside_summary
+from query_service.parameters import Currency, Cursor, Day, Identifier, Moment, OrderId, Total, Version, Wait
+from query_service.problems import Problem, ProblemDetails
+from query_service.routes.guarded import v1_router
+from query_service.routes.refusals import bad_cursor, no_such_order, not_there_yet
+from query_service.service import Service, TheCaller, TheService
+
+READ_MODEL = "order_summary"
+FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.2
+
+_PARKED = """
+SELECT EXISTS (
+    SELECT FROM projections.parked JOIN projections.generations USING (read_model, generation)
+    WHERE state = 'live' AND read_model = $1 AND tenant_id = $2 AND order_id = $3
+)
+"""
+
+router = v1_router()
+
+
+class OrdersQuery(BaseModel):
+    """Which orders, in what order. Spans of time leave `_to` out; the others include both."""
+
+    status: OrderStatus | None = None
+    cashier_id: Identifier | None = None
+    currency: Currency | None = None
+    created_from: Moment | None = None
+    created_to: Moment | None = None
+    updated_from: Moment | None = None
+    updated_to: Moment | None = None
+    business_day_from: Day | None = None
+    business_day_to: Day | None = None
+    total_min: Total | None = None
+    total_max: Total | None = None
+    product_id: Annotated[Identifier | None, Field(description="Ever had a line of this product.")] = None
+    line_id: Annotated[Identifier | None, Field(description="Ever had this line.")] = None
+    sort: OrderSort = OrderSort.created_at
+    direction: Literal["asc", "desc"] = "desc"
+    limit: int = Field(50, ge=1, le=MOST_ORDERS)
+    cursor: Cursor = None
+
+
+@router.get("/orders", response_model=OrdersPage)
+async def list_orders(
+    service: TheService, caller: TheCaller, response: Response, wanted: Annotated[OrdersQuery, Query()]
+) -> dict[str, Any]:
+    """List orders: filtered, sorted, page by page."""
+    tenant = caller.tenant
+    which = OrderFilter(*(getattr(wanted, name) for name in OrderFilter._fields))
+
+    async def question(conn: asyncpg.Connection) -> queries.Page[OrderSummaryRow]:
+        return await queries.list_orders(
+            conn,
+            tenant,
+            which,
+            sort=wanted.sort,
+            descending=wanted.direction == "desc",
+            limit=wanted.limit,
+            cursor=wanted.cursor,
+        )
+
+    try:
+        page = await service.database.ask(tenant, question)
+    except BadCursor as error:
+        raise bad_cursor(error) from None
+    response.headers.update(service.freshness.headers(READ_MODEL))
+    return {"orders": page.items, "next_cursor": page.next_cursor}
+
+
+class _Seen(NamedTuple):
+    """What is known of an order at one moment; without a row the read model has nothing of it."""
+
+    row: OrderSummaryRow | None
+    state: Order | None
+    parked: bool
+
+
+@router.get(
+    "/orders/{order_id}",
+    response_model=OrderState,
+    responses={404: {"model": ProblemDetails}, 409: {"model": ProblemDetails}},
+)
+async def show_order(
+    service: TheService,
+    caller: TheCaller,
+    *,
+    response: Response,
+    order_id: OrderId,
+    min_version: Annotated[
+        Version, Query(description="Wait until the order is at this version at least.")
+    ] = 1,
+    timeout: Wait = 5.0,  # noqa: ASYNC109 - a parameter of the request
+) -> dict[str, Any]:
+    """Show an order as the read model has it, with its lines of the same version.
+
+    Who has just changed it passes the version that the command's outcome told, and reads their own write.
+    """
+    key = StreamKey(caller.tenant, order_id)
+    deadline = time.monotonic() + timeout
+    pause = FIRST_PAUSE
+    while True:
+        seen = await _look(service, key, min_version)
+        if seen.row is not None and seen.state is not None:
+            response.headers.update(service.freshness.headers(READ_MODEL))
+            return {
+                **{name: getattr(seen.row, name) for name in SUMMARY_FIELDS},
+                **beside_summary(seen.state),
+            }
+        if seen.parked:
+            raise Problem.of(
+                "order-parked", f"The read model could not bring the order to version {min_version}."
+            )
+        if time.monotonic() + pause > deadline or service.stopping.is_set():
+            at = "does not have the order" if seen.row is None else f"has its version {seen.row.version}"
+            raise not_there_yet(f"The read model {at} yet, and version {min_version} was asked for.")
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+async def _look(service: Service, key: StreamKey, min_version: int) -> _Seen:
+    """Return the order with its state, if it is at the version. Raises Problem where there is no order."""
+
+    async def question(conn: asyncpg.Connection) -> _Seen:
+        row = await queries.find_order(conn, *key)
+        if row is not None and row.version >= min_version:
+            loaded = await service.store.load_at_version(conn, key, row.version)
+            return _Seen(row, loaded.state, parked=False)
+        # Asked of the log, so that nobody waits for an order that there is not.
+        if row is None and not await service.store.history(conn, key, limit=1):
+            raise no_such_order()
+        return _Seen(row, None, await conn.fetchval(_PARKED, READ_MODEL, *key))
+
+    return await service.database.ask(key.tenant_id, question)
