@@ -125,7 +125,7 @@ def _read_keys(key_set: str) -> dict[str, jwt.PyJWK]:
 
 def _read_key(number: int, member: Mapping[str, Any]) -> jwt.PyJWK:
     kind = (member.get("kty"), member.get("crv"))
-    algorithm = _ALGORITHMS.get(kind)  # type: ignore[arg-type] # anything may be there; it is then not found
+    algorithm = next((name for known, name in _ALGORITHMS.items() if known == kind), None)
     if algorithm is None:
         raise InvalidKeys(f"key {number} is neither RSA nor EC on P-256 nor OKP on Ed25519")
     if member.get("alg", algorithm) != algorithm or member.get("use", "sig") != "sig":
