@@ -18,11 +18,11 @@ NEWEST: Final = 2**63 - 1
 
 # A row is a snapshot (its event_type is null, payload the state, occurred_at the greatest one) or an event
 # after it. The lateral subqueries keep their ORDER BY, so each stream is one walk along the index, however
-# the planner guesses.
+# the planner guesses. `after` is a column, since under row-level security the index takes no expressions.
 _LOAD = """
 WITH base AS MATERIALIZED (
     SELECT w.tenant_id, w.aggregate_id, w.up_to, w.ordinal,
-        s.version, s.state, s.recorded_at, s.max_occurred_at
+        s.version, coalesce(s.version, 0) AS after, s.state, s.recorded_at, s.max_occurred_at
     FROM unnest($1::text[], $2::uuid[], $3::bigint[])
         WITH ORDINALITY AS w (tenant_id, aggregate_id, up_to, ordinal)
     LEFT JOIN LATERAL (
@@ -46,7 +46,7 @@ CROSS JOIN LATERAL (
     SELECT version, event_type, schema_version, payload, metadata, occurred_at, recorded_at
     FROM order_events
     WHERE tenant_id = b.tenant_id AND aggregate_id = b.aggregate_id
-        AND version > coalesce(b.version, 0) AND version <= b.up_to
+        AND version > b.after AND version <= b.up_to
     ORDER BY version
 ) AS e
 ORDER BY ordinal, version
@@ -57,7 +57,7 @@ ORDER BY ordinal, version
 # event after it.
 _LOAD_AS_OF = """
 WITH base AS MATERIALIZED (
-    SELECT s.version, s.state, s.recorded_at, s.max_occurred_at
+    SELECT s.version, coalesce(s.version, 0) AS after, s.state, s.recorded_at, s.max_occurred_at
     FROM (SELECT) AS one
     LEFT JOIN LATERAL (
         SELECT version, state, recorded_at, max_occurred_at
@@ -71,7 +71,7 @@ WITH base AS MATERIALIZED (
 later AS MATERIALIZED (
     SELECT min(e.version) AS version
     FROM base AS b
-    JOIN order_events AS e ON e.version > coalesce(b.version, 0)
+    JOIN order_events AS e ON e.version > b.after
     WHERE e.tenant_id = $1 AND e.aggregate_id = $2
         AND CASE WHEN $4::boolean THEN e.occurred_at ELSE e.recorded_at END > $3::timestamptz
 )
@@ -85,7 +85,7 @@ SELECT 1, e.version, e.event_type, e.schema_version, e.payload::text, e.metadata
 FROM base AS b
 CROSS JOIN later AS l
 JOIN order_events AS e
-    ON e.version > coalesce(b.version, 0) AND (l.version IS NULL OR e.version < l.version)
+    ON e.version > b.after AND (l.version IS NULL OR e.version < l.version)
 WHERE e.tenant_id = $1 AND e.aggregate_id = $2
 ORDER BY version
 """
