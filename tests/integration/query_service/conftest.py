@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -11,14 +11,14 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fastapi import FastAPI
 
 from integration.query_service.shop import Shop
+from integration.query_service.town import town_database
 from query_service.app import assembled, create_app
 from query_service.settings import QuerySettings
 
 ISSUER, AUDIENCE = "https://issuer.test", "tillstream"
-
-NewClient = Callable[..., Any]
 
 
 class Issuer:
@@ -60,45 +60,67 @@ async def shop(database: Any) -> AsyncIterator[Shop]:
     await made.close()
 
 
-@pytest.fixture
-async def new_client(database: Any, issuer: Issuer) -> AsyncIterator[NewClient]:
-    """Give a maker of clients: each with its role, tenant and actor, of one service or of a new one.
+class Clients:
+    """Makes clients of query services over one database, each with its role, tenant and actor."""
 
-    Settings given by name make another service.
-    """
-    async with AsyncExitStack() as stack:
-        services: dict[str, Any] = {}
+    def __init__(self, database: Any, issuer: Issuer, stack: AsyncExitStack) -> None:
+        self._database = database
+        self._issuer = issuer
+        self._stack = stack
+        self._apps: dict[str, FastAPI] = {}
 
-        async def app_of(settings: dict[str, Any]) -> Any:
-            name = json.dumps(settings, sort_keys=True)
-            if name not in services:
-                made = QuerySettings(
-                    **{
-                        "database_url": database.dsn("query_service"),
-                        "jwt_keys": issuer.key_set,
-                        "jwt_issuer": ISSUER,
-                        "jwt_audience": AUDIENCE,
-                        **settings,
-                    }
-                )
-                service = await stack.enter_async_context(assembled(made, asyncio.Event()))
-                services[name] = create_app(service)
-            return services[name]
-
-        async def make(
-            role: str | None = "manager",
-            tenant: str = "store-1",
-            actor: str = "anna",
-            token: str | None = None,
-            **settings: Any,
-        ) -> httpx.AsyncClient:
-            app = await app_of(settings)
-            if token is None and role is not None:
-                token = issuer.token(role, tenant, actor)
-            headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-            client = httpx.AsyncClient(
-                transport=httpx.ASGITransport(app), base_url="http://localhost", headers=headers
+    async def app(self, **settings: Any) -> FastAPI:
+        """Give the app of these settings, the same one for the same settings."""
+        name = json.dumps(settings, sort_keys=True)
+        if name not in self._apps:
+            made = QuerySettings(
+                **{
+                    "database_url": self._database.dsn("query_service"),
+                    "jwt_keys": self._issuer.key_set,
+                    "jwt_issuer": ISSUER,
+                    "jwt_audience": AUDIENCE,
+                    **settings,
+                }
             )
-            return await stack.enter_async_context(client)
+            service = await self._stack.enter_async_context(assembled(made, asyncio.Event()))
+            self._apps[name] = create_app(service)
+        return self._apps[name]
 
-        yield make
+    async def __call__(
+        self,
+        role: str | None = "manager",
+        tenant: str = "store-1",
+        actor: str = "anna",
+        token: str | None = None,
+        **settings: Any,
+    ) -> httpx.AsyncClient:
+        """Give a client; one without a role and a token sends no token."""
+        app = await self.app(**settings)
+        if token is None and role is not None:
+            token = self._issuer.token(role, tenant, actor)
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        # What fails inside is to be answered, not raised: as it is outside of tests.
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        client = httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers)
+        return await self._stack.enter_async_context(client)
+
+
+@pytest.fixture
+async def new_client(database: Any, issuer: Issuer) -> AsyncIterator[Clients]:
+    """Give a maker of clients over the test's own database."""
+    async with AsyncExitStack() as stack:
+        yield Clients(database, issuer, stack)
+
+
+@pytest.fixture(scope="session")
+def town(postgres_server: Any, _template: str) -> Iterator[Any]:
+    """Give a database with the orders of two tenants, for tests that only read."""
+    with town_database(postgres_server, _template) as found:
+        yield found
+
+
+@pytest.fixture
+async def town_client(town: Any, issuer: Issuer) -> AsyncIterator[Clients]:
+    """Give a maker of clients over the town."""
+    async with AsyncExitStack() as stack:
+        yield Clients(town, issuer, stack)

@@ -3,13 +3,13 @@
 from uuid import uuid4
 
 from eventstore import StreamKey
-from integration.query_service.conftest import NewClient
+from integration.query_service.conftest import Clients
 from integration.query_service.shop import APPLE, PEAR, Shop, sale
 
 KEY = StreamKey("store-1", uuid4())
 
 
-async def test_history_comes_page_by_page(shop: Shop, new_client: NewClient) -> None:
+async def test_history_comes_page_by_page(shop: Shop, new_client: Clients) -> None:
     """History lists every event once, oldest first, with who did it; `next_after` leads to the next page."""
     await shop.send(KEY, *sale(APPLE, PEAR))
     client = await new_client()
@@ -27,7 +27,7 @@ async def test_history_comes_page_by_page(shop: Shop, new_client: NewClient) -> 
     assert (await client.get(path, params={"after": 4})).json()["events"] == []
 
 
-async def test_another_tenants_order_is_not_there(shop: Shop, new_client: NewClient) -> None:
+async def test_another_tenants_order_is_not_there(shop: Shop, new_client: Clients) -> None:
     """Another tenant's order gets, byte for byte, the answer of one that nobody has."""
     await shop.send(KEY, *sale(APPLE))
     client = await new_client(tenant="store-2")

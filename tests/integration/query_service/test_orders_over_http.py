@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from eventstore import StreamKey
-from integration.query_service.conftest import NewClient
+from integration.query_service.conftest import Clients
 from integration.query_service.shop import APPLE, NOON, PEAR, Sent, Shop, sale
 
 KEY = StreamKey("store-1", uuid4())
@@ -19,7 +19,7 @@ def keys(count: int, tenant: str = "store-1") -> list[StreamKey]:
     return [StreamKey(tenant, UUID(int=number + 1)) for number in range(count)]
 
 
-async def test_a_list_is_filtered_sorted_and_paged(shop: Shop, new_client: NewClient) -> None:
+async def test_a_list_is_filtered_sorted_and_paged(shop: Shop, new_client: Clients) -> None:
     """Pages of a filtered list hold each order that matches once, in the order asked for."""
     for number, key in enumerate(keys(7)):
         at = NOON + timedelta(minutes=number)
@@ -54,7 +54,7 @@ async def test_a_list_is_filtered_sorted_and_paged(shop: Shop, new_client: NewCl
     ]
 
 
-async def test_a_cursor_belongs_to_its_question(shop: Shop, new_client: NewClient) -> None:
+async def test_a_cursor_belongs_to_its_question(shop: Shop, new_client: Clients) -> None:
     """A cursor of another filter, order or tenant, or none of ours, is told as a wrong field."""
     for key in [*keys(2), *keys(2, "store-2")]:
         await shop.send(key, *sale(APPLE))
@@ -74,7 +74,7 @@ async def test_a_cursor_belongs_to_its_question(shop: Shop, new_client: NewClien
         assert [error["field"] for error in refused.json()["errors"]] == ["query.cursor"]
 
 
-async def test_an_order_has_the_lines_of_the_read_models_version(shop: Shop, new_client: NewClient) -> None:
+async def test_an_order_has_the_lines_of_the_read_models_version(shop: Shop, new_client: Clients) -> None:
     """One order is its row of the read model with the lines of that version, not of a newer one."""
     await shop.send(KEY, *sale(APPLE, confirmed=False))
     await shop.catch_up()
@@ -100,7 +100,7 @@ async def test_an_order_has_the_lines_of_the_read_models_version(shop: Shop, new
     }
 
 
-async def test_who_names_a_version_waits_for_it(shop: Shop, new_client: NewClient) -> None:
+async def test_who_names_a_version_waits_for_it(shop: Shop, new_client: Clients) -> None:
     """With `min_version` the answer comes once the read model has it, and is that version at least."""
     await shop.send(KEY, *sale(APPLE, confirmed=False))
     await shop.catch_up()
@@ -114,7 +114,7 @@ async def test_who_names_a_version_waits_for_it(shop: Shop, new_client: NewClien
     assert (answer.status_code, answer.json()["version"]) == (200, 3)
 
 
-async def test_a_version_that_does_not_come_is_told(shop: Shop, new_client: NewClient) -> None:
+async def test_a_version_that_does_not_come_is_told(shop: Shop, new_client: Clients) -> None:
     """After the timeout the answer is 503 with when to try again, also where only the log has the order."""
     await shop.catch_up()
     await shop.send(KEY, *sale(APPLE, confirmed=False))
@@ -128,7 +128,7 @@ async def test_a_version_that_does_not_come_is_told(shop: Shop, new_client: NewC
     assert "has its version 2" in late.json()["detail"]
 
 
-async def test_a_parked_order_is_told_at_once(shop: Shop, new_client: NewClient, database: object) -> None:
+async def test_a_parked_order_is_told_at_once(shop: Shop, new_client: Clients, database: object) -> None:
     """Who waits for a version of a parked order learns so at once; what the read model has can be read."""
     await shop.send(KEY, *sale(APPLE, confirmed=False))
     await shop.catch_up()
@@ -162,7 +162,7 @@ async def park(database: object) -> None:
 
 @pytest.mark.parametrize("path", ["", "/history", "/at?version=1", "/diff?from=1&to=1"])
 async def test_another_tenants_order_is_as_if_nobody_had_it(
-    shop: Shop, new_client: NewClient, path: str
+    shop: Shop, new_client: Clients, path: str
 ) -> None:
     """Another tenant's order gets, byte for byte and at once, the answer of an order that nobody has."""
     await shop.send(KEY, *sale(APPLE))
