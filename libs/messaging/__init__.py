@@ -5,7 +5,7 @@ from messaging.attributes import Attributes, InvalidAttribute
 from messaging.cloudevents import JSON_CONTENT, Envelope, Undecodable, format_time, open_envelope
 from messaging.connection import KafkaConnection
 from messaging.consumer import BatchConsumer
-from messaging.events import SOURCE, TYPE_PREFIX, EventMessage, decode_event, event_headers
+from messaging.events import SOURCE, TYPE_PREFIX, EventMessage, decode_event, event_headers, event_json
 from messaging.groups import group_members
 from messaging.handling import Assigned, BatchHandler, Fenced, Unrecoverable
 from messaging.offsets import Committed, committed_offsets
@@ -17,6 +17,7 @@ from messaging.tail import RecordsGone, TopicMadeAnew, TopicTail
 from messaging.topic_id import TopicFacts, fetch_topic, fetch_topic_id
 from messaging.topic_reader import Offsets, TopicReader
 from messaging.topics import Topics, ensure_topics
+from messaging.vector import BadVector, Vector
 
 __all__ = [
     "JSON_CONTENT",
@@ -26,6 +27,7 @@ __all__ = [
     "AppliedAcls",
     "Assigned",
     "Attributes",
+    "BadVector",
     "BatchConsumer",
     "BatchHandler",
     "Committed",
@@ -46,11 +48,13 @@ __all__ = [
     "Topics",
     "Undecodable",
     "Unrecoverable",
+    "Vector",
     "apply_acls",
     "committed_offsets",
     "decode_event",
     "ensure_topics",
     "event_headers",
+    "event_json",
     "fetch_topic",
     "fetch_topic_id",
     "format_time",

@@ -6,12 +6,17 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from pydantic_core import to_json
+
 from messaging.attributes import LONGEST_CORRELATION_ID
-from messaging.cloudevents import JSON_CONTENT, format_time, open_envelope
+from messaging.cloudevents import JSON_CONTENT, Undecodable, format_time, open_envelope, parse_json
 
 TYPE_PREFIX = "orders."
 SOURCE = "tillstream"
 _SOURCE, _CONTENT_TYPE = SOURCE.encode(), JSON_CONTENT.encode()
+# CloudEvents' integers: JSON numbers in the JSON format, text in headers.
+_WHOLE_NUMBERS = frozenset({"version", "schemaversion"})
+_LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 
 
 class Record(Protocol):
@@ -111,3 +116,24 @@ def event_headers(
         if versions
     )
     return headers
+
+
+def event_json(record: Record) -> bytes:
+    """Return a record of `orders.events` in CloudEvents' JSON format, on one line; the data is as it came.
+
+    Raises Undecodable where the headers or the value can't be read.
+    """
+    attributes: dict[str, str | int] = {}
+    try:
+        for name, raw in record.headers:
+            if name == "content-type":
+                attributes["datacontenttype"] = (raw or b"").decode()
+            elif name.startswith("ce_"):
+                key, text = name[3:], (raw or b"").decode()
+                attributes[key] = int(text) if key in _WHOLE_NUMBERS else text
+    except ValueError as error:
+        raise Undecodable(f"headers: can't be read: {error}") from None
+    value = record.value or b"{}"
+    parse_json(value)
+    # Outside of texts, where they are escaped, line ends are but blanks.
+    return b'%s,"data":%s}' % (to_json(attributes)[:-1], value.translate(_LINE_ENDS))

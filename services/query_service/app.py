@@ -1,19 +1,21 @@
 """The query service's composition root."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
 
-from messaging import Topics
+from messaging import KafkaConnection, Topics
 from query_service.access import PERMISSIONS, Admission, InvalidKeys, TokenChecker
 from query_service.access.development import parse_development_identity
 from query_service.answering import answer_with_problems
 from query_service.database import TenantDatabase
 from query_service.freshness import Freshness
 from query_service.limits import RateLimit, StreamLimit
+from query_service.live import Feed, Following
 from query_service.observing import Observed
 from query_service.routes import ROUTERS
 from query_service.routes.guarded import GuardedRoute
@@ -38,9 +40,10 @@ async def assembled(settings: QuerySettings, stopping: asyncio.Event) -> AsyncIt
                 settings.database_url, settings.database_connections, settings.statement_timeout
             )
         )
-        freshness = Freshness(database, Topics(settings.topic_prefix).events, lambda: None, health)
-        looking = asyncio.create_task(freshness.keep_looking())
-        stack.callback(looking.cancel)
+        kafka, topics = KafkaConnection.of(settings), Topics(settings.topic_prefix)
+        feed = Feed(kafka, topics.events, health)
+        freshness = Freshness(database, topics.events, feed.ends, health)
+        await stack.enter_async_context(_at_work(feed.run(), freshness.keep_looking()))
         yield Service(
             settings=settings,
             health=health,
@@ -48,8 +51,21 @@ async def assembled(settings: QuerySettings, stopping: asyncio.Event) -> AsyncIt
             admission=admission,
             freshness=freshness,
             streams=StreamLimit(settings.streams_per_tenant),
+            following=Following(feed),
             stopping=stopping,
         )
+
+
+@asynccontextmanager
+async def _at_work(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Have this done beside the body, until it ends."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 def create_app(service: Service) -> FastAPI:

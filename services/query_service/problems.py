@@ -60,6 +60,12 @@ KINDS: Mapping[str, Kind] = {
         "The read model could not apply an event of this order, so what it shows stays as it is until an "
         "operator has it tried again. The order's history, and the order at a version, can be asked for.",
     ),
+    "place-gone": Kind(
+        410,
+        "There is nothing behind this place any more",
+        "The events that this place pointed at can't be read: ask for the events from now or from the "
+        "beginning on, and for what was missed the read models or the orders' histories.",
+    ),
     "body-too-large": Kind(413, "The body is too large", "`detail` says how large it may be."),
     "unsupported-media-type": Kind(415, "The body is of another kind", "Send application/json."),
     "command-rejected": Kind(

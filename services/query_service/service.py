@@ -12,6 +12,7 @@ from query_service.access import Admission, Caller
 from query_service.database import TenantDatabase
 from query_service.freshness import Freshness
 from query_service.limits import StreamLimit
+from query_service.live import Following
 from query_service.settings import QuerySettings
 from runtime import Health
 
@@ -26,6 +27,7 @@ class Service:
     admission: Admission
     freshness: Freshness
     streams: StreamLimit
+    following: Following
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     store: EventStore[Order] = field(default_factory=lambda: EventStore(ORDER))
 

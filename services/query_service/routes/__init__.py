@@ -1,6 +1,6 @@
 """What can be asked: one module a kind of question."""
 
-from query_service.routes import audit, figures, history, orders, problem_pages, searching, standing
+from query_service.routes import audit, events, figures, history, orders, problem_pages, searching, standing
 
 ROUTERS = (
     # The most asked for first: routes are looked through in this order.
@@ -10,6 +10,7 @@ ROUTERS = (
     figures.router,
     audit.router,
     standing.router,
+    events.router,
     problem_pages.router,
 )
 """Every router of the app."""

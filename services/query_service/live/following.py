@@ -1,0 +1,166 @@
+"""One reader's way through the events: from where it left off up to the live ones, and on with these."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from typing import Final, Literal
+
+from aiokafka.errors import KafkaError
+
+from messaging import TopicReader, Vector
+from query_service.live.feed import Feed, Shown, Subscription, readable
+from query_service.live.wanted import Test, Wanted
+from query_service.problems import Problem
+
+BEGINNING: Final = "beginning"
+RETRY_AFTER = {"Retry-After": "1"}
+Start = Vector | Literal["beginning"] | None
+
+# A sign of life, and the place to come back to where no event has brought one.
+HEARTBEAT = 15.0
+# So few records behind, the rest is read while the live ones already wait.
+NEAR = 500
+# Each reader that catches up has a consumer of its own.
+CATCHING_UP_PER_TENANT = 2
+
+
+class LetGo(Exception):
+    """A reader gets no more; the text says why."""
+
+
+class Following:
+    """Gives readers their events. What is live is never read again, what is past never kept."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._turns: dict[str, asyncio.Semaphore] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Whether the topic is being followed."""
+        return self._feed.ready
+
+    async def begin(self, start: Start) -> Mapping[int, int] | None:
+        """Return the positions that a reader starts at; None for now.
+
+        Raises Problem: 400 for a place ahead of the topic, 410 for one that is gone with what it pointed at,
+        503 while Kafka is away.
+        """
+        if not self._feed.ready:
+            raise _away()
+        if start is None:
+            return None
+        if isinstance(start, Vector) and start.topic_id != self._feed.topic_id:
+            raise Problem.of("place-gone", "The topic was made anew since: this place is of the one before.")
+        if isinstance(start, Vector) and start.positions == self._feed.positions:
+            return None
+        try:
+            async with TopicReader.open(self._feed.kafka, self._feed.topic) as reader:
+                beginnings, ends = reader.beginnings, reader.ends
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise _away() from error
+        if not isinstance(start, Vector):
+            return dict(beginnings)
+        positions = start.positions
+        if any(offset > ends.get(number, -1) for number, offset in positions.items()):
+            raise Problem.of_fields([("query.after", "is ahead of the topic: nothing was sent there yet")])
+        if any(offset < beginnings[number] for number, offset in positions.items()):
+            raise Problem.of("place-gone", "Events behind this place are not kept any more.")
+        # A partition added since begins where it begins.
+        return {**beginnings, **positions}
+
+    async def events(
+        self, wanted: Wanted, positions: Mapping[int, int] | None
+    ) -> AsyncGenerator[Shown, None]:
+        """Yield the events from `positions` (None: now) on, and a place alone as a sign of life.
+
+        Never ends by itself. Raises LetGo when no more may be given; KafkaError, OSError and TimeoutError
+        when Kafka fails while the reader catches up.
+        """
+        feed, test = self._feed, wanted.test()
+        async with AsyncExitStack() as catching_up:
+            if positions is not None:
+                turn = self._turns.setdefault(wanted.tenant, asyncio.Semaphore(CATCHING_UP_PER_TENANT))
+                while not await _taken(turn):
+                    yield Shown(str(Vector.of(feed.topic_id, positions)), None)
+                catching_up.callback(turn.release)
+                reader = await catching_up.enter_async_context(TopicReader.open(feed.kafka, feed.topic))
+                past = _Past(feed, test, reader, positions)
+                while past.records_to(feed.positions) > NEAR:
+                    async for shown in past.up_to(feed.positions):
+                        yield shown
+            with feed.subscribe(wanted) as subscription:
+                if positions is not None:
+                    # Another service of this installation may have shown more than this one has seen yet.
+                    subscription.passed = past.beyond(subscription.first)
+                    async for shown in past.up_to(subscription.first):
+                        yield shown
+                    await catching_up.aclose()
+                async for shown in self._live(subscription):
+                    yield shown
+
+    async def _live(self, subscription: Subscription) -> AsyncIterator[Shown]:
+        yield Shown(self._feed.place(subscription.passed), None)
+        while subscription.ended is None:
+            try:
+                async with asyncio.timeout(HEARTBEAT):
+                    shown = await subscription.waiting.get()
+            except TimeoutError:
+                shown = Shown(self._feed.place(subscription.passed), None)
+            yield shown
+        raise LetGo(subscription.ended)
+
+
+class _Past:
+    """What a reader has not seen of what was there before it came."""
+
+    def __init__(self, feed: Feed, test: Test, reader: TopicReader, positions: Mapping[int, int]) -> None:
+        self._feed = feed
+        self._test = test
+        self._reader = reader
+        self._positions = dict(positions)
+        self._spoken = time.monotonic()
+
+    def records_to(self, target: Mapping[int, int]) -> int:
+        """Return how many records are left up to the target."""
+        return sum(max(0, end - self._positions.get(number, 0)) for number, end in target.items())
+
+    def beyond(self, target: Mapping[int, int]) -> dict[int, int]:
+        """Return the positions that are past the target."""
+        return {number: at for number, at in self._positions.items() if at > target.get(number, 0)}
+
+    async def up_to(self, target: Mapping[int, int]) -> AsyncIterator[Shown]:
+        """Yield what is wanted of the records below the target, and signs of life."""
+        for number in target:
+            self._positions.setdefault(number, 0)
+        first = {number: at for number, at in self._positions.items() if at < target.get(number, 0)}
+        async for page in self._reader.pages(first, target):
+            for record in page:
+                self._positions[record.partition] = record.offset + 1
+                if self._test.holds(dict(record.headers)) and (event := readable(record)):
+                    yield self._shown(event)
+            if time.monotonic() - self._spoken > HEARTBEAT:
+                yield self._shown(None)
+        # The last ones may have been deleted, or no records.
+        self._positions.update({number: target[number] for number in first})
+
+    def _shown(self, event: bytes | None) -> Shown:
+        self._spoken = time.monotonic()
+        return Shown(str(Vector.of(self._feed.topic_id, self._positions)), event)
+
+
+async def _taken(turn: asyncio.Semaphore) -> bool:
+    try:
+        async with asyncio.timeout(HEARTBEAT):
+            return await turn.acquire()
+    except TimeoutError:
+        return False
+
+
+def _away() -> Problem:
+    return Problem.of(
+        "unavailable",
+        "The events can't be followed at the moment: Kafka does not answer.",
+        headers=RETRY_AFTER,
+    )

@@ -1,0 +1,248 @@
+"""Events as they happen, over HTTP, from a real Kafka."""
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from harness.waiting import eventually
+from integration.query_service_live.following import LiveService
+from messaging import KafkaConnection, Vector, ensure_topics
+from query_service.live import feed, following, stream
+
+
+async def test_an_event_comes_as_it_is_on_the_topic(live: LiveService) -> None:
+    """An event has the attributes of its message, with numbers as numbers, and its data as it was sent."""
+    order_id = uuid4()
+    async with live.reader() as reader:
+        value = b'{"line_id":\n"1","quantity":"1.50","n":1.10}'
+        await live.publish(7, order_id=order_id, kind="ItemAdded", value=value)
+        (event,) = await reader.events(1)
+        assert event["data"] == {"line_id": "1", "quantity": "1.50", "n": 1.1}
+        assert {name: event[name] for name in event.keys() - {"id", "causationid", "data"}} == {
+            "specversion": "1.0",
+            "source": "tillstream",
+            "type": "orders.ItemAdded",
+            "subject": str(order_id),
+            "time": "2026-03-01T12:00:00Z",
+            "datacontenttype": "application/json",
+            "tenantid": "store-1",
+            "actor": "anna",
+            "version": 7,
+            "schemaversion": 1,
+            "recordedtime": "2026-03-01T12:00:00Z",
+            "correlationid": "c",
+            "undoes": "2,3",
+        }
+        assert reader.response.headers["content-type"].startswith("text/event-stream")
+        assert Vector.parse(reader.place).offsets == (1, 0)
+
+
+async def test_a_reader_sees_its_tenant_and_what_it_asked_for(live: LiveService) -> None:
+    """Another tenant's events never come; type, order and actor choose among one's own."""
+    order_id = uuid4()
+    async with (
+        live.reader() as everything,
+        live.reader(type=["ItemAdded", "OrderVoided"]) as of_types,
+        live.reader(order_id=str(order_id)) as of_order,
+        live.reader(actor="bob") as of_bob,
+        live.reader(tenant="store-2") as of_another,
+    ):
+        await live.publish(1)
+        await live.publish(2, kind="ItemAdded")
+        await live.publish(3, order_id=order_id)
+        await live.publish(4, tenant="store-2", order_id=order_id, kind="ItemAdded", actor="bob")
+        await live.publish(5, actor="bob")
+        await live.publish(6, order_id=order_id, actor="bob", kind="OrderVoided")
+        assert await everything.numbers(5) == [1, 2, 3, 5, 6]
+        assert await of_types.numbers(2) == [2, 6]
+        assert await of_order.numbers(2) == [3, 6]
+        assert await of_bob.numbers(2) == [5, 6]
+        assert await of_another.numbers(1) == [4]
+
+
+@pytest.mark.parametrize("as_header", [True, False])
+async def test_a_reader_resumes_where_it_left_off(live: LiveService, as_header: bool) -> None:
+    """With the last id, everything since comes once and in order, and what is live follows without a gap."""
+    async with live.reader() as reader:
+        await live.publish(1, 2, 3)
+        assert await reader.numbers(2) == [1, 2]
+        place = reader.place
+    await live.publish(4, tenant="store-2")
+    await live.publish(5, 6)
+    start = {"headers": {"Last-Event-ID": place}} if as_header else {"after": place}
+    async with live.reader(**start) as reader:
+        assert await reader.numbers(3) == [3, 5, 6]
+        await live.publish(7)
+        assert await reader.numbers(1) == [7]
+    async with live.reader(after="beginning", headers={"Last-Event-ID": reader.place}) as reader:
+        assert not (await reader.block()).data, "the header wins"
+
+
+async def test_readers_join_while_events_pour_in(live: LiveService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever readers come from the past, each sees every event once, in order within each partition."""
+    monkeypatch.setattr(following, "NEAR", 3)
+    count = 120
+    orders = [uuid4(), uuid4()]
+
+    async def pour() -> None:
+        for version in range(1, count + 1):
+            await asyncio.gather(
+                *(live.publish(version, order_id=orders[part], partition=part) for part in (0, 1))
+            )
+
+    async def follow() -> None:
+        async with live.reader(after="beginning") as reader:
+            seen: dict[str, list[int]] = {str(order): [] for order in orders}
+            for event in await reader.events(2 * count):
+                seen[event["subject"]].append(event["version"])
+            assert list(seen.values()) == [list(range(1, count + 1))] * 2
+
+    async with asyncio.TaskGroup() as work:
+        work.create_task(pour())
+        for _ in range(8):
+            work.create_task(follow())
+            await asyncio.sleep(0.05)
+
+
+async def test_a_place_that_another_service_gave_is_never_shown_again(live: LiveService) -> None:
+    """What a reader has seen elsewhere doesn't come again, though this service has yet to see it itself."""
+    await live.publish(1, 2)
+    async with live.reader(after="beginning") as reader:
+        await reader.numbers(2)
+    service = live.service.following._feed
+    service._positions[0] = 0
+    async with live.reader(after=reader.place) as reader:
+        assert Vector.parse((await reader.block()).place).offsets == (2, 0)
+        subscription = next(iter(service._readers[b"store-1"]))
+        assert subscription.passed == {0: 2}
+        service._positions[0] = 2
+        await live.publish(3)
+        assert await reader.numbers(1) == [3]
+
+
+async def test_a_place_that_can_not_be_gone_on_from_is_refused(live: LiveService) -> None:
+    """A text that is no place, and a place ahead of the topic, are the asker's fault and say so."""
+    topic_id = live.service.following._feed.topic_id
+    async with live.client() as client:
+        for after in (
+            "",
+            "x",
+            "0.0",
+            str(Vector(topic_id, (5, 0))),
+            str(Vector(topic_id, (0, 0, 0))),
+            "1" * 9000,
+        ):
+            answer = await client.get("/v1/events", params={"after": after})
+            assert answer.status_code == 400, answer.text
+            assert answer.json()["errors"][0]["field"] == "query.after"
+        answer = await client.get("/v1/events", headers={"Last-Event-ID": "x\x7f"})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "header.last-event-id")
+        answer = await client.get("/v1/events", params={"type": "Unheard"})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "query.type")
+        other = Vector(uuid4(), (0, 0))
+        assert (await client.get("/v1/events", params={"after": str(other)})).status_code == 410
+
+
+async def test_a_quiet_stream_gives_signs_of_life(live: LiveService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without events a place comes now and then, also behind events that are not for this reader."""
+    monkeypatch.setattr(following, "HEARTBEAT", 0.1)
+    async with live.reader() as reader:
+        await live.publish(1, tenant="store-2")
+
+        async def passed() -> bool:
+            block = await reader.block()
+            assert not block.data
+            return Vector.parse(block.place).offsets == (1, 0)
+
+        await eventually(passed)
+
+
+async def test_a_stream_ends_with_its_token(live: LiveService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens on with a token that has expired."""
+    monkeypatch.setattr("query_service.routes.events.LEEWAY", 0.0)
+    async with live.reader(claims={"exp": time.time() + 2}) as reader:
+        assert await reader.last_words() == "closed: the token has expired"
+
+
+async def test_streams_end_when_the_service_stops(live: LiveService) -> None:
+    """A service that is to stop ends its streams, so that readers go elsewhere."""
+    async with live.reader() as reader:
+        live.service.stopping.set()
+        assert await reader.last_words() == "closed: the service stops"
+
+
+async def test_a_slow_reader_is_let_go_and_comes_back(
+    live: LiveService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that takes nothing is let go, harms no other, and misses nothing when it comes back."""
+    monkeypatch.setattr(feed, "WAITING", 20)
+    monkeypatch.setattr(stream, "SEND_TIMEOUT", 0.5)
+    versions = list(range(1, 61))
+    large = b'{"text":"%s"}' % (b"x" * 200_000)
+    async with live.reader() as slow, live.reader() as quick:
+        publishing = asyncio.create_task(live.publish(*versions, value=large))
+        assert await quick.numbers(60) == versions
+        await publishing
+
+        async def let_go() -> bool:
+            return len(live.service.following._feed._readers[b"store-1"]) == 1
+
+        await eventually(let_go)
+        seen: list[int] = []
+        with suppress(httpx.RemoteProtocolError, EOFError):
+            while len(seen) < len(versions):
+                seen += await slow.numbers(1)
+    assert seen == versions[: len(seen)]
+    assert len(seen) < 60
+    async with live.reader(after=slow.place) as again:
+        assert await again.numbers(60 - len(seen)) == versions[len(seen) :]
+
+
+async def test_a_tenant_has_so_many_streams(new_service: Any) -> None:
+    """One stream too many is refused, only to that tenant, and a place is free again when a reader goes."""
+    live = await new_service(streams_per_tenant=1)
+    async with live.reader(), live.client() as client:
+        answer = await client.get("/v1/events")
+        assert (answer.status_code, answer.json()["type"]) == (429, "/problems/too-many-streams")
+        async with live.reader(tenant="store-2"):
+            pass
+
+    async def free() -> bool:
+        return not live.service.streams._open
+
+    await eventually(free)
+    async with live.reader():
+        pass
+
+
+async def test_a_topic_made_anew_ends_the_streams(live: LiveService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the topic is another one, readers are sent away, and their old places are known to be gone."""
+    monkeypatch.setattr("messaging.tail.LOOK_INTERVAL", 0.0)
+    async with live.reader() as reader:
+        kafka = KafkaConnection(live.service.settings.kafka_bootstrap_servers)
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+        await admin.start()
+        await admin.delete_topics([live.topics.events])
+        await admin.close()
+        await ensure_topics(kafka, live.topics, partitions=2)
+        assert await reader.last_words() == "closed: the topic has changed"
+    await live.ready()
+    async with live.client() as client:
+        answer = await client.get("/v1/events", params={"after": reader.place})
+    assert (answer.status_code, answer.json()["type"]) == (410, "/problems/place-gone")
+
+
+async def test_the_ends_of_the_topic_are_known(live: LiveService) -> None:
+    """The feed knows how far the topic reaches: read models' freshness goes by it."""
+    await live.publish(1, 2, partition=1)
+
+    async def known() -> bool:
+        return live.service.following._feed.ends() == {0: 0, 1: 2}
+
+    await eventually(known)
