@@ -57,6 +57,7 @@ LastEventId = Annotated[
 
 @router.get(
     "/events",
+    status_code=200,
     response_class=EventStream,
     responses={
         200: {
