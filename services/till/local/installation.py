@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from localservers import Kafka, Postgres, free_port
 from readmodels import READ_MODELS
 from till.errors import TillError
+from till.local.callers import caller_settings
 from till.local.home import Home
 from till.local.migration import migrate_all
 from till.local.programs import SERVICES, Program, server_program, service_program, supervisor_config
@@ -23,8 +24,9 @@ from till.local.waiting import wait_for_servers, wait_for_services
 from till.settings import TillSettings
 
 _DATABASE = "tillstream"
-# Where services answer when nobody else does there: one after the other.
-_FIRST_HTTP_PORT = 8101
+# Where services answer when nobody else does there: first the one that people ask.
+_FIRST_HTTP_PORT = 8100
+_QUERY_SERVICE = "query_service"
 
 
 def bring_up(home: Home, tell: Callable[[str], None], *, with_us: bool) -> Supervisor:
@@ -98,8 +100,9 @@ def _start_supervisor(home: Home, programs: list[Program], *, with_us: bool) -> 
 
 
 def _services(postgres: Postgres, kafka: Kafka, passwords: Mapping[str, str]) -> list[Program]:
-    wanted = [("command_service", []), ("outbox_relay", []), *(("projector", [name]) for name in READ_MODELS)]
-    ports = range(_FIRST_HTTP_PORT, _FIRST_HTTP_PORT + len(wanted))
+    projectors = [("projector", [name]) for name in READ_MODELS]
+    wanted = [("command_service", []), ("outbox_relay", []), *projectors, (_QUERY_SERVICE, [])]
+    ports = [*range(_FIRST_HTTP_PORT + 1, _FIRST_HTTP_PORT + len(wanted)), _FIRST_HTTP_PORT]
     return [
         service_program(
             module,
@@ -108,6 +111,7 @@ def _services(postgres: Postgres, kafka: Kafka, passwords: Mapping[str, str]) ->
             {
                 "TILLSTREAM_DATABASE_URL": _dsn(postgres, module, passwords),
                 "TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+                **(caller_settings() if module == _QUERY_SERVICE else {}),
             },
         )
         for port, (module, arguments) in zip(ports, wanted, strict=True)

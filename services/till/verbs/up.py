@@ -10,7 +10,7 @@ import typer
 
 from localservers import kafka_jars
 from till.errors import TillError
-from till.local import Home, Supervisor, bring_up, take_down
+from till.local import Home, Supervisor, bring_up, caller_settings, take_down
 from till.output import Output, OutputOption, notices, print_rows
 
 _LOOK_SECONDS = 1.0
@@ -38,6 +38,7 @@ def up(
         with notices.status("Starting") as status:
             supervisor = bring_up(home, lambda step: status.update(f"{step} …"), with_us=not detach)
         _print(supervisor, output)
+        _tell_of_callers(supervisor)
         notices.print("Logs are in .tillstream/logs; `set -a; . .tillstream/env` points clients here.")
         if detach:
             notices.print("Up until `till down`.")
@@ -59,6 +60,15 @@ def stay(supervisor: Supervisor) -> None:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _tell_of_callers(supervisor: Supervisor) -> None:
+    for setting, identity in caller_settings().items():
+        tenant, actor, role = identity.split(":")
+        notices.print(
+            f"{supervisor.addresses['query_service']}/docs answers whoever is on this machine, as the {role}"
+            f" {actor} of {tenant}: {setting}=tenant:actor:role lets them in as another."
+        )
 
 
 def _print(supervisor: Supervisor, output: Output) -> None:

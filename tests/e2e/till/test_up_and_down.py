@@ -16,11 +16,12 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from dotenv import dotenv_values
 
+from readmodels import READ_MODELS
 from till.local.supervisor import MARK
 
 TILL = [sys.executable, "-m", "till"]
-PROJECTORS = ["projector_audit_log", "projector_order_summary", "projector_sales"]
-NAMES = ["postgres", "kafka", "command_service", "outbox_relay", *PROJECTORS]
+PROJECTORS = [f"projector_{name}" for name in READ_MODELS]
+NAMES = ["postgres", "kafka", "command_service", "outbox_relay", *PROJECTORS, "query_service"]
 
 
 def till(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
