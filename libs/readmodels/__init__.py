@@ -4,7 +4,10 @@ from collections.abc import Mapping
 
 from readmodels.audit_log import AuditLog
 from readmodels.generation_tables import tables_of
+from readmodels.ledger import Ledger
 from readmodels.order_summary import OrderSummary
+from readmodels.process_steps import ProcessSteps
+from readmodels.product_movements import ProductMovements
 from readmodels.read_model import (
     UNKNOWN_OFFSET,
     AppliedEvent,
@@ -16,7 +19,9 @@ from readmodels.read_model import (
 )
 from readmodels.sales import Sales
 
-READ_MODELS: Mapping[str, type[ReadModel]] = {model.name: model for model in (AuditLog, OrderSummary, Sales)}
+READ_MODELS: Mapping[str, type[ReadModel]] = {
+    model.name: model for model in (AuditLog, OrderSummary, ProcessSteps, ProductMovements, Sales)
+}
 """Every read model by its name, which is also the name of its view in the schema `read_models`."""
 
 __all__ = [
@@ -24,10 +29,13 @@ __all__ = [
     "UNKNOWN_OFFSET",
     "AppliedEvent",
     "AuditLog",
+    "Ledger",
     "OrderChange",
     "OrderKey",
     "OrderSummary",
     "Placed",
+    "ProcessSteps",
+    "ProductMovements",
     "Provenance",
     "ReadModel",
     "Sales",

@@ -10,7 +10,8 @@ from typing import ClassVar
 from pydantic_core import to_json
 
 from readmodels.changed_fields import changed_fields
-from readmodels.read_model import OrderChange, ReadModel
+from readmodels.ledger import Ledger, Row
+from readmodels.read_model import OrderChange
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS projections.audit_log_{generation} (
@@ -29,11 +30,19 @@ CREATE TABLE IF NOT EXISTS projections.audit_log_{generation} (
     redoes integer[] NOT NULL,
     before jsonb NOT NULL,
     after jsonb NOT NULL,
+    -- What the event names: which line, and of a new line which product.
+    line_id text COLLATE "C",
+    product_id text COLLATE "C",
     PRIMARY KEY (tenant_id, order_id, version)
 );
--- The newest rows are asked for most.
+-- The newest rows are asked for most: of a tenant, and by operators of all.
 CREATE INDEX IF NOT EXISTS audit_log_{generation}_recorded
     ON projections.audit_log_{generation} (recorded_at);
+-- All orders that ever had a product, or a line of this id.
+CREATE INDEX IF NOT EXISTS audit_log_{generation}_product
+    ON projections.audit_log_{generation} (tenant_id, product_id, order_id) WHERE product_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS audit_log_{generation}_line
+    ON projections.audit_log_{generation} (tenant_id, line_id, order_id) WHERE line_id IS NOT NULL;
 CREATE TABLE IF NOT EXISTS projections.audit_log_{generation}_orders (
     tenant_id text COLLATE "C" NOT NULL,
     order_id uuid NOT NULL,
@@ -53,60 +62,66 @@ _VIEW = """
 CREATE OR REPLACE VIEW read_models.audit_log AS
 SELECT tenant_id, order_id, version, kind, actor, authorised_by, occurred_at, recorded_at, command_id,
        correlation_id, undoes, redoes, before, after,
-       NULL::text AS command_type, NULL::text AS code, NULL::text AS message
+       NULL::text AS command_type, NULL::text AS code, NULL::text AS message, line_id, product_id
 FROM projections.audit_log_{generation}
 UNION ALL
 SELECT tenant_id, order_id, NULL, 'refused', actor, authorised_by, occurred_at, recorded_at, command_id,
        NULL, NULL, NULL, NULL, NULL,
-       command_type, code, message
+       command_type, code, message, NULL, NULL
 FROM public.refused_commands
 """
 
 _WRITE = """
-WITH came AS (
-    SELECT * FROM unnest(
-        $1::text[], $2::uuid[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
-        $8::timestamptz[], $9::uuid[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
-        $15::integer[], $16::bigint[]
-    ) AS c (
-        tenant_id, order_id, version, kind, actor, authorised_by, occurred_at, recorded_at, command_id,
-        correlation_id, undoes, redoes, before, after, partition, last_offset
-    )
-), written AS (
+WITH written AS (
     INSERT INTO projections.audit_log_{generation} (
         tenant_id, order_id, version, kind, actor, authorised_by, occurred_at, recorded_at, command_id,
-        correlation_id, undoes, redoes, before, after
+        correlation_id, undoes, redoes, before, after, line_id, product_id
     )
     SELECT tenant_id, order_id, version, kind, actor, authorised_by, occurred_at, recorded_at, command_id,
-           correlation_id, undoes::integer[], redoes::integer[], before::jsonb, after::jsonb
-    FROM came ORDER BY tenant_id, order_id, version
+           correlation_id, undoes::integer[], redoes::integer[], before::jsonb, after::jsonb, line_id,
+           product_id
+    FROM unnest(
+        $6::text[], $7::uuid[], $8::integer[], $9::text[], $10::text[], $11::text[], $12::timestamptz[],
+        $13::timestamptz[], $14::uuid[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[],
+        $20::text[], $21::text[]
+    ) AS e (
+        tenant_id, order_id, version, kind, actor, authorised_by, occurred_at, recorded_at, command_id,
+        correlation_id, undoes, redoes, before, after, line_id, product_id
+    )
+    ORDER BY tenant_id, order_id, version
     ON CONFLICT DO NOTHING
 )
 INSERT INTO projections.audit_log_{generation}_orders AS o (
     tenant_id, order_id, version, partition, last_offset
 )
-SELECT tenant_id, order_id, max(version), partition, last_offset
-FROM came GROUP BY tenant_id, order_id, partition, last_offset ORDER BY tenant_id, order_id
+SELECT * FROM unnest($1::text[], $2::uuid[], $3::integer[], $4::integer[], $5::bigint[]) ORDER BY 1, 2
 ON CONFLICT (tenant_id, order_id) DO UPDATE SET
     version = excluded.version, partition = excluded.partition, last_offset = excluded.last_offset
 {unless_newer}
 """
 
 
-class AuditLog(ReadModel):
+class AuditLog(Ledger):
     """Who did and who authorised what, when, by which command, and the order's changed fields."""
 
     name: ClassVar = "audit_log"
-    version: ClassVar = 1
-    needs_events: ClassVar = True
+    version: ClassVar = 2
     orders_table: ClassVar = "projections.audit_log_{generation}_orders"
-    further_tables: ClassVar = ("projections.audit_log_{generation}",)
+    entries_table: ClassVar = "projections.audit_log_{generation}"
+    further_tables: ClassVar = (entries_table,)
+    entry_columns: ClassVar = 16
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW
     write_sql: ClassVar = _WRITE
 
     @staticmethod
-    def rows(change: OrderChange) -> Iterable[tuple[object, ...]]:
+    def rows(change: OrderChange) -> Iterable[Row]:
+        """Return the order's row."""
+        order = change.order
+        return ((order.tenant_id, order.order_id, order.version, change.partition, change.last_offset),)
+
+    @staticmethod
+    def entries(change: OrderChange) -> Iterable[Row]:
         """Return a row for each event."""
         for event, provenance, before, after in change.events:
             was, now = changed_fields(before, after)
@@ -126,8 +141,8 @@ class AuditLog(ReadModel):
                 _array(event.redoes),
                 to_json(was).decode(),
                 to_json(now).decode(),
-                change.partition,
-                change.last_offset,
+                getattr(event.data, "line_id", None),
+                getattr(event.data, "product_id", None),
             )
 
 

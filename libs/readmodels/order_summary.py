@@ -26,6 +26,13 @@ CREATE TABLE IF NOT EXISTS projections.order_summary_{generation} (
 ) WITH (fillfactor = 80);  -- room for the next version of a row on its page
 CREATE INDEX IF NOT EXISTS order_summary_{generation}_partition
     ON projections.order_summary_{generation} (partition, tenant_id, order_id);
+-- Lists go by these. None on what changes with every event: such an update would be one of all indexes.
+CREATE INDEX IF NOT EXISTS order_summary_{generation}_created
+    ON projections.order_summary_{generation} (tenant_id, created_at, order_id);
+CREATE INDEX IF NOT EXISTS order_summary_{generation}_day
+    ON projections.order_summary_{generation} (tenant_id, business_day, order_id);
+CREATE INDEX IF NOT EXISTS order_summary_{generation}_cashier
+    ON projections.order_summary_{generation} (tenant_id, cashier_id, created_at, order_id);
 """
 
 _VIEW = """
@@ -59,7 +66,7 @@ class OrderSummary(ReadModel):
     """One row an order; subtotal (after line discounts) - discount (that of the whole order) = total."""
 
     name: ClassVar = "order_summary"
-    version: ClassVar = 1
+    version: ClassVar = 2
     orders_table: ClassVar = "projections.order_summary_{generation}"
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW

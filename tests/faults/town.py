@@ -29,6 +29,8 @@ SERVICES = {
     "order_summary": ("projector", "order_summary"),
     "sales": ("projector", "sales"),
     "audit_log": ("projector", "audit_log"),
+    "process_steps": ("projector", "process_steps"),
+    "product_movements": ("projector", "product_movements"),
 }
 # Many small batches, so that a fault falls into the middle of the load.
 BATCH_RECORDS = "10"

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from integration.projector.ledgers import Step, told
 from integration.projector.reading import entry, folded, rows
 from orders import ORDER, Order, decode_event
 
@@ -17,13 +18,17 @@ FROM order_events ORDER BY tenant_id, aggregate_id, version
 """
 
 
-async def fold_of_the_log(conn: asyncpg.Connection) -> tuple[list[Order], list[tuple[Any, ...]]]:
+async def fold_of_the_log(
+    conn: asyncpg.Connection,
+) -> tuple[list[Order], list[tuple[Any, ...]], list[Step]]:
     """Fold every stored event with the domain's `evolve`, without event store, snapshots, topic or projector.
 
-    Gives the orders, and the audit trail of all events. Fails on a stream whose versions are not 1 to n.
+    Gives the orders, the audit trail of all events, and the steps. Fails on a stream whose versions are not
+    1 to n.
     """
     orders: dict[tuple[Any, Any], Order] = {}
     trail: list[tuple[Any, ...]] = []
+    steps: list[Step] = []
     for row in await conn.fetch(_EVENTS):
         key = (row["tenant_id"], row["aggregate_id"])
         order = orders.get(key) or ORDER.initial_state(*key)
@@ -43,14 +48,17 @@ async def fold_of_the_log(conn: asyncpg.Connection) -> tuple[list[Order], list[t
             row["recorded_at"],
         )
         trail.append(entry(event, order, orders[key], origin))
-    return list(orders.values()), trail
+        steps.append(Step(event, row["recorded_at"], order, orders[key]))
+    return list(orders.values()), trail, steps
 
 
 async def assert_equal_the_fold(conn: asyncpg.Connection) -> None:
     """Compare every row of every read model with the fold of all orders; refused commands are no events."""
-    orders, trail = await fold_of_the_log(conn)
+    orders, trail, steps = await fold_of_the_log(conn)
     due = {name: {_place(row): row for row in folded(name, orders)} for name in ("order_summary", "sales")}
     due["audit_log"] = {_place(row): row for row in trail}
+    for name in ("process_steps", "product_movements", "sales_changes"):
+        due[name] = {_place(row): row for row in told(name, steps)}
     for name, expected in due.items():
         there = {_place(row): row for row in await rows(conn, name) if row[3] != "refused"}
         assert there.keys() == expected.keys(), f"{name}: {list(there.keys() ^ expected.keys())[:3]}"

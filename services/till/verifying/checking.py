@@ -15,7 +15,7 @@ from readmodels import READ_MODELS
 from till.verifying.findings import LOG, CouldNotCheck, Difference, Findings
 from till.verifying.folding import FoldedOrder
 from till.verifying.settling import caught_up
-from till.verifying.summed import check_sums, check_view
+from till.verifying.summed import check_sums, check_views
 from till.verifying.tables import Tables, compared
 
 # Orders in one transaction: some thousands of events.
@@ -57,7 +57,7 @@ async def verify_read_models(
         if any(verification.behind.values()):
             await verification.look_again(kafka, topics.events, patience)
         for tables in verification.tables:
-            await check_view(conn, tables.live, findings)
+            await check_views(conn, tables.live, findings)
         for tables in verification.tables:
             await check_sums(conn, tables.live, findings)
     except NewerSchema as error:
@@ -167,7 +167,7 @@ class _Verification:
     async def _differ_behind(self, tables: Tables, key: StreamKey, applied: int) -> None:
         due = self.behind[tables.live.name][key]
         history = (await self._store.histories(self._conn, {key: (0, due)}))[key]
-        rows = (await tables.rows(self._conn, [key])).get(key, [])
+        rows = (await tables.rows(self._conn, [key]))[key]
         what = f"it is at version {applied}, and should have applied version {due}"
         fields = compared(rows, FoldedOrder(key, history).rows(tables.read_model, due))
         self.findings.differ(Difference(tables.live.name, what, key, fields))
@@ -197,7 +197,7 @@ class _Verification:
         rows = await tables.rows(self._conn, list(folded))
         tally = self.findings.at(name)
         for key, order in folded.items():
-            applied, there = versions.get(key, 0), rows.get(key, [])
+            applied, there = versions.get(key, 0), rows[key]
             if not again:
                 tally.checked += 1
             if applied > order.version:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from eventstore import StoredEvent, StreamKey
 from orders import decode_event, evolve, initial_state
-from readmodels import AppliedEvent, OrderChange, Provenance, ReadModel
+from readmodels import AppliedEvent, Ledger, OrderChange, Provenance, ReadModel
 
 Row = tuple[object, ...]
 
@@ -43,13 +43,18 @@ class FoldedOrder:
         """How many events there are."""
         return len(self._steps)
 
-    def rows(self, read_model: type[ReadModel], version: int) -> list[Row]:
-        """Return what the read model should hold of the order at a version; nothing at version 0.
+    def rows(self, read_model: type[ReadModel], version: int) -> list[list[Row]]:
+        """Return what the read model should hold of the order at a version, by table; nothing at version 0.
 
-        Where on the topic the order lies is not told by the log: partition and offset are 0.
+        Rows of a table are in the order of their versions and lines. Where on the topic the order lies is
+        not told by the log: partition and offset are 0.
         """
         if not version:
             return []
         order = self._steps[version - 1].after
         events = self._steps[:version] if read_model.needs_events else ()
-        return list(read_model.rows(OrderChange(order, 0, 0, events)))
+        change = OrderChange(order, 0, 0, events)
+        rows = [list(read_model.rows(change))]
+        if issubclass(read_model, Ledger):
+            rows.append(sorted(read_model.entries(change), key=lambda entry: entry[2:4]))
+        return rows

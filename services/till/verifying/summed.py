@@ -1,4 +1,4 @@
-"""What a read model sums over orders must be the sum of what they contribute, and its view must show it."""
+"""What a read model sums over orders must be the sum of what they contribute, and its views must show it."""
 
 from __future__ import annotations
 
@@ -68,13 +68,14 @@ async def check_sums(conn: asyncpg.Connection, live: ReadModel, findings: Findin
         findings.differ(Difference(live.name, what, fields=[*identity, *amounts]))
 
 
-async def check_view(conn: asyncpg.Connection, live: ReadModel, findings: Findings) -> None:
-    """Check that the view, which everybody reads, reads the live generation."""
-    text = await conn.fetchval(
-        "SELECT pg_get_viewdef(to_regclass('read_models.' || quote_ident($1)))", live.name
-    )
-    if text is None:
-        findings.differ(Difference(live.name, f"there is no view read_models.{live.name}"))
-    elif not re.search(rf"\b{live.name}_{live.generation}(?!\d)", text):
-        what = f"the view read_models.{live.name} does not read the live generation, {live.generation}"
-        findings.differ(Difference(live.name, what))
+async def check_views(conn: asyncpg.Connection, live: ReadModel, findings: Findings) -> None:
+    """Check that the views, which everybody reads, read the live generation."""
+    for view in live.views:
+        text = await conn.fetchval(
+            "SELECT pg_get_viewdef(to_regclass('read_models.' || quote_ident($1)))", view
+        )
+        if text is None:
+            findings.differ(Difference(live.name, f"there is no view read_models.{view}"))
+        elif not re.search(rf"\b{live.name}_{live.generation}(?!\d)", text):
+            what = f"the view read_models.{view} does not read the live generation, {live.generation}"
+            findings.differ(Difference(live.name, what))

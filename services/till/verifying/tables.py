@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -31,29 +30,32 @@ LEFT JOIN LATERAL (
 ) AS e ON true
 ORDER BY p.tenant_id, p.order_id
 """
+_ROWS = """
+SELECT t.* FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, order_id)
+JOIN {table} AS t USING (tenant_id, order_id)
+"""
 _PAGE = 2_000
 _BEFORE_ALL = ("", UUID(int=0))
+
+Rows = list[list[dict[str, Any]]]
+"""An order's rows by table, a row's values by column."""
 
 # What the log doesn't tell: where on the topic an order's newest event lies.
 _PLACE = frozenset({"partition", "last_offset"})
 
 
 class Tables:
-    """The tables of one generation of a read model.
+    """The tables with rows of single orders of one generation of a read model.
 
-    The rows that `ReadModel.rows` gives begin with the columns of one table, in its order: of the first
-    further table, else of the table of orders.
+    What `ReadModel.rows` gives begins with the columns of the table of orders, what `Ledger.entries` gives
+    with those of its entries' table, each in its order.
     """
 
     def __init__(self, read_model: type[ReadModel], generation: int) -> None:
         self.read_model = read_model
         self.live = read_model(generation)
-        tables = (*read_model.further_tables, read_model.orders_table)
+        tables = (read_model.orders_table, *read_model.further_tables)
         self._names = [name.format(generation=generation) for name in tables]
-        self._rows = f"""
-            SELECT t.* FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, order_id)
-            JOIN {self._names[0]} AS t USING (tenant_id, order_id)
-        """  # noqa: S608 - the table's name is ours
 
     async def versions(
         self, conn: asyncpg.Connection, keys: Collection[StreamKey]
@@ -61,16 +63,15 @@ class Tables:
         """Return each order's applied version; an order without a row is absent."""
         return await self.live.applied_versions(conn, keys)
 
-    async def rows(
-        self, conn: asyncpg.Connection, keys: Collection[StreamKey]
-    ) -> dict[StreamKey, list[dict[str, Any]]]:
-        """Return the rows of each order, a row's values by column."""
-        statement = await conn.prepare(self._rows)
-        types = {each.name: each.type.name for each in statement.get_attributes()}
-        found: dict[StreamKey, list[dict[str, Any]]] = defaultdict(list)
-        for record in await statement.fetch(*zip(*keys, strict=True)):
-            row = {name: _decoded(value, types[name]) for name, value in record.items()}
-            found[StreamKey(row["tenant_id"], row["order_id"])].append(row)
+    async def rows(self, conn: asyncpg.Connection, keys: Collection[StreamKey]) -> dict[StreamKey, Rows]:
+        """Return the rows of each order; an order without any is there too."""
+        found: dict[StreamKey, Rows] = {key: [[] for _ in self._names] for key in keys}
+        for place, name in enumerate(self._names):
+            statement = await conn.prepare(_ROWS.format(table=name))
+            types = {each.name: each.type.name for each in statement.get_attributes()}
+            for record in await statement.fetch(*zip(*keys, strict=True)):
+                row = {name: _decoded(value, types[name]) for name, value in record.items()}
+                found[StreamKey(row["tenant_id"], row["order_id"])][place].append(row)
         return found
 
     async def strangers(self, conn: asyncpg.Connection) -> AsyncIterator[StreamKey]:
@@ -84,16 +85,17 @@ class Tables:
                         yield StreamKey(tenant_id, order_id)
 
 
-def compared(found: Sequence[dict[str, Any]], due: Iterable[Row]) -> list[Field]:
+def compared(found: Rows, due: Sequence[Iterable[Row]]) -> list[Field]:
     """Return the fields of the first row that is not what it should be; nothing when all rows are.
 
-    Rows of one order are compared in the order of their versions.
+    Both are by table. Rows of one table are compared in the order of their versions and lines.
     """
-    in_order = sorted(found, key=lambda row: row.get("version", 0))
-    for there, should in zip_longest(in_order, due):
-        fields = _fields(there, should)
-        if any(field.differs for field in fields):
-            return fields
+    for of_table, should_be in zip_longest(found, due, fillvalue=()):
+        in_order = sorted(of_table, key=lambda row: (row.get("version", 0), row.get("line_id") or ""))
+        for there, should in zip_longest(in_order, should_be):
+            fields = _fields(there, should)
+            if any(field.differs for field in fields):
+                return fields
     return []
 
 

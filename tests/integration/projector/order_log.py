@@ -199,12 +199,15 @@ def _life(rng: random.Random) -> Iterator[CommandData]:
 def random_log(orders: int, seed: int = 1) -> OrderLog:
     """Give a log of orders that were busy at the same time."""
     rng = random.Random(seed)  # noqa: S311 - repeatable
+    clocks = random.Random(seed)  # noqa: S311 - repeatable
     log = OrderLog()
     waiting = [
         (order_key(f"order {n}", rng.choice(["store-1", "store-2"])), _life(rng)) for n in range(orders)
     ]
     while waiting:
         place = rng.randrange(min(len(waiting), 30))
+        # Terminals' clocks differ: what comes later may have occurred earlier.
+        log.moment += timedelta(minutes=clocks.choice([0, 0, 0, 5, -7]))
         key, commands = waiting[place]
         command = next(commands, None)
         if command is None:

@@ -11,7 +11,9 @@ from uuid import UUID
 
 import asyncpg
 
-from integration.projector.order_log import CORRELATION_ID, RECORDED_AT, OrderLog
+from eventstore import StreamKey
+from integration.projector.ledgers import Step, told
+from integration.projector.order_log import CORRELATION_ID, RECORDED_AT, Happened, OrderLog
 from orders import Event, Line, LineDiscount, Order, OrderDiscount
 from readmodels import READ_MODELS
 
@@ -110,11 +112,11 @@ def _written(order: Order) -> dict[str, Any]:
     return dict(leaves(fields))
 
 
-def audited(log: OrderLog) -> list[tuple[Any, ...]]:
-    """Write the audit trail of all that happened, in plain Python."""
+def audited(happened: Iterable[Happened]) -> list[tuple[Any, ...]]:
+    """Write the audit trail of what happened, in plain Python."""
     trail = [
         entry(event, before, after, (actor, command_id, CORRELATION_ID, RECORDED_AT))
-        for actor, command_id, event, before, after in log.history
+        for actor, command_id, event, before, after in happened
     ]
     return sorted(trail, key=lambda row: row[:3])
 
@@ -144,11 +146,28 @@ def entry(
         {path: value for path, value in was.items() if now.get(path) != value},
         {path: value for path, value in now.items() if was.get(path) != value},
         *(None, None, None),
+        getattr(event.data, "line_id", None),
+        getattr(event.data, "product_id", None),
     )
 
 
-def expected(name: str, log: OrderLog) -> list[tuple[Any, ...]]:
-    return audited(log) if name == "audit_log" else folded(name, log.orders.values())
+def expected(
+    name: str, log: OrderLog, versions: Mapping[StreamKey, int] | None = None
+) -> list[tuple[Any, ...]]:
+    """Give what a view should show; `versions` says of some orders up to where they are applied."""
+    newest = versions or {}
+    happened = [
+        each
+        for each in log.history
+        if each.after.version
+        <= newest.get(StreamKey(each.after.tenant_id, each.after.order_id), each.after.version)
+    ]
+    if name in {"order_summary", "sales"}:
+        orders = {(each.after.tenant_id, each.after.order_id): each.after for each in happened}
+        return folded(name, orders.values())
+    if name == "audit_log":
+        return audited(happened)
+    return told(name, [Step(each.event, RECORDED_AT, each.before, each.after) for each in happened])
 
 
 def folded(name: str, orders: Iterable[Order]) -> list[tuple[Any, ...]]:

@@ -6,6 +6,14 @@ import asyncpg
 
 from readmodels import READ_MODELS
 
+# Of a read model with rows of single events: their table, and a fault in it.
+ENTRIES = {
+    "audit_log": ("audit_log_1", "actor = 'nobody'"),
+    "process_steps": ("process_steps_1", "to_type = 'nothing'"),
+    "product_movements": ("product_movements_1", "quantity = e.quantity + 1"),
+    "sales": ("sales_1_changes", "net = e.net + 1"),
+}
+
 
 async def decided(conn: asyncpg.Connection) -> list[tuple[Any, ...]]:
     found = await conn.fetch(
@@ -17,15 +25,21 @@ async def decided(conn: asyncpg.Connection) -> list[tuple[Any, ...]]:
 
 async def spoil(conn: asyncpg.Connection, name: str, partition: int, from_offset: int = 0) -> None:
     """Make some of what a read model holds wrong, as a fault in its code could."""
-    if name == "audit_log":
-        await conn.execute(
-            "UPDATE projections.audit_log_1 AS e SET actor = 'nobody'"
-            " FROM projections.audit_log_1_orders AS o WHERE e.tenant_id = o.tenant_id"
-            " AND e.order_id = o.order_id AND partition = $1 AND last_offset >= $2",
+    if name in ENTRIES:
+        table, wrong = ENTRIES[name]
+        found = await conn.fetch(
+            f"UPDATE projections.{table} AS e SET {wrong}"  # noqa: S608 - ours
+            f" FROM projections.{name}_1_orders AS o WHERE e.tenant_id = o.tenant_id"
+            " AND e.order_id = o.order_id AND partition = $1 AND last_offset >= $2"
+            " RETURNING e.tenant_id, e.order_id, e.version",
             partition,
             from_offset,
         )
-        await conn.execute("DELETE FROM projections.audit_log_1 WHERE actor = 'nobody' AND version % 3 = 0")
+        await conn.executemany(
+            f"DELETE FROM projections.{table} WHERE tenant_id = $1 AND order_id = $2 AND version = $3",  # noqa: S608
+            [tuple(row) for row in found if row["version"] % 3 == 0],
+        )
+    if name not in {"order_summary", "sales"}:
         return
     amount = {"order_summary": "total", "sales": "gross"}[name]
     table = READ_MODELS[name].orders_table.format(generation=1)

@@ -19,7 +19,7 @@ from integration.projector.order_log import (
     order_key,
     random_log,
 )
-from integration.projector.reading import audited, rows
+from integration.projector.reading import expected, rows
 from integration.projector.refusing import REFUSAL, refuse
 from orders import (
     ApplyDiscount,
@@ -49,7 +49,7 @@ async def test_the_trail_equals_a_fold_of_the_log(
     log = random_log(25, seed)
     await log.store(conn)
     await (await new_consumer(log, "audit_log")).drain(at_once)
-    assert await rows(conn, "audit_log") == audited(log)
+    assert await rows(conn, "audit_log") == expected("audit_log", log)
 
 
 async def test_a_change_is_told_by_its_fields_before_and_after(
@@ -125,7 +125,7 @@ async def test_one_order_id_of_two_tenants_has_two_trails(
     await log.store(conn)
     consumer = await new_consumer(log, "audit_log")
     await consumer.drain()
-    assert await rows(conn, "audit_log") == audited(log)
+    assert await rows(conn, "audit_log") == expected("audit_log", log)
     (partition,) = [found for found, records in log.records.items() if records]
     await conn.execute("UPDATE projections.audit_log_1 SET actor = 'nobody'")
     consumer.reset(partition, 2)  # the first tenant's events lie before it

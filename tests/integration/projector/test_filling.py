@@ -113,8 +113,9 @@ async def test_tables_dropped_under_their_checkpoints(
     consumer = await new_consumer(log, name)
     await consumer.drain()
     await consumer.projector.revoked()
-    await conn.execute(f"DROP VIEW read_models.{name}")
     generation = READ_MODELS[name](1)
+    for view in generation.views:
+        await conn.execute(f"DROP VIEW read_models.{view}")
     tables = (generation.orders_table, *generation.further_tables, *["projections.sales_{generation}_totals"])
     for table in tables:
         await conn.execute(f"DROP TABLE IF EXISTS {table.format(generation=1)}")

@@ -24,7 +24,8 @@ class Cut(Exception):
 
 
 async def state(conn: asyncpg.Connection, name: str) -> Any:
-    return await rows(conn, name), await kept(conn, name)
+    further = [await rows(conn, view) for view in READ_MODELS[name].further_views]
+    return await rows(conn, name), await kept(conn, name), further
 
 
 async def drained(

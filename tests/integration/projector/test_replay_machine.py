@@ -245,7 +245,8 @@ class ReplayMachine(RuleBasedStateMachine):
     @rule(at_once=st.integers(1, 40))
     def comes_to_rest(self, at_once: int) -> None:
         self.world.run(self.consumer.drain(at_once))
-        assert self.world.run(rows(self.world.admin, self.name)) == expected(self.name, self.log)
+        for view in (self.name, *READ_MODELS[self.name].further_views):
+            assert self.world.run(rows(self.world.admin, view)) == expected(view, self.log)
 
     def teardown(self) -> None:
         """Come to rest, whatever happened."""

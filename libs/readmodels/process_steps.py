@@ -1,0 +1,123 @@
+"""`process_steps`: one row per event, with the one before it and how long it took.
+
+From them the process map: which type of event follows which, how often and after how long; and how orders
+begin and end.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import ClassVar
+
+from readmodels.ledger import Ledger, Row
+from readmodels.read_model import OrderChange
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS projections.process_steps_{generation} (
+    tenant_id text COLLATE "C" NOT NULL,
+    order_id uuid NOT NULL,
+    version integer NOT NULL,
+    -- Null for the first event of an order.
+    from_type text COLLATE "C",
+    to_type text COLLATE "C" NOT NULL,
+    -- Null for the first. By the terminals' clocks, and never below zero: a clock may have been set back.
+    wait interval,
+    business_day date NOT NULL,
+    PRIMARY KEY (tenant_id, order_id, version)
+);
+CREATE INDEX IF NOT EXISTS process_steps_{generation}_day
+    ON projections.process_steps_{generation} (tenant_id, business_day);
+CREATE TABLE IF NOT EXISTS projections.process_steps_{generation}_orders (
+    tenant_id text COLLATE "C" NOT NULL,
+    order_id uuid NOT NULL,
+    version integer NOT NULL,
+    partition integer NOT NULL,
+    last_offset bigint NOT NULL,
+    -- The type of its newest event: the next step comes from it.
+    last_type text COLLATE "C" NOT NULL,
+    PRIMARY KEY (tenant_id, order_id)
+) WITH (fillfactor = 80);  -- room for the next version of a row on its page
+CREATE INDEX IF NOT EXISTS process_steps_{generation}_orders_partition
+    ON projections.process_steps_{generation}_orders (partition, tenant_id, order_id);
+"""
+
+_VIEW = """
+CREATE OR REPLACE VIEW read_models.process_steps AS
+SELECT tenant_id, order_id, version, from_type, to_type, wait, business_day
+FROM projections.process_steps_{generation}
+"""
+
+# A change that goes on from what was applied begins with a step from that. Where another owner of the order
+# has gone further meanwhile, the change's first step is there already.
+_WRITE = """
+WITH came AS (
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::integer[], $4::integer[], $5::bigint[], $6::text[])
+        AS c (tenant_id, order_id, version, partition, last_offset, last_type)
+), written AS (
+    INSERT INTO projections.process_steps_{generation} (
+        tenant_id, order_id, version, from_type, to_type, wait, business_day
+    )
+    SELECT tenant_id, order_id, version,
+           CASE WHEN from_type IS NULL AND version > 1 THEN (
+               SELECT o.last_type FROM projections.process_steps_{generation}_orders AS o
+               WHERE o.tenant_id = e.tenant_id AND o.order_id = e.order_id AND o.version = e.version - 1
+           ) ELSE from_type END,
+           to_type, wait, business_day
+    FROM unnest(
+        $7::text[], $8::uuid[], $9::integer[], $10::text[], $11::text[], $12::interval[], $13::date[]
+    ) AS e (tenant_id, order_id, version, from_type, to_type, wait, business_day)
+    ORDER BY tenant_id, order_id, version
+    ON CONFLICT DO NOTHING
+)
+INSERT INTO projections.process_steps_{generation}_orders AS o (
+    tenant_id, order_id, version, partition, last_offset, last_type
+)
+SELECT tenant_id, order_id, version, partition, last_offset, last_type FROM came ORDER BY tenant_id, order_id
+ON CONFLICT (tenant_id, order_id) DO UPDATE SET
+    version = excluded.version, partition = excluded.partition, last_offset = excluded.last_offset,
+    last_type = excluded.last_type
+{unless_newer}
+"""
+
+_NO_WAIT = timedelta(0)
+
+
+class ProcessSteps(Ledger):
+    """Each event of an order with the type of the one before it and the time between them."""
+
+    name: ClassVar = "process_steps"
+    version: ClassVar = 1
+    orders_table: ClassVar = "projections.process_steps_{generation}_orders"
+    entries_table: ClassVar = "projections.process_steps_{generation}"
+    further_tables: ClassVar = (entries_table,)
+    entry_columns: ClassVar = 7
+    tables_sql: ClassVar = _TABLES
+    view_sql: ClassVar = _VIEW
+    write_sql: ClassVar = _WRITE
+
+    @staticmethod
+    def rows(change: OrderChange) -> Iterable[Row]:
+        """Return the order's row."""
+        order = change.order
+        last_type = change.events[-1].event.data.type
+        row = (order.tenant_id, order.order_id, order.version, change.partition, change.last_offset)
+        return ((*row, last_type),)
+
+    @staticmethod
+    def entries(change: OrderChange) -> Iterable[Row]:
+        """Return a step for each event."""
+        from_type: str | None = None
+        for event, _, before, after in change.events:
+            # What an order was last changed at is when the event before this one occurred.
+            since = before.updated_at
+            wait = None if since is None else max(_NO_WAIT, event.occurred_at - since)
+            to_type = event.data.type
+            yield (
+                after.tenant_id,
+                after.order_id,
+                after.version,
+                from_type,
+                to_type,
+                wait,
+                after.business_day,
+            )
+            from_type = to_type
