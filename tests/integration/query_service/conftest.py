@@ -76,6 +76,8 @@ class Clients:
             made = QuerySettings(
                 **{
                     "database_url": self._database.dsn("query_service"),
+                    # No Kafka, unless a test says where one is.
+                    "kafka_bootstrap_servers": "127.0.0.1:1",
                     "jwt_keys": self._issuer.key_set,
                     "jwt_issuer": ISSUER,
                     "jwt_audience": AUDIENCE,
