@@ -42,7 +42,7 @@ from orders.lines import Line, LineDiscount, OrderDiscount
 from orders.money import Rounding
 from orders.order import Order, Step, evolve, initial_state
 from orders.parsing import canonical_json, parse_command
-from orders.rejections import Rejected, RejectionCode
+from orders.rejections import Malformed, Rejected, RejectionCode
 from orders.stored import ORDER, OrderType, decode_event, encode_event, event_metadata
 from orders.totals import LineTotals, Totals
 
@@ -72,6 +72,7 @@ __all__ = [
     "LineDiscountApplied",
     "LineDiscountRemoved",
     "LineTotals",
+    "Malformed",
     "Order",
     "OrderConfirmed",
     "OrderCreated",

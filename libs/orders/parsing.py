@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from orders.commands import COMMAND_MODELS, CommandData
-from orders.rejections import Rejected, RejectionCode
+from orders.rejections import Malformed
 
 _FIELDS = {name: frozenset(model.model_fields) - {"type"} for name, model in COMMAND_MODELS.items()}
 _MOST_ERRORS = 3
@@ -16,14 +16,14 @@ def parse_command(command_type: str, data: object) -> CommandData:
     """Return the command that a JSON value describes.
 
     `data` is the value as a JSON reader gives it that reads numbers exactly: str, int, Decimal, bool, None,
-    dict or list. Raises Rejected(malformed) whose message names up to three fields, each with its rule.
+    dict or list. Raises Malformed, a Rejected, whose message names up to three fields, each with its rule.
     Unknown fields are refused, `type` among them: the type comes with the envelope.
     """
     model = COMMAND_MODELS.get(command_type)
     if model is None:
-        raise Rejected(RejectionCode.MALFORMED, f"type: {_quoted(command_type)} is not a command")
+        raise Malformed([("type", f"{_quoted(command_type)} is not a command")])
     if not isinstance(data, dict):
-        raise Rejected(RejectionCode.MALFORMED, "data: must be a JSON object")
+        raise Malformed([("data", "must be a JSON object")])
     fields = _FIELDS[command_type]
     unknown = [] if data.keys() <= fields else [key for key in data if key not in fields]
     try:
@@ -37,11 +37,8 @@ def parse_command(command_type: str, data: object) -> CommandData:
         problems = []
     count = len(problems) + len(unknown)
     # A value of 1 MiB can hold a hundred thousand unknown fields.
-    problems += [f"{_quoted(key)}: is not a field of {command_type}" for key in unknown[:_MOST_ERRORS]]
-    message = "; ".join(problems[:_MOST_ERRORS])
-    if count > _MOST_ERRORS:
-        message += f"; and {count - _MOST_ERRORS} more"
-    raise Rejected(RejectionCode.MALFORMED, message)
+    problems += [(_quoted(key), f"is not a field of {command_type}") for key in unknown[:_MOST_ERRORS]]
+    raise Malformed(problems[:_MOST_ERRORS], max(0, count - _MOST_ERRORS))
 
 
 def canonical_json(data: CommandData) -> str:
@@ -53,9 +50,9 @@ def canonical_json(data: CommandData) -> str:
     return data.model_dump_json(exclude=_WITHOUT_TYPE, exclude_none=True)
 
 
-def _problem(error: ErrorDetails) -> str:
+def _problem(error: ErrorDetails) -> tuple[str, str]:
     field = ".".join(str(part) for part in error["loc"]) or "percent, amount"
-    return f"{field}: {'is required' if error['type'] == 'missing' else error['msg']}"
+    return field, "is required" if error["type"] == "missing" else error["msg"]
 
 
 def _quoted(name: object) -> str:

@@ -3,6 +3,7 @@
 Stored and sent: a code never changes its spelling once released.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Self
 
@@ -57,3 +58,12 @@ class Rejected(Exception):
         self.code = code
         self.message = message or code.sentence
         super().__init__(f"{code.value}: {self.message}")
+
+
+class Malformed(Rejected):
+    """A command makes no sense: `errors` are fields with the rule that each breaks, the first few."""
+
+    def __init__(self, errors: Sequence[tuple[str, str]], more: int = 0) -> None:
+        self.errors = tuple(errors)
+        message = "; ".join(f"{field}: {rule}" for field, rule in errors)
+        super().__init__(RejectionCode.MALFORMED, f"{message}; and {more} more" if more else message)
