@@ -4,8 +4,9 @@ import pytest
 
 from faults.runner import PART_SENT
 from faults.town import Town, killed
+from readmodels import READ_MODELS
 
-PROJECTORS = ("sales", "order_summary", "audit_log")
+PROJECTORS = tuple(READ_MODELS)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,8 @@ from harness.waiting import eventually
 
 KILLS = 10
 WORKING = {
-    "command_service": "tillstream_records_handled_total{",
+    **dict.fromkeys(SERVICES, "tillstream_records_handled_total{"),
     "outbox_relay": "tillstream_outbox_published_total ",
-    "order_summary": "tillstream_records_handled_total{",
-    "sales": "tillstream_records_handled_total{",
-    "audit_log": "tillstream_records_handled_total{",
 }
 
 

@@ -21,16 +21,13 @@ from harness.whole_topics import WholeTopics
 from integration.projector.reading import kept
 from messaging import Committed, KafkaConnection, Topics, committed_offsets
 from messaging.topics import PARTITIONS
+from readmodels import READ_MODELS
 
 RUNNER = str(Path(__file__).with_name("runner.py"))
 SERVICES = {
     "command_service": ("command_service",),
     "outbox_relay": ("outbox_relay",),
-    "order_summary": ("projector", "order_summary"),
-    "sales": ("projector", "sales"),
-    "audit_log": ("projector", "audit_log"),
-    "process_steps": ("projector", "process_steps"),
-    "product_movements": ("projector", "product_movements"),
+    **{name: ("projector", name) for name in READ_MODELS},
 }
 # Many small batches, so that a fault falls into the middle of the load.
 BATCH_RECORDS = "10"
