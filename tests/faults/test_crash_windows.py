@@ -6,7 +6,7 @@ from faults.runner import PART_SENT
 from faults.town import Town, killed
 from readmodels import READ_MODELS
 
-PROJECTORS = tuple(READ_MODELS)
+PROJECTORS = sorted(READ_MODELS, reverse=True)
 
 
 @pytest.mark.parametrize(
