@@ -16,6 +16,7 @@ from till.verbs.at import at
 from till.verbs.audit import audit
 from till.verbs.dead_letters import dead_letters
 from till.verbs.demo import demo
+from till.verbs.diff import diff
 from till.verbs.down import down
 from till.verbs.history import history
 from till.verbs.kafka import kafka
@@ -49,6 +50,7 @@ app.command()(load)
 app.command()(show)
 app.command()(history)
 app.command()(at)
+app.command()(diff)
 app.command()(audit)
 app.command()(lag)
 app.add_typer(dead_letters)

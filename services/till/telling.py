@@ -46,10 +46,11 @@ def order_row(order: Order) -> dict[str, Any]:
 
 def line_rows(order: Order) -> list[dict[str, Any]]:
     """Return an order's lines with their amounts."""
-    return [_line_row(line, amounts) for line, amounts in zip(order.lines, order.totals.lines, strict=True)]
+    return [line_row(line, amounts) for line, amounts in zip(order.lines, order.totals.lines, strict=True)]
 
 
-def _line_row(line: Line, amounts: LineTotals) -> dict[str, Any]:
+def line_row(line: Line, amounts: LineTotals) -> dict[str, Any]:
+    """Return one line with its amounts."""
     discount = line.discount
     return {
         "line_id": line.line_id,

@@ -6,10 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
+import asyncpg
 import typer
 
-from eventstore import EventStore, VersionNotFound
-from orders import ORDER
+from eventstore import EventStore, StreamKey, VersionNotFound
+from orders import ORDER, Order
 from till.connecting import query_connection, run
 from till.errors import TillError
 from till.orders_found import OrderArgument, TenantOption, find_order
@@ -53,25 +54,33 @@ def at(
 
 
 async def _at(order: str, tenant: str | None, moment: int | datetime, clock: Clock) -> dict[str, Any]:
-    store = EventStore(ORDER)
     async with query_connection(till_settings()) as connection:
         key = await find_order(connection, order, tenant)
-        if isinstance(moment, int):
-            try:
-                loaded = await store.load_at_version(connection, key, moment)
-            except VersionNotFound:
-                newest = (await store.load(connection, key)).version
-                raise TillError(
-                    f"Order {order} has no version {moment}: it is at version {newest}.",
-                    f"`till history {order}` lists what happened at each.",
-                ) from None
-        else:
-            loaded = await store.load_as_of(connection, key, moment, clock.value)
-            if not loaded.version:
-                (first,) = await store.history(connection, key, limit=1)
-                raise TillError(
-                    f"Order {order} did not exist at {moment.isoformat()}.",
-                    f"Its first event occurred at {first.occurred_at.isoformat()} (--clock occurred)"
-                    f" and was recorded at {first.recorded_at.isoformat()} (--clock recorded).",
-                )
-    return {**order_row(loaded.state), "lines": line_rows(loaded.state)}
+        state = await order_at(connection, key, moment, clock)
+    return {**order_row(state), "lines": line_rows(state)}
+
+
+async def order_at(
+    connection: asyncpg.Connection, key: StreamKey, moment: int | datetime, clock: Clock
+) -> Order:
+    """Return an order as it was at a version or a time. Raises TillError where it was not."""
+    store = EventStore(ORDER)
+    order = key.aggregate_id
+    if isinstance(moment, int):
+        try:
+            return (await store.load_at_version(connection, key, moment)).state
+        except VersionNotFound:
+            newest = (await store.load(connection, key)).version
+            raise TillError(
+                f"Order {order} has no version {moment}: it is at version {newest}.",
+                f"`till history {order}` lists what happened at each.",
+            ) from None
+    loaded = await store.load_as_of(connection, key, moment, clock.value)
+    if not loaded.version:
+        (first,) = await store.history(connection, key, limit=1)
+        raise TillError(
+            f"Order {order} did not exist at {moment.isoformat()}.",
+            f"Its first event occurred at {first.occurred_at.isoformat()} (--clock occurred)"
+            f" and was recorded at {first.recorded_at.isoformat()} (--clock recorded).",
+        )
+    return loaded.state

@@ -1,0 +1,102 @@
+"""`till diff`: what differs between an order as it was at one point and at another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from orders import OrderDifference, PricedLine, difference
+from till.connecting import query_connection, run
+from till.errors import TillError
+from till.orders_found import OrderArgument, TenantOption, find_order
+from till.output import Output, OutputOption, notices, print_json, print_rows
+from till.settings import till_settings
+from till.telling import line_row
+from till.times import parse_time
+from till.verbs.at import Clock, order_at
+
+_COLUMNS = ("what", "field", "before", "after")
+_POINT = "a version such as 3, or a time such as 2017-01-01T12:00:00Z; UTC unless it says."
+_HIGHEST_VERSION = 2**31 - 1
+
+
+def diff(
+    order: OrderArgument,
+    begin: Annotated[str, typer.Argument(metavar="FROM", help=f"As it was at {_POINT}")],
+    end: Annotated[str, typer.Argument(metavar="TO", help=f"As it was at {_POINT}")],
+    *,
+    clock: Annotated[
+        Clock, typer.Option(help="Go by when events were recorded, or by when terminals say they occurred.")
+    ] = Clock.recorded,
+    tenant: TenantOption = None,
+    output: OutputOption = Output.table,
+) -> None:
+    """Show what differs between an order at one point and at another: lines, discounts, totals, status."""
+    points = (_point(begin), _point(end))
+    found = run(_difference(order, tenant, points, clock))
+    if output is Output.json:
+        print_json(_told(found))
+        return
+    title = f"Order {order}, version {found.version_before} → {found.version_after}"
+    print_rows(list(_rows(found)), _COLUMNS, output, title)
+    if found.reordered:
+        notices.print("Lines that both have stand in another order.", highlight=False)
+
+
+def _point(text: str) -> int | datetime:
+    if not (text.isascii() and text.isdecimal()):
+        return parse_time(text)
+    version = int(text[:12])
+    if not 1 <= version <= _HIGHEST_VERSION:
+        raise TillError(f"{text[:12]} is no version.", "Versions count from 1; `till history` lists them.")
+    return version
+
+
+async def _difference(
+    order: str, tenant: str | None, points: tuple[int | datetime, int | datetime], clock: Clock
+) -> OrderDifference:
+    async with query_connection(till_settings()) as connection:
+        key = await find_order(connection, order, tenant)
+        before, after = [await order_at(connection, key, point, clock) for point in points]
+    return difference(before, after)
+
+
+def _rows(found: OrderDifference) -> Iterator[dict[str, Any]]:
+    for what, changes in (("order", found.changes), ("totals", found.totals)):
+        for change in changes:
+            yield {"what": what, **change._asdict()}
+    for priced in found.lines_removed:
+        yield {"what": _named(priced), "field": "line", "before": _worth(priced), "after": None}
+    for priced in found.lines_added:
+        yield {"what": _named(priced), "field": "line", "before": None, "after": _worth(priced)}
+    for line in found.lines_changed:
+        for change in line.changes:
+            yield {"what": f"line {line.line_id}: {line.name}", **change._asdict()}
+
+
+def _named(priced: PricedLine) -> str:
+    return f"line {priced.line.line_id}: {priced.line.name}"
+
+
+def _worth(priced: PricedLine) -> str:
+    return f"{priced.line.quantity} at {priced.line.unit_price}, net {priced.amounts.net}"
+
+
+def _told(found: OrderDifference) -> dict[str, Any]:
+    changed = [
+        {**line._asdict(), "changes": [change._asdict() for change in line.changes]}
+        for line in found.lines_changed
+    ]
+    return {
+        "from_version": found.version_before,
+        "to_version": found.version_after,
+        "changes": [change._asdict() for change in found.changes],
+        "totals": [change._asdict() for change in found.totals],
+        "lines_added": [line_row(*priced) for priced in found.lines_added],
+        "lines_removed": [line_row(*priced) for priced in found.lines_removed],
+        "lines_changed": changed,
+        "lines_reordered": found.reordered,
+    }
