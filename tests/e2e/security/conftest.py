@@ -27,7 +27,15 @@ from localservers import Kafka, KafkaSecurity, Tls, free_port
 from messaging import KafkaConnection, Topics, apply_acls, ensure_topics, read_acls
 from runtime import SaslMechanism, Settings
 
-PRINCIPALS = ("upstream", "command_service", "outbox_relay", "projector", "operator", "analyst")
+PRINCIPALS = (
+    "upstream",
+    "command_service",
+    "outbox_relay",
+    "projector",
+    "query_service",
+    "operator",
+    "analyst",
+)
 MECHANISMS = get_args(SaslMechanism)
 # `till` and the services of one installation; the other tests' topics have no prefix.
 PREFIX = "shop."

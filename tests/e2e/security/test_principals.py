@@ -34,15 +34,15 @@ COMMANDS, EVENTS, OUTCOMES, LETTERS = TOPICS = (
     "orders.dead-letters",
 )
 WRITERS = {
-    COMMANDS: {"upstream", "operator"},
+    COMMANDS: {"upstream", "query_service", "operator"},
     EVENTS: {"outbox_relay"},
     OUTCOMES: {"outbox_relay"},
     LETTERS: {"outbox_relay"},
 }
 READERS = {
     COMMANDS: {"command_service", "operator"},
-    EVENTS: {"command_service", "outbox_relay", "projector", "operator", "analyst"},
-    OUTCOMES: {"upstream", "command_service", "operator", "analyst"},
+    EVENTS: {"command_service", "outbox_relay", "projector", "query_service", "operator", "analyst"},
+    OUTCOMES: {"upstream", "command_service", "query_service", "operator", "analyst"},
     LETTERS: {"operator"},
 }
 # Who may use the group: the operator resets those of the services.

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import asyncpg
+import httpx
 import pytest
 
 from e2e.security.conftest import PREFIX, Dsn, SecuredKafka, client_of
@@ -48,6 +49,7 @@ async def test_every_service_works_under_its_own_principal(
         secured("command_service"),
         secured("outbox_relay"),
         secured("projector", "order_summary"),
+        secured("query_service", development_identity="store-1:anna:manager"),
     ]
     await asyncio.gather(*(service.ready() for service in services))
     order_id = str(uuid4())
@@ -71,6 +73,13 @@ async def test_every_service_works_under_its_own_principal(
         assert await eventually(total) == "7.00"
     finally:
         await connection.close()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{services[-1].port}/v1", timeout=30) as client:
+        void = {"reason": "returned", "authorised_by": "anna"}
+        voiding = {"command_id": str(uuid4()), "type": "VoidOrder", "order_id": order_id, "data": void}
+        voided = await client.post("/commands", json=voiding)
+        assert (voided.status_code, voided.json()["version"]) == (200, 4), voided.text
+        order = await client.get(f"/orders/{order_id}", params={"min_version": 4, "timeout": 20})
+        assert (order.status_code, order.json()["status"]) == (200, "voided"), order.text
 
     def till(*arguments: str) -> str:
         environment = secured_kafka.environment(
