@@ -1,7 +1,7 @@
-"""`make bench`: rates of the hot paths, each beside a baseline of the same run.
+"""`make bench`: rates of the hot paths and times of answers, each beside a baseline of the same run.
 
-An absolute rate says little about another machine; the share of the baseline says how much our own work costs
-on top of what the server takes for the same rows or records by the plainest means.
+An absolute figure says little about another machine; the one beside it says how much our own work costs on
+top of what the server takes for the same rows or records by the plainest means.
 """
 
 import argparse
@@ -9,8 +9,10 @@ import asyncio
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import asyncpg
 from rich.console import Console
@@ -23,19 +25,41 @@ from messaging import KafkaConnection, Topics, ensure_topics
 sys.path.insert(0, str(Path(__file__).parent))
 
 import deciding
+import live_events
+import questions
 import relay
 import replay
-from measuring import Measurement
+from measuring import Latency, Measurement
 
-from eventstore import migrate
+from eventstore import migrate, set_passwords
+
+_DATABASE = "questions"
+_PASSWORD = "bench"  # noqa: S105 - of a server that lives for this run
+_READING = ("query", "query_service", "operator", "projector", "command_service", "outbox_relay")
 
 
-async def measure(orders: int, folder: Path, stack: ExitStack) -> list[Measurement]:
-    """Start the servers, run each benchmark on what the one before it left, and return the rates."""
+class Found(NamedTuple):
+    """What was measured."""
+
+    rates: list[Measurement]
+    latencies: list[Latency]
+
+
+async def measure(orders: int, stored: int, folder: Path, stack: ExitStack) -> Found:
+    """Start the servers, and run each benchmark on what the one before it left."""
     postgres = stack.enter_context(Postgres(folder / "postgres", free_port()))
     kafka = stack.enter_context(Kafka(folder / "kafka", free_port()))
-    topics = Topics()
-    await ensure_topics(KafkaConnection(kafka.bootstrap_servers), topics)
+    return Found(
+        await measure_rates(postgres, kafka, orders, folder, stack),
+        await measure_latencies(postgres, kafka, stored, folder, stack),
+    )
+
+
+async def measure_rates(
+    postgres: Postgres, kafka: Kafka, orders: int, folder: Path, stack: ExitStack
+) -> list[Measurement]:
+    """Measure the way from commands to read models."""
+    await ensure_topics(KafkaConnection(kafka.bootstrap_servers), Topics())
     connection = await asyncpg.connect(postgres.dsn())
     try:
         await migrate(connection)
@@ -50,29 +74,83 @@ async def measure(orders: int, folder: Path, stack: ExitStack) -> list[Measureme
         await connection.close()
 
 
+async def measure_latencies(
+    postgres: Postgres, kafka: Kafka, stored: int, folder: Path, stack: ExitStack
+) -> list[Latency]:
+    """Measure the query service, in another database: with many orders, under its own role."""
+    prefix = f"{_DATABASE}."
+    await ensure_topics(KafkaConnection(kafka.bootstrap_servers), Topics(prefix))
+    admin = await asyncpg.connect(postgres.dsn())
+    await admin.execute(f"CREATE DATABASE {_DATABASE}")
+    await admin.close()
+    connection = await asyncpg.connect(postgres.dsn(database=_DATABASE))
+
+    def address(role: str) -> str:
+        return postgres.dsn(f"tillstream_{role}", _PASSWORD, _DATABASE)
+
+    try:
+        await migrate(connection)
+        await set_passwords(connection, {f"tillstream_{role}": _PASSWORD for role in _READING})
+        installation = Installation(kafka.bootstrap_servers, prefix, address, folder, stack)
+        return [
+            *await questions.measure(installation, connection, stored),
+            *await live_events.measure(installation),
+        ]
+    finally:
+        await connection.close()
+
+
 def main() -> None:
-    """Run the benchmarks and print them as a table or as JSON."""
+    """Run the benchmarks and print them as tables or as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=3_000, help="orders of 11 commands each (default 3000)")
+    parser.add_argument("--stored", type=int, default=100_000, help="orders to ask about (default 100000)")
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tillstream-bench-") as folder, ExitStack() as stack:
-        measurements = asyncio.run(measure(arguments.orders, Path(folder), stack))
+        found = asyncio.run(measure(arguments.orders, arguments.stored, Path(folder), stack))
     if arguments.output == "json":
-        print(json.dumps([each._asdict() for each in measurements]))  # noqa: T201 - its purpose
+        print(json.dumps([each._asdict() for each in (*found.rates, *found.latencies)]))  # noqa: T201 - its purpose
         return
-    table = Table(title=f"{arguments.orders} orders of 11 commands")
-    for column in ("what", "count", "per second", "baseline", "per second", "share"):
+    show(
+        f"{arguments.orders:,} orders of 11 commands",
+        ("what", "count", "per second", "baseline", "per second", "share"),
+        [
+            (
+                each.what,
+                f"{each.count:,}",
+                f"{each.rate:,.0f}",
+                each.baseline,
+                f"{each.baseline_rate:,.0f}",
+                f"{each.rate / each.baseline_rate:.0%}",
+            )
+            for each in found.rates
+        ],
+    )
+    show(
+        f"Questions about {arguments.stored:,} orders, milliseconds",
+        ("what", "count", "median", "95 %", "baseline", "median"),
+        [
+            (
+                each.what,
+                f"{each.count:,}",
+                f"{each.median:,.2f}",
+                f"{each.p95:,.2f}",
+                each.baseline,
+                f"{each.baseline_median:,.2f}",
+            )
+            for each in found.latencies
+        ],
+    )
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table."""
+    table = Table(title=title)
+    for column in columns:
         table.add_column(column, justify="left" if column in {"what", "baseline"} else "right")
-    for each in measurements:
-        table.add_row(
-            each.what,
-            f"{each.count:,}",
-            f"{each.rate:,.0f}",
-            each.baseline,
-            f"{each.baseline_rate:,.0f}",
-            f"{each.rate / each.baseline_rate:.0%}",
-        )
+    for row in rows:
+        table.add_row(*row)
     Console().print(table)
 
 

@@ -1,8 +1,9 @@
-"""How a rate is taken."""
+"""How a rate and a time are taken."""
 
 import asyncio
+import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 
@@ -14,6 +15,29 @@ class Measurement(NamedTuple):
     rate: float
     baseline: str
     baseline_rate: float
+
+
+class Latency(NamedTuple):
+    """How long one thing took, beside its baseline; in milliseconds."""
+
+    what: str
+    count: int
+    median: float
+    p95: float
+    baseline: str
+    baseline_median: float
+
+
+def latency(what: str, times: Sequence[float], baseline: str, baseline_times: Sequence[float]) -> Latency:
+    """Sum up single times, in milliseconds."""
+    return Latency(
+        what,
+        len(times),
+        statistics.median(times),
+        statistics.quantiles(times, n=20)[-1],
+        baseline,
+        statistics.median(baseline_times),
+    )
 
 
 async def rate_until(done: Callable[[], Awaitable[int]], total: int, *, deadline: float = 300.0) -> float:

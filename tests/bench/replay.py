@@ -8,7 +8,7 @@ from measuring import Measurement, rate_until
 
 from harness.installation import Installation
 
-READ_MODELS = ("order_summary", "sales", "audit_log")
+READ_MODELS = ("order_summary", "sales", "audit_log", "product_movements", "process_steps")
 
 
 async def measure(installation: Installation, connection: asyncpg.Connection) -> list[Measurement]:
