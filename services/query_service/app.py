@@ -12,6 +12,7 @@ from messaging import KafkaConnection, Topics
 from query_service.access import PERMISSIONS, Admission, InvalidKeys, TokenChecker
 from query_service.access.development import parse_development_identity
 from query_service.answering import answer_with_problems
+from query_service.commands import Outcomes, Sender
 from query_service.database import TenantDatabase
 from query_service.freshness import Freshness
 from query_service.limits import RateLimit, StreamLimit
@@ -43,7 +44,9 @@ async def assembled(settings: QuerySettings, stopping: asyncio.Event) -> AsyncIt
         kafka, topics = KafkaConnection.of(settings), Topics(settings.topic_prefix)
         feed = Feed(kafka, topics.events, health)
         freshness = Freshness(database, topics.events, feed.ends, health)
-        await stack.enter_async_context(_at_work(feed.run(), freshness.keep_looking()))
+        outcomes, sender = Outcomes(kafka, topics.outcomes, health), Sender(kafka)
+        stack.push_async_callback(sender.close)
+        await stack.enter_async_context(_at_work(feed.run(), outcomes.run(), freshness.keep_looking()))
         yield Service(
             settings=settings,
             health=health,
@@ -52,6 +55,8 @@ async def assembled(settings: QuerySettings, stopping: asyncio.Event) -> AsyncIt
             freshness=freshness,
             streams=StreamLimit(settings.streams_per_tenant),
             following=Following(feed),
+            outcomes=outcomes,
+            sender=sender,
             stopping=stopping,
         )
 
@@ -76,7 +81,6 @@ def create_app(service: Service) -> FastAPI:
         summary="Orders, their history, and what was sold: one tenant's, as the token says.",
         docs_url=None,
         redoc_url=None,
-        max_body_size=service.settings.largest_body,
         redirect_slashes=False,
     )
     app.state.service = service

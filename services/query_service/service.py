@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from eventstore import EventStore
 from orders import ORDER, Order
 from query_service.access import Admission, Caller
+from query_service.commands import Outcomes, Sender
 from query_service.database import TenantDatabase
 from query_service.freshness import Freshness
 from query_service.limits import StreamLimit
@@ -28,6 +29,8 @@ class Service:
     freshness: Freshness
     streams: StreamLimit
     following: Following
+    outcomes: Outcomes
+    sender: Sender
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     store: EventStore[Order] = field(default_factory=lambda: EventStore(ORDER))
 

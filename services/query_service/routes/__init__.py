@@ -1,6 +1,16 @@
 """What can be asked: one module a kind of question."""
 
-from query_service.routes import audit, events, figures, history, orders, problem_pages, searching, standing
+from query_service.routes import (
+    audit,
+    commands,
+    events,
+    figures,
+    history,
+    orders,
+    problem_pages,
+    searching,
+    standing,
+)
 
 ROUTERS = (
     # The most asked for first: routes are looked through in this order.
@@ -10,6 +20,7 @@ ROUTERS = (
     figures.router,
     audit.router,
     standing.router,
+    commands.router,
     events.router,
     problem_pages.router,
 )

@@ -29,7 +29,7 @@ async def new_service(
     await ensure_topics(KafkaConnection(kafka_server.bootstrap_servers), Topics(topic_prefix), partitions=2)
     async with AsyncExitStack() as stack:
 
-        async def make(**settings: Any) -> LiveService:
+        async def make(*, ready: bool = True, **settings: Any) -> LiveService:
             made = QuerySettings(
                 **{
                     "kafka_bootstrap_servers": kafka_server.bootstrap_servers,
@@ -47,8 +47,10 @@ async def new_service(
             )
             # First of all, as at SIGTERM: streams are open for as long as they are let.
             stack.callback(service.stopping.set)
-            live = await stack.enter_async_context(LiveService.over(service, port, issuer))
-            return await live.ready()
+            live = await stack.enter_async_context(
+                LiveService.over(service, port, issuer, kafka_server.bootstrap_servers)
+            )
+            return await live.ready() if ready else live
 
         yield make
 

@@ -83,14 +83,16 @@ class LiveService:
 
     @classmethod
     @asynccontextmanager
-    async def over(cls, service: Service, port: int, issuer: Issuer) -> AsyncIterator[Self]:
-        producer = AIOKafkaProducer(bootstrap_servers=service.settings.kafka_bootstrap_servers)
+    async def over(
+        cls, service: Service, port: int, issuer: Issuer, bootstrap_servers: str
+    ) -> AsyncIterator[Self]:
+        producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers)
         async with producer:
             yield cls(service, f"http://127.0.0.1:{port}", issuer, producer)
 
     async def ready(self) -> Self:
         async def follows() -> bool:
-            return self.service.following.ready
+            return self.service.following.ready and self.service.outcomes.ready
 
         await eventually(follows)
         return self

@@ -1,0 +1,64 @@
+"""Sends commands with one producer, which is replaced when a send has failed."""
+
+import asyncio
+
+import structlog
+from prometheus_client import Counter
+
+from messaging import KafkaConnection, Message, Producer
+
+log = structlog.get_logger(__name__)
+
+SENT = Counter("tillstream_http_commands_sent", "Commands put on Kafka for clients of the HTTP API.")
+FAILED = Counter("tillstream_http_commands_not_sent", "Commands whose send to Kafka failed.")
+
+
+class NotSent(Exception):
+    """Kafka has not acknowledged a message: it may be on the topic, or not."""
+
+
+class Sender:
+    """Holds the producer."""
+
+    def __init__(self, kafka: KafkaConnection) -> None:
+        self._kafka = kafka
+        self._producer: Producer | None = None
+        self._starting = asyncio.Lock()
+
+    async def send(self, message: Message) -> None:
+        """Return when Kafka has the message safe. Raises NotSent, within a bound."""
+        producer: Producer | None = None
+        try:
+            producer = await self._started()
+            await producer.send([message])
+        except Exception as error:
+            FAILED.inc()
+            log.warning("commands.not_sent", error=repr(error))
+            if producer is not None:
+                await self._drop(producer)
+            raise NotSent from error
+        SENT.inc()
+
+    async def _started(self) -> Producer:
+        # Of those who come while there is none, the first one makes it.
+        async with self._starting:
+            if self._producer is None:
+                producer = Producer(self._kafka)
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.drop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def _drop(self, producer: Producer) -> None:
+        """Replace a producer whose send failed; others may have done so already."""
+        if self._producer is producer:
+            self._producer = None
+            await producer.drop()
+
+    async def close(self) -> None:
+        """Close the connections; what is not acknowledged yet is given up."""
+        if self._producer is not None:
+            await self._drop(self._producer)
