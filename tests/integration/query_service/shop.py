@@ -70,13 +70,19 @@ class Shop:
             time=format_time(sent.occurred_at).decode(),
             **dict(sent.attributes),
         )
+        await self.take(conn, key, made, recorded_at)
+        return command_id
+
+    async def take(
+        self, conn: asyncpg.Connection, key: StreamKey, made: dict[str, Any], recorded_at: datetime
+    ) -> None:
+        """Store a command as `plain_client.command` makes them, recorded at that time."""
         decided = await self._decided(conn, key, made, recorded_at)
         await self._store.append(conn, decided.batch)
         topics = Topics()
         for message in decided.batch.messages:
             if message.topic == topics.events:
                 self.log.publish(key, decode_headers(message.headers), message.value or b"")
-        return command_id
 
     async def _decided(
         self, conn: asyncpg.Connection, key: StreamKey, made: dict[str, Any], recorded_at: datetime
