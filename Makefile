@@ -7,7 +7,7 @@ STAY ?= 1
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down compose-env test faults lint format bench lock
+.PHONY: help setup demo up down compose-env test faults lint format bench docs lock
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -51,6 +51,10 @@ format: setup ## let ruff mend what it can
 
 bench: setup ## commands, relay and replay rates against a baseline of the same run
 	PYTHONPATH=tests $(VENV)/bin/python tests/bench/bench.py
+
+docs: setup ## OpenAPI, AsyncAPI and JSON Schemas, with pages that show them, in build/docs
+	@$(VENV)/bin/python -m query_service.documents build/docs
+	@echo "Written to build/docs; see them with $(VENV)/bin/python -m http.server --directory build/docs"
 
 lock: setup ## renew requirements.lock, what the image takes of it, and the lock of Kafka's jars
 	$(VENV)/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \

@@ -81,6 +81,18 @@ class RemoveDiscount(_CommandData):
 class ApplyLineDiscount(_CommandData):
     """Take a percentage or an amount off one line, in place of an earlier one."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {
+                    "required": [given],
+                    "properties": {given: {"not": {"type": "null"}}, other: {"type": "null"}},
+                }
+                for given, other in (("percent", "amount"), ("amount", "percent"))
+            ]
+        }
+    )
+
     type: Literal["ApplyLineDiscount"] = "ApplyLineDiscount"
     line_id: Identifier
     percent: Percent | None = None

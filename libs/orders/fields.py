@@ -6,9 +6,9 @@ Every refusal is a short English rule that reads well after the field's name: "m
 import re
 from datetime import date
 from decimal import Context, Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from orders.money import Rounding
@@ -166,14 +166,66 @@ def _day(value: object) -> date:
     return day
 
 
-Identifier = Annotated[str, BeforeValidator(identifier)]
-Name = Annotated[str, BeforeValidator(_name)]
-Reason = Annotated[str, BeforeValidator(_reason)]
-Quantity = Annotated[Decimal, BeforeValidator(_quantity)]
-Price = Annotated[Decimal, BeforeValidator(_price)]
+def _as_json(**schema: Any) -> WithJsonSchema:  # noqa: ANN401 - any JSON
+    """Tell the rule as JSON Schema: whatever fits it is taken, but for what only words can say."""
+    return WithJsonSchema(schema)
+
+
+def _number(below: int, decimals: int, *, negative: bool = False, least: str = "minimum") -> WithJsonSchema:
+    """Return the schema of a number of fewer digits before the point than `below`, as text or as a number.
+
+    That a JSON number may have so many decimals only is said in words: it has no exact form there.
+    """
+    digits = len(str(below)) - 1
+    text: dict[str, Any] = {
+        "type": "string",
+        "maxLength": _LONGEST_NUMBER,
+        "pattern": rf"^{'-?' if negative else ''}0*[0-9]{{1,{digits}}}(\.[0-9]{{1,{decimals}}}0*)?$",
+    }
+    if least == "exclusiveMinimum":
+        text["not"] = {"pattern": "^[0.]*$"}
+    bounds = {"exclusiveMinimum": -below} if negative else {least: 0}
+    return _as_json(
+        anyOf=[text, {"type": "number", **bounds, "exclusiveMaximum": below}],
+        description=f"At most {decimals} decimals.",
+    )
+
+
+def _printed(longest: int) -> dict[str, Any]:
+    # Spelt out: not every reader of JSON Schema knows Unicode's categories.
+    return {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": longest,
+        "pattern": "^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$",
+    }
+
+
+def _words(longest: int) -> WithJsonSchema:
+    return _as_json(**_printed(longest), **{"not": {"pattern": r"^\s*$"}})
+
+
+Identifier = Annotated[
+    str,
+    BeforeValidator(identifier),
+    _as_json(
+        anyOf=[_printed(MAX_IDENTIFIER), {"type": "integer"}],
+        description="Printable characters; a whole number is taken as its digits.",
+    ),
+]
+Name = Annotated[str, BeforeValidator(_name), _words(MAX_NAME)]
+Reason = Annotated[str, BeforeValidator(_reason), _words(MAX_REASON)]
+Quantity = Annotated[Decimal, BeforeValidator(_quantity), _number(10**6, 3, least="exclusiveMinimum")]
+Price = Annotated[Decimal, BeforeValidator(_price), _number(10**9, 6)]
 # The range of a discount is a rule of the domain with its own code, so these two bound only the digits.
-Amount = Annotated[Decimal, BeforeValidator(_amount)]
-Percent = Annotated[Decimal, BeforeValidator(_percent)]
-CurrencyCode = Annotated[str, BeforeValidator(_currency)]
-RoundingMode = Annotated[Rounding, BeforeValidator(_rounding)]
-BusinessDay = Annotated[date, BeforeValidator(_day)]
+Amount = Annotated[Decimal, BeforeValidator(_amount), _number(10**15, 6, negative=True)]
+Percent = Annotated[Decimal, BeforeValidator(_percent), _number(10**9, 2, negative=True)]
+CurrencyCode = Annotated[str, BeforeValidator(_currency), _as_json(type="string", pattern="^[A-Z]{3}$")]
+RoundingMode = Annotated[
+    Rounding, BeforeValidator(_rounding), _as_json(type="string", enum=[mode.value for mode in Rounding])
+]
+BusinessDay = Annotated[
+    date,
+    BeforeValidator(_day),
+    _as_json(type="string", format="date", pattern="^(20[0-9]{2}|2100)-[0-9]{2}-[0-9]{2}$"),
+]

@@ -18,6 +18,7 @@ from query_service.freshness import Freshness
 from query_service.limits import RateLimit, StreamLimit
 from query_service.live import Feed, Following
 from query_service.observing import Observed
+from query_service.openapi import DocumentedApi
 from query_service.routes import ROUTERS
 from query_service.routes.guarded import GuardedRoute
 from query_service.service import Service
@@ -73,9 +74,9 @@ async def _at_work(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.wait(tasks)
 
 
-def create_app(service: Service) -> FastAPI:
-    """Return the app over the service's parts."""
-    app = FastAPI(
+def bare_app() -> FastAPI:
+    """Return the app without anything to work with: enough to tell what it can be asked."""
+    app = DocumentedApi(
         title="Tillstream",
         version="1",
         summary="Orders, their history, and what was sold: one tenant's, as the token says.",
@@ -83,11 +84,17 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.service = service
-    app.router.routes.extend(probe_routes(service.health))
     for router in ROUTERS:
         # As they are, and not by include_router, which would look for each request in every router first.
         app.router.routes.extend(router.routes)
+    return app
+
+
+def create_app(service: Service) -> FastAPI:
+    """Return the app over the service's parts."""
+    app = bare_app()
+    app.state.service = service
+    app.router.routes.extend(probe_routes(service.health))
     guarded = {route.name for route in app.routes if isinstance(route, GuardedRoute)}
     if unknown := guarded - PERMISSIONS.keys():
         raise LookupError(f"access.permissions does not say who may use {', '.join(sorted(unknown))}")

@@ -3,6 +3,7 @@
 from query_service.routes import (
     audit,
     commands,
+    documents,
     events,
     figures,
     history,
@@ -23,6 +24,7 @@ ROUTERS = (
     commands.router,
     events.router,
     problem_pages.router,
+    documents.router,
 )
 """Every router of the app."""
 

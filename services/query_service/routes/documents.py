@@ -1,0 +1,71 @@
+"""Documents for whoever writes a client: for programs as JSON, for people as pages."""
+
+from functools import cache
+
+from fastapi import APIRouter
+from pydantic_core import to_json
+from starlette.responses import HTMLResponse, Response
+
+from query_service.documents import (
+    CONTENT_SECURITY_POLICY,
+    PLAIN_POLICY,
+    asyncapi_document,
+    messages_page,
+    page_files,
+    schema_addresses,
+    swagger_page,
+)
+from query_service.problems import Problem
+
+SCHEMA_JSON = "application/schema+json"
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/docs")
+async def http_api_page() -> Response:
+    """Show the HTTP API with Swagger UI, from this service's own files."""
+    return HTMLResponse(
+        swagger_page(base="docs/files/"), headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+    )
+
+
+@router.get("/docs/messages")
+async def messages() -> Response:
+    """Show the messages on Kafka."""
+    return HTMLResponse(
+        messages_page(asyncapi_document(), base="files/"), headers={"Content-Security-Policy": PLAIN_POLICY}
+    )
+
+
+@router.get("/docs/files/{name}")
+async def page_file(name: str) -> Response:
+    """Return a file that a page needs."""
+    file = page_files().get(name)
+    if file is None:
+        raise Problem.of("not-found", "There is no such file.")
+    return Response(
+        file.content,
+        media_type=file.media_type,
+        headers={"Cache-Control": "max-age=3600", "Content-Security-Policy": PLAIN_POLICY},
+    )
+
+
+@router.get("/asyncapi.json")
+async def asyncapi() -> Response:
+    """Return the AsyncAPI document of the topics."""
+    return Response(to_json(asyncapi_document()), media_type="application/json")
+
+
+@router.get("/schemas/{kind}/{name}")
+async def schema(kind: str, name: str) -> Response:
+    """Return the JSON Schema of a command or an event."""
+    found = _schemas().get(f"/schemas/{kind}/{name}")
+    if found is None:
+        raise Problem.of("not-found", "There is no such schema.")
+    return Response(found, media_type=SCHEMA_JSON)
+
+
+@cache
+def _schemas() -> dict[str, bytes]:
+    return {address: to_json(schema) for address, schema in schema_addresses().items()}

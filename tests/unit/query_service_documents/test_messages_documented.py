@@ -1,0 +1,238 @@
+"""The documents of the messages: true to the specification, to the code, and to each other."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from html.parser import HTMLParser
+from typing import Any
+
+import jsonschema_rs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from messaging import Topics
+from orders import (
+    COMMAND_TYPES,
+    EVENT_TYPES,
+    Malformed,
+    Rejected,
+    decide,
+    encode_event,
+    initial_state,
+    parse_command,
+)
+from orders.commands import COMMAND_MODELS
+from query_service.documents import (
+    asyncapi_document,
+    command_schema,
+    event_schema,
+    messages_page,
+    schema_addresses,
+)
+from query_service.documents.__main__ import written
+from query_service.documents.examples import conversation
+from unit.orders.order_scenarios import ORDER_ID, command, fold
+from unit.orders.order_strategies import COMMANDS, FIELDS
+
+DOCUMENT = asyncapi_document()
+COMMAND_SCHEMAS = {name: jsonschema_rs.validator_for(command_schema(name)) for name in COMMAND_TYPES}
+EVENT_SCHEMAS = {name: jsonschema_rs.validator_for(event_schema(name)) for name in EVENT_TYPES}
+
+
+def parts(value: Any, path: str = "#") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Give each object within a JSON value, with its place."""
+    if isinstance(value, dict):
+        yield path, value
+        for name, part in value.items():
+            yield from parts(part, f"{path}/{name}")
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from parts(part, f"{path}/{number}")
+
+
+def resolved(reference: str) -> Any:
+    found: Any = DOCUMENT
+    for name in reference.removeprefix("#/").split("/"):
+        found = found[name]
+    return found
+
+
+def test_the_document_has_the_form_of_asyncapi_3() -> None:
+    """Every reference leads somewhere, and every part has the members that version 3.0 asks for."""
+    assert DOCUMENT["asyncapi"] == "3.0.0"
+    assert {"title", "version"} <= DOCUMENT["info"].keys()
+    for _, part in parts(DOCUMENT):
+        if "$ref" in part:
+            assert part.keys() == {"$ref"}
+            resolved(part["$ref"])
+    for name, channel in DOCUMENT["channels"].items():
+        assert re.fullmatch(r"[\w.-]+", name)
+        assert all(resolved(message["$ref"]) for message in channel["messages"].values())
+    for operation in DOCUMENT["operations"].values():
+        assert operation["action"] in {"send", "receive"}
+        channel = operation["channel"]["$ref"]
+        assert all(message["$ref"].startswith(f"{channel}/messages/") for message in operation["messages"])
+    for message in DOCUMENT["components"]["messages"].values():
+        assert message["examples"]
+        assert message["headers"]["type"] == "object"
+        jsonschema_rs.validator_for(message["headers"])
+
+
+def test_the_document_tells_of_every_topic_and_type() -> None:
+    """Its channels are the topics as they are made, and each command and event type is on its own."""
+    topics = Topics()
+    channels = {channel["address"]: channel for channel in DOCUMENT["channels"].values()}
+    assert channels.keys() == topics.configurations().keys()
+    assert set(channels[topics.commands]["messages"]) == set(COMMAND_TYPES)
+    assert set(channels[topics.events]["messages"]) == set(EVENT_TYPES)
+    for address, configuration in topics.configurations().items():
+        told = channels[address]["bindings"]["kafka"]["topicConfiguration"]
+        assert str(told["retention.ms"]) == configuration["retention.ms"]
+        assert str(told["max.message.bytes"]) == configuration["max.message.bytes"]
+
+
+def test_every_example_is_valid() -> None:
+    """Each message of the code's own making fits the headers and the payload that are documented for it."""
+    for name, message in DOCUMENT["components"]["messages"].items():
+        headers = jsonschema_rs.validator_for(message["headers"], validate_formats=True)
+        payload = jsonschema_rs.validator_for(
+            DOCUMENT["components"]["schemas"].get(name, {}), validate_formats=True
+        )
+        for example in message["examples"]:
+            headers.validate(example["headers"])
+            payload.validate(example["payload"])
+            for missing in message["headers"]["required"]:
+                assert not headers.is_valid({k: v for k, v in example["headers"].items() if k != missing})
+
+
+def test_headers_are_documented_as_they_are_sent() -> None:
+    """No message of the code's own making has a header that its document doesn't tell of."""
+    for example in conversation():
+        if example.topic != Topics().dead_letters:
+            told = DOCUMENT["components"]["messages"][example.message_type]["headers"]["properties"]
+            assert example.headers.keys() <= told.keys()
+
+
+@given(st.sampled_from(COMMAND_TYPES).flatmap(lambda name: st.tuples(st.just(name), FIELDS[name])))
+def test_what_a_command_may_be_fits_its_schema(drawn: tuple[str, dict[str, Any]]) -> None:
+    """Commands that are taken fit, as texts and as numbers; with a field more or less, or of none, not."""
+    name, fields = drawn
+    schema = COMMAND_SCHEMAS[name]
+    # As the domain's strategies draw them: texts, whole numbers, and Decimals, which JSON has not.
+    texts = {
+        field: format(value, "f") if isinstance(value, Decimal) else value for field, value in fields.items()
+    }
+    numbers = {
+        field: float(value) if isinstance(value, Decimal) else value for field, value in fields.items()
+    }
+    for data in (texts, numbers):
+        schema.validate(data)
+    parse_command(name, texts)
+    assert not schema.is_valid({**texts, "type": name})
+    assert not schema.is_valid([texts])
+    for field in texts:
+        assert not schema.is_valid({**texts, field: {}})
+        if field in command_schema(name).get("required", ()):
+            assert not schema.is_valid({other: value for other, value in texts.items() if other != field})
+
+
+NUMBERS = st.from_regex(r"\A-?[0-9.]{1,12}\Z") | st.sampled_from(["0", "0.0", "00.50", "1e3", "", "1.", ".5"])
+TEXTS = st.text(max_size=70) | NUMBERS | st.just(" " * 3)
+
+
+@given(st.sampled_from([name for name in COMMAND_TYPES if COMMAND_MODELS[name].model_fields]), st.data())
+@settings(max_examples=300)
+def test_texts_that_fit_a_schema_are_taken(name: str, data: st.DataObject) -> None:
+    """The schemas promise nothing that the domain refuses, but where only words can say the rule."""
+    schema = command_schema(name)
+    required = dict.fromkeys(schema.get("required", ()), TEXTS)
+    optional = {field: TEXTS for field in schema["properties"] if field not in required}
+    drawn = data.draw(st.fixed_dictionaries(required, optional=optional))
+    if not COMMAND_SCHEMAS[name].is_valid(drawn):
+        return
+    try:
+        parse_command(name, drawn)
+    except Malformed as refusal:
+        rules = {rule for _, rule in refusal.errors}
+        assert rules <= {"must have printable characters only", "must be a day of the calendar"}
+
+
+@given(st.lists(COMMANDS, min_size=4, max_size=25))
+def test_every_event_fits_its_schema(commands: list[Any]) -> None:
+    """What happens to orders is written as the schemas say, and not otherwise."""
+    order = initial_state("store-1", ORDER_ID)
+    first = [parse_command("CreateOrder", {"cashier_id": "anna", "currency": "EUR"})]
+    for each in first + commands:
+        try:
+            expected = order.version if each.type in {"UndoLastChange", "RedoLastChange"} else None
+            events = decide(command(each, expected_version=expected), order)
+        except Rejected:
+            continue
+        order = fold(order, events)
+        for event in events:
+            event_type, version, text = encode_event(event)
+            payload = json.loads(text)
+            EVENT_SCHEMAS[event_type].validate(payload)
+            assert event_schema(event_type)["x-schema-version"] == version
+            assert not EVENT_SCHEMAS[event_type].is_valid({**payload, "type": event_type})
+            for field, value in payload.items():
+                if isinstance(value, str):
+                    assert not EVENT_SCHEMAS[event_type].is_valid({**payload, field: 1})
+
+
+def test_each_schema_is_a_document_of_its_own() -> None:
+    """It names its dialect and its address, and needs no other document."""
+    for address, schema in schema_addresses().items():
+        assert schema["$id"] == address
+        assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+        assert not [part for _, part in parts(schema) if "$ref" in part]
+        jsonschema_rs.meta.validate(schema)
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in {"meta", "link"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_of_messages_runs_nothing_and_loads_nothing_from_elsewhere() -> None:
+    """It is well-formed, has no script, leads nowhere outside, and every link within it has its end."""
+    page = _Page()
+    page.feed(messages_page(DOCUMENT, base="files/"))
+    assert page.open == []
+    ids = {attributes.get("id") for _, attributes in page.tags}
+    for tag, attributes in page.tags:
+        assert tag != "script"
+        assert not any(name.startswith("on") or name == "style" for name in attributes)
+        link = attributes.get("href") or attributes.get("src") or "#topics"
+        assert "//" not in link
+        if link.startswith("#") and link != "#topics":
+            assert link[1:] in ids
+    assert set(COMMAND_TYPES) | set(EVENT_TYPES) <= ids
+
+
+def test_what_is_shown_is_data_and_never_markup() -> None:
+    """A text from the document appears as it is."""
+    hostile = json.loads(json.dumps(DOCUMENT).replace("Sell the order.", "<img src=x onerror=alert(1)>"))
+    assert "<img" not in messages_page(hostile, base="files/")
+
+
+def test_all_documents_are_written() -> None:
+    """What is served can also be kept as files, whose pages find what they need beside them."""
+    files = written()
+    assert {"openapi.json", "asyncapi.json", "docs/index.html", "docs/messages.html"} <= files.keys()
+    assert json.loads(files["openapi.json"])["openapi"].startswith("3.")
+    for page in ("docs/index.html", "docs/messages.html"):
+        for needed in re.findall(rb'(?:src|href)="([^"#]+)"', files[page]):
+            path = needed.decode()
+            assert (path.removeprefix("../") if path.startswith("../") else f"docs/{path}") in files
