@@ -1,69 +1,38 @@
-"""What the audit trail holds: read from its view, and in words."""
+"""What the audit trail holds: asked for as a person names it, and in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
-from typing import Any, NamedTuple
+from dataclasses import asdict
+from typing import Any
 from uuid import UUID
 
 import asyncpg
-import jiter
 
-from orders import EVENT_TYPES
+from queries import REFUSED, AuditFilter, audit_trail
 from till.errors import TillError
-
-REFUSED = "refused"
-KINDS = (*EVENT_TYPES, REFUSED)
-
-# A part whose parameter is null is no condition: the planner sees the values, and leaves it out.
-_TRAIL = """
-SELECT * FROM read_models.audit_log
-WHERE ($1::text IS NULL OR tenant_id = $1) AND ($2::uuid IS NULL OR order_id = $2)
-    AND ($3::text IS NULL OR actor = $3) AND ($4::text IS NULL OR authorised_by = $4)
-    AND ($5::text IS NULL OR kind = $5)
-    AND ($6::timestamptz IS NULL OR recorded_at >= $6) AND ($7::timestamptz IS NULL OR recorded_at < $7)
-ORDER BY recorded_at DESC, tenant_id, order_id, version DESC NULLS FIRST, command_id
-LIMIT $8
-"""
 
 _TENANTS = "SELECT DISTINCT tenant_id FROM read_models.audit_log WHERE order_id = $1 ORDER BY tenant_id"
 
 
-class Wanted(NamedTuple):
-    """What rows must have; None where anything goes. `since` is included, `until` is not."""
-
-    tenant: str | None = None
-    order: UUID | None = None
-    actor: str | None = None
-    authoriser: str | None = None
-    kind: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-async def read_trail(connection: asyncpg.Connection, wanted: Wanted, limit: int) -> list[dict[str, Any]]:
-    """Return the newest rows by the time they were recorded, newest first, with the view's columns.
+async def read_trail(
+    connection: asyncpg.Connection, tenant: str | None, wanted: AuditFilter, limit: int
+) -> tuple[list[dict[str, Any]], bool]:
+    """Return the newest rows by the time they were recorded, newest first, and whether there are more.
 
     Raises TillError when there is no trail yet, when it has nothing on the order, and when several tenants
     have an order of this id and none is wanted by name.
     """
     try:
-        if wanted.order is not None:
-            await _check_tenant(connection, wanted.order, wanted.tenant)
-        rows = await connection.fetch(_TRAIL, *wanted, limit)
+        if wanted.order_id is not None:
+            await _check_tenant(connection, wanted.order_id, tenant)
+        page = await audit_trail(connection, tenant, wanted, limit=limit)
     except asyncpg.UndefinedTableError:
         raise TillError(
             "There is no audit trail yet: its projector has not started.",
             "Start everything with `till up --detach`; elsewhere run `python -m projector audit_log`.",
         ) from None
-    return [
-        {
-            **row,
-            **{name: row[name] and jiter.from_json(row[name].encode()) for name in ("before", "after")},
-        }
-        for row in rows
-    ]
+    return [asdict(entry) for entry in page.items], page.next_cursor is not None
 
 
 async def _check_tenant(connection: asyncpg.Connection, order_id: UUID, tenant: str | None) -> None:

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import typer
 
-from till.audit_trail import KINDS, Wanted, read_trail, tell
+from queries import AUDIT_KINDS, MOST_ENTRIES, AuditFilter
+from till.audit_trail import read_trail, tell
 from till.connecting import query_connection, run
 from till.errors import TillError
 from till.output import Output, OutputOption, notices, print_rows
@@ -30,29 +31,28 @@ def audit(
     until: Annotated[str | None, typer.Option(help=f"Recorded before a time {_TIME}")] = None,
     tenant: Annotated[str | None, typer.Option(help="Of this tenant only.")] = None,
     limit: Annotated[
-        int, typer.Option(min=1, max=10_000, help="This many entries at most, the newest.")
+        int, typer.Option(min=1, max=MOST_ENTRIES, help="This many entries at most, the newest.")
     ] = 50,
     output: OutputOption = Output.table,
 ) -> None:
     """List who did and who authorised what, and what was refused, newest first (UTC)."""
-    if kind is not None and kind not in KINDS:
-        raise TillError(f"{kind!r} is no kind of entry.", f"There are {', '.join(KINDS)}.")
-    wanted = Wanted(
-        tenant=tenant,
-        order=None if order is None else _order_id(order),
+    if kind is not None and kind not in AUDIT_KINDS:
+        raise TillError(f"{kind!r} is no kind of entry.", f"There are {', '.join(AUDIT_KINDS)}.")
+    wanted = AuditFilter(
+        order_id=None if order is None else _order_id(order),
         actor=actor,
         authoriser=authoriser,
         kind=kind,
         since=None if since is None else parse_time(since),
         until=None if until is None else parse_time(until),
     )
-    rows = run(_audit(wanted, limit + 1))
+    rows, more = run(_audit(tenant, wanted, limit))
     # What belongs to one order needs not name it in each row.
     whose = () if order else ("tenant_id", "order_id")
-    print_rows(rows[:limit], (*_COLUMNS[:2], *whose, *_COLUMNS[2:]), output, title="Audit trail")
+    print_rows(rows, (*_COLUMNS[:2], *whose, *_COLUMNS[2:]), output, title="Audit trail")
     if not rows:
         notices.print("Nothing matches; `till lag` says whether the trail lags behind.", highlight=False)
-    if len(rows) > limit:
+    if more:
         notices.print(f"There are more than these {limit}: --limit gives more, --until older ones.")
 
 
@@ -66,6 +66,7 @@ def _order_id(text: str) -> UUID:
         ) from None
 
 
-async def _audit(wanted: Wanted, limit: int) -> list[dict[str, Any]]:
+async def _audit(tenant: str | None, wanted: AuditFilter, limit: int) -> tuple[list[dict[str, Any]], bool]:
     async with query_connection(till_settings()) as connection:
-        return [{**row, "what": tell(row)} for row in await read_trail(connection, wanted, limit)]
+        rows, more = await read_trail(connection, tenant, wanted, limit)
+        return [{**row, "what": tell(row)} for row in rows], more
