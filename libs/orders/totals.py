@@ -58,9 +58,7 @@ def compute_totals(
         nets.append(of_line - less)
         amounts.append((line.line_id, of_line, less))
     subtotal = gross - line_discount
-    order_discount = zero
-    if discount is not None:
-        order_discount = round_money(subtotal * discount.percent / _HUNDRED, decimals, rounding)
+    order_discount = compute_order_discount(subtotal, discount, decimals, rounding)
     shares = apportion(order_discount, nets, decimals)
     return Totals(
         gross,
@@ -73,6 +71,14 @@ def compute_totals(
             for of_line, net, share in zip(amounts, nets, shares, strict=True)
         ),
     )
+
+
+def compute_order_discount(
+    subtotal: Decimal, discount: OrderDiscount | None, decimals: int, rounding: Rounding
+) -> Decimal:
+    """Return what a discount on the whole order takes off the sum of its lines' net amounts, rounded."""
+    percent = _ZERO if discount is None else discount.percent
+    return round_money(subtotal * percent / _HUNDRED, decimals, rounding)
 
 
 def _line_discount(gross: Decimal, discount: LineDiscount, decimals: int, rounding: Rounding) -> Decimal:

@@ -123,8 +123,8 @@ class AuditLog(Ledger):
     @staticmethod
     def entries(change: OrderChange) -> Iterable[Row]:
         """Return a row for each event."""
-        for event, provenance, before, after in change.events:
-            was, now = changed_fields(before, after)
+        changed = changed_fields((before, after) for _, _, before, after in change.events)
+        for (event, provenance, _, after), (was, now) in zip(change.events, changed, strict=True):
             yield (
                 after.tenant_id,
                 after.order_id,

@@ -2,31 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from orders import Line, LineDiscount, Order, OrderDiscount
+from orders.totals import compute_order_discount, compute_totals
 
 Fields = dict[str, Any]
 """JSON values by name: texts (amounts too), whole numbers, or further fields. What is absent is not there."""
 
 
-def changed_fields(before: Order, after: Order) -> tuple[Fields, Fields]:
-    """Return the fields that differ, first as they were, then as they are.
+def changed_fields(orders: Iterable[tuple[Order, Order]]) -> Iterator[tuple[Fields, Fields]]:
+    """Give, for each order before and after an event, the fields that differ: as they were, as they are.
 
     `status`, `cashier_id`, `currency`, `rounding`, `business_day`, `hour`, `voided_reason`, `voided_by`,
     `discount`, `totals`, and `lines` by line id. Of fields within fields (a line, its discount, the totals)
     only those that differ are given. A field that one side lacks did not exist there: before its creation an
     order has none at all.
+
+    Where an order before an event is the one after the event before, its totals are not summed up again: an
+    order may have a thousand lines, of which an event touches one or two.
     """
-    was, now = _differing(_order(before), _order(after))
-    lines_before, lines_after = _differing(*_lines(before, after))
-    if lines_before:
-        was["lines"] = lines_before
-    if lines_after:
-        now["lines"] = lines_after
-    return was, now
+    last: Order | None = None
+    sums = _NOTHING
+    for before, after in orders:
+        if before is not last:
+            sums = _sums(before.lines, before)
+        touched = _touched(before, after)
+        sums_after = _moved(sums, before, after, *touched)
+        was, now = _differing(_order(before, sums), _order(after, sums_after))
+        lines_before, lines_after = _differing(*(dict(_named(lines)) for lines in touched))
+        if lines_before:
+            was["lines"] = lines_before
+        if lines_after:
+            now["lines"] = lines_after
+        yield was, now
+        last, sums = after, sums_after
+
+
+class _Sums(NamedTuple):
+    """What the lines of an order come to together."""
+
+    gross: Decimal
+    line_discount: Decimal
+
+
+_NOTHING = _Sums(Decimal(0), Decimal(0))
+
+
+def _sums(lines: Sequence[Line], order: Order) -> _Sums:
+    totals = compute_totals(lines, None, order.minor_unit, order.rounding)
+    return _Sums(totals.gross, totals.line_discount)
+
+
+def _moved(sums: _Sums, before: Order, after: Order, gone: Sequence[Line], came: Sequence[Line]) -> _Sums:
+    if (before.minor_unit, before.rounding) != (after.minor_unit, after.rounding):
+        return _sums(after.lines, after)
+    less, more = _sums(gone, after), _sums(came, after)
+    return _Sums(
+        sums.gross - less.gross + more.gross,
+        sums.line_discount - less.line_discount + more.line_discount,
+    )
+
+
+def _touched(before: Order, after: Order) -> tuple[Sequence[Line], Sequence[Line]]:
+    """Return the lines between those that stayed the same objects at both ends: an event makes anew few."""
+    old, new = before.lines, after.lines
+    shorter = min(len(old), len(new))
+    start = 0
+    while start < shorter and old[start] is new[start]:
+        start += 1
+    end = 0
+    while end < shorter - start and old[-1 - end] is new[-1 - end]:
+        end += 1
+    return old[start : len(old) - end], new[start : len(new) - end]
 
 
 def _differing(old: Fields, new: Fields) -> tuple[Fields, Fields]:
@@ -46,11 +96,12 @@ def _differing(old: Fields, new: Fields) -> tuple[Fields, Fields]:
     return was, now
 
 
-def _order(order: Order) -> Fields:
+def _order(order: Order, sums: _Sums) -> Fields:
     """Return all fields but the lines."""
     if order.status == "new":
         return {}
-    totals = order.totals
+    subtotal = sums.gross - sums.line_discount
+    less = compute_order_discount(subtotal, order.discount, order.minor_unit, order.rounding)
     return {
         "status": order.status,
         "cashier_id": order.cashier_id,
@@ -62,37 +113,27 @@ def _order(order: Order) -> Fields:
         "voided_by": order.voided_by,
         "discount": _discount(order.discount),
         "totals": {
-            "gross": _number(totals.gross),
-            "line_discount": _number(totals.line_discount),
-            "subtotal": _number(totals.subtotal),
-            "order_discount": _number(totals.order_discount),
-            "total": _number(totals.total),
+            "gross": _number(sums.gross),
+            "line_discount": _number(sums.line_discount),
+            "subtotal": _number(subtotal),
+            "order_discount": _number(less),
+            "total": _number(subtotal - less),
         },
     }
 
 
-def _lines(before: Order, after: Order) -> tuple[Fields, Fields]:
-    """Return the lines that differ: of up to a thousand an event touches one, the others are the same."""
-    old = {line.line_id: line for line in before.lines}
-    new = {line.line_id: line for line in after.lines}
-    touched = [line_id for line_id in {**old, **new} if old.get(line_id) is not new.get(line_id)]
-    return dict(_named(touched, old)), dict(_named(touched, new))
-
-
-def _named(line_ids: list[str], lines: dict[str, Line]) -> Iterator[tuple[str, Fields]]:
-    for line_id in line_ids:
-        line = lines.get(line_id)
-        if line is not None:
-            yield (
-                line_id,
-                _present(
-                    product_id=line.product_id,
-                    name=line.name,
-                    quantity=_number(line.quantity),
-                    unit_price=_number(line.unit_price),
-                    discount=_discount(line.discount),
-                ),
-            )
+def _named(lines: Sequence[Line]) -> Iterator[tuple[str, Fields]]:
+    for line in lines:
+        yield (
+            line.line_id,
+            _present(
+                product_id=line.product_id,
+                name=line.name,
+                quantity=_number(line.quantity),
+                unit_price=_number(line.unit_price),
+                discount=_discount(line.discount),
+            ),
+        )
 
 
 def _discount(discount: OrderDiscount | LineDiscount | None) -> Fields | None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from orders import Line, LineDiscount, Order, OrderDiscount
-from readmodels.changed_fields import changed_fields
+from readmodels import changed_fields as told
 
 TEA = Line("1", "p1", "Tea", Decimal(2), Decimal("3.50"))
 MILK = Line("2", "p2", "Milk", Decimal("0.5"), Decimal("1.20"))
@@ -24,6 +24,11 @@ OPEN = replace(
     business_day=date(2026, 3, 1),
     lines=(TEA, MILK),
 )
+
+
+def changed_fields(before: Order, after: Order) -> tuple[Any, Any]:
+    (changed,) = told.changed_fields([(before, after)])
+    return changed
 
 
 def less(percent: int, by: str = "bob", reason: str | None = None) -> OrderDiscount:
