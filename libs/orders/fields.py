@@ -197,7 +197,7 @@ def _printed(longest: int) -> dict[str, Any]:
         "type": "string",
         "minLength": 1,
         "maxLength": longest,
-        "pattern": "^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$",
+        "pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$",
     }
 
 

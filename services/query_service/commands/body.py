@@ -17,7 +17,7 @@ from messaging import (
 )
 from messaging.attributes import LONGEST_CORRELATION_ID
 from messaging.cloudevents import parse_json
-from orders import COMMAND_TYPES, Malformed, canonical_json, parse_command
+from orders import Malformed, canonical_json, parse_command
 from query_service.access import Caller
 from query_service.problems import LONGEST_ECHO, Problem
 
@@ -148,37 +148,3 @@ def _place(field: str) -> str:
 
 def _shown(name: str) -> str:
     return ascii(name[:LONGEST_ECHO])[1:-1]
-
-
-def body_schema() -> dict[str, Any]:
-    """Return the JSON Schema of the body, for the OpenAPI document."""
-    identifier = {"type": "string", "format": "uuid", "pattern": "^[0-9a-f-]{36}$"}
-    return {
-        "type": "object",
-        "required": list(_REQUIRED),
-        "additionalProperties": False,
-        "properties": {
-            "command_id": {**identifier, "description": "Made by the sender, once for each command."},
-            "order_id": identifier,
-            "type": {"type": "string", "enum": list(COMMAND_TYPES)},
-            "data": {
-                "type": "object",
-                "description": "The command's fields: see /schemas/commands/{type}.json.",
-            },
-            "expected_version": {
-                "type": ["integer", "null"],
-                "minimum": 0,
-                "description": "The version of the order that the sender has seen.",
-            },
-            "occurred_at": {
-                "type": ["string", "null"],
-                "format": "date-time",
-                "description": "By the terminal's clock; without it, now.",
-            },
-            "correlation_id": {
-                "type": ["string", "null"],
-                "minLength": 1,
-                "maxLength": LONGEST_CORRELATION_ID,
-            },
-        },
-    }

@@ -1,6 +1,7 @@
 """What programs need to know of the messages, made from the code: JSON Schemas, an AsyncAPI document."""
 
 from query_service.documents.asyncapi import asyncapi_document
+from query_service.documents.command_body import command_body
 from query_service.documents.messages_page import messages_page
 from query_service.documents.schemas import command_schema, event_schema, schema_addresses, standalone
 from query_service.documents.static_files import (
@@ -14,6 +15,7 @@ __all__ = [
     "CONTENT_SECURITY_POLICY",
     "PLAIN_POLICY",
     "asyncapi_document",
+    "command_body",
     "command_schema",
     "event_schema",
     "messages_page",

@@ -17,14 +17,13 @@ _HEAD = """\
 <body>
 """
 _BOUNDS = {
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
     "minimum": "from {}",
     "exclusiveMinimum": "above {}",
     "exclusiveMaximum": "below {}",
     "const": "always “{}”",
     "default": "“{}” unless given",
 }
+_WITH_SCHEMAS = frozenset({"commands", "events"})
 _KINDS = {"string": "text", "integer": "whole number"}
 _FORMS = {"uuid": "UUID, lower case", "date": "day", "date-time": "time"}
 
@@ -40,7 +39,7 @@ def _page(document: Mapping[str, Any], base: str) -> Iterator[str]:
     yield f"<header><h1>{escape(info['title'])}: messages</h1>"
     for paragraph in info["description"].split("\n\n"):
         yield f"<p>{_prose(paragraph)}</p>"
-    yield '<p>For programs: <a href="../asyncapi.json">asyncapi.json</a>, and JSON Schemas of each type.</p>'
+    yield '<p>For programs: <a href="../asyncapi.json">asyncapi.json</a></p>'
     yield "</header><nav><h2>Topics</h2><ul>"
     for name, channel in channels.items():
         yield f'<li><a href="#{escape(name)}">{escape(channel["address"])}</a><ul>'
@@ -62,11 +61,11 @@ def _channel(document: Mapping[str, Any], name: str, channel: Mapping[str, Any])
     largest = settings["topicConfiguration"]["max.message.bytes"] // 2**20
     yield f'<p class="facts">{settings["partitions"]} partitions; {kept}; up to {largest} MiB a message.</p>'
     for each in channel["messages"]:
-        yield from _message(document, each)
+        yield from _message(document, name, each)
     yield "</section>"
 
 
-def _message(document: Mapping[str, Any], name: str) -> Iterator[str]:
+def _message(document: Mapping[str, Any], channel: str, name: str) -> Iterator[str]:
     message = document["components"]["messages"][name]
     payload = document["components"]["schemas"].get(name, message["payload"])
     about = message.get("summary") or payload.get("description", "")
@@ -75,6 +74,9 @@ def _message(document: Mapping[str, Any], name: str) -> Iterator[str]:
         yield f'<p class="facts">Schema version {payload["x-schema-version"]}.</p>'
     yield "<h4>Data</h4>"
     yield from _fields(payload)
+    if channel in _WITH_SCHEMAS:
+        address = f"../schemas/{channel}/{escape(name)}.json"
+        yield f'<p class="facts">For programs: <a href="{address}">JSON Schema</a>.</p>'
     yield "<details><summary>Headers</summary>"
     yield from _fields(message["headers"])
     yield "</details>"
@@ -94,7 +96,9 @@ def _fields(schema: Mapping[str, Any]) -> Iterator[str]:
     yield "<table><thead><tr><th>Field</th><th>What it is</th><th>Rules</th></tr></thead><tbody>"
     for name, field in properties.items():
         need = "" if name in required else ' <span class="optional">optional</span>'
-        about = _prose(field.get("description", ""))
+        about = _prose(
+            next((way["description"] for way in _ways(field, whole=True) if "description" in way), "")
+        )
         rules = "; or ".join(rule for rule in map(_rule, _ways(field)) if rule)
         yield f"<tr><td><code>{escape(name)}</code>{need}</td><td>{about}</td><td>{escape(rules)}</td></tr>"
     yield "</tbody></table>"
@@ -103,12 +107,12 @@ def _fields(schema: Mapping[str, Any]) -> Iterator[str]:
         yield f"<p>Exactly one of {one_of}.</p>"
 
 
-def _ways(field: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Give the forms that a field can take."""
-    if "anyOf" not in field:
+def _ways(field: Mapping[str, Any], *, whole: bool = False) -> Iterator[Mapping[str, Any]]:
+    """Give the forms that a field can take; with `whole` also what holds several of them."""
+    if whole or "anyOf" not in field:
         yield field
     for way in field.get("anyOf", ()):
-        yield from _ways(way)
+        yield from _ways(way, whole=whole)
 
 
 def _rule(way: Mapping[str, Any]) -> str:
@@ -121,13 +125,25 @@ def _rule(way: Mapping[str, Any]) -> str:
     form = way.get("format")
     if form is not None:
         return _FORMS[form]
-    if "pattern" in way and "u0000" not in way["pattern"]:
-        kind += f" like {way['pattern']}"
-    return kind + _bounds(way)
+    return kind + _pattern(way.get("pattern", "")) + _bounds(way)
+
+
+def _pattern(pattern: str) -> str:
+    """Say in words what a pattern of ours asks for, where words are shorter."""
+    if r"\u0000" in pattern:
+        return " without control characters"
+    if r"(\." in pattern:
+        return " such as 12.50"
+    return f" like {pattern}" if pattern else ""
 
 
 def _bounds(way: Mapping[str, Any]) -> str:
-    told = [words.format(way[name]) for name, words in _BOUNDS.items() if name in way]
+    told = [f"{way['minLength']} to {way['maxLength']} characters"] if "minLength" in way else []
+    told += [
+        words.format(f"{way[name]:,}" if isinstance(way[name], int) else way[name])
+        for name, words in _BOUNDS.items()
+        if name in way
+    ]
     return ", " + ", ".join(told) if told else ""
 
 

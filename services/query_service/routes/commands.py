@@ -15,8 +15,9 @@ from commands import UNKNOWN_FINGERPRINT
 from messaging import Topics
 from query_service.access import Caller
 from query_service.answers.standing import CommandOutcome, outcome_of
-from query_service.commands import NotSent, Sent, Waiting, body_schema, read_body
+from query_service.commands import NotSent, Sent, Waiting, read_body
 from query_service.database import RETRY_AFTER
+from query_service.documents import command_body
 from query_service.parameters import Wait
 from query_service.problems import Problem, ProblemDetails
 from query_service.routes.guarded import v1_router
@@ -49,9 +50,7 @@ class CommandPending(BaseModel):
         415: {"model": ProblemDetails},
         422: {"model": ProblemDetails},
     },
-    openapi_extra={
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body_schema()}}}
-    },
+    openapi_extra={"requestBody": command_body()},
 )
 async def send_command(
     service: TheService,

@@ -23,6 +23,8 @@ from orders import (
     parse_command,
 )
 from orders.commands import COMMAND_MODELS
+from query_service.access import Caller, Role
+from query_service.commands import read_body
 from query_service.documents import (
     asyncapi_document,
     command_schema,
@@ -31,7 +33,7 @@ from query_service.documents import (
     schema_addresses,
 )
 from query_service.documents.__main__ import written
-from query_service.documents.examples import conversation
+from query_service.documents.examples import NOON, conversation
 from unit.orders.order_scenarios import ORDER_ID, command, fold
 from unit.orders.order_strategies import COMMANDS, FIELDS
 
@@ -236,3 +238,18 @@ def test_all_documents_are_written() -> None:
         for needed in re.findall(rb'(?:src|href)="([^"#]+)"', files[page]):
             path = needed.decode()
             assert (path.removeprefix("../") if path.startswith("../") else f"docs/{path}") in files
+
+
+def test_the_body_of_a_command_over_http_is_documented() -> None:
+    """Each example of a command fits the body's schema, with its own data only."""
+    operation = json.loads(written()["openapi.json"])["paths"]["/v1/commands"]["post"]
+    content = operation["requestBody"]["content"]["application/json"]
+    schema = jsonschema_rs.validator_for(content["schema"], validate_formats=True)
+    examples = {name: example["value"] for name, example in content["examples"].items()}
+    assert examples.keys() == set(COMMAND_TYPES)
+    for name, body in examples.items():
+        schema.validate(body)
+        assert not schema.is_valid({**body, "data": {"nonsense": 1}})
+        assert not schema.is_valid({**body, "type": "Nonsense"})
+        read = read_body(json.dumps(body).encode(), Caller("store-1", "anna", Role.CASHIER, None), "t", NOON)
+        assert read.request.command_type == name
