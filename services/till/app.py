@@ -29,7 +29,10 @@ from till.verbs.rebuild import rebuild
 from till.verbs.recover import recover
 from till.verbs.replay import replay
 from till.verbs.republish import republish
+from till.verbs.sales import sales
+from till.verbs.search import search
 from till.verbs.show import show
+from till.verbs.tail import tail
 from till.verbs.up import up
 from till.verbs.verify import verify
 
@@ -52,7 +55,10 @@ app.command()(history)
 app.command()(at)
 app.command()(diff)
 app.command()(audit)
+app.command()(search)
+app.command()(sales)
 app.command()(lag)
+app.command()(tail)
 app.add_typer(dead_letters)
 app.add_typer(parked)
 app.command()(actions)

@@ -51,6 +51,11 @@ def print_json(value: object) -> None:
     typer.echo(_NO_ASCII.sub(_harmless, to_json(value, indent=2).decode()))
 
 
+def print_json_line(value: bytes) -> None:
+    """Print JSON text that has no line ends as one line; what could steer a terminal is escaped."""
+    typer.echo(_NO_ASCII.sub(_harmless, value.decode()))
+
+
 def _harmless(found: re.Match[str]) -> str:
     return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
 

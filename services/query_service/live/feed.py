@@ -108,7 +108,10 @@ class Feed:
                     self._positions = dict(tail.positions)
                     log.info("live.following", topic=self.topic, partitions=len(tail.positions))
                     while True:
-                        await self._hand_out(await tail.next_page())
+                        page = await tail.next_page()
+                        # A partition that was added has a place before its first record.
+                        self._positions = dict.fromkeys(tail.positions, 0) | self._positions
+                        await self._hand_out(page)
             except (TopicMadeAnew, RecordsGone) as gone:
                 log.error("live.topic_changed", reason=str(gone))  # noqa: TRY400 - no fault of ours
                 self._end_all("the topic has changed")

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from harness.waiting import eventually
 from integration.query_service_live.following import LiveService
@@ -236,6 +236,24 @@ async def test_a_topic_made_anew_ends_the_streams(live: LiveService, monkeypatch
     async with live.client() as client:
         answer = await client.get("/v1/events", params={"after": reader.place})
     assert (answer.status_code, answer.json()["type"]) == (410, "/problems/place-gone")
+
+
+async def test_events_of_an_added_partition_come_too(
+    live: LiveService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A partition that is added is followed from its beginning, and readers can resume from before it."""
+    monkeypatch.setattr("messaging.tail.LOOK_INTERVAL", 0.0)
+    async with live.reader() as reader:
+        before = reader.place
+        admin = AIOKafkaAdminClient(bootstrap_servers=live.service.settings.kafka_bootstrap_servers)
+        await admin.start()
+        await admin.create_partitions({live.topics.events: NewPartitions(4)})
+        await admin.close()
+        await live.publish(1, partition=3)
+        assert await reader.numbers(1) == [1]
+        assert Vector.parse(reader.place).offsets == (0, 0, 0, 1)
+    async with live.reader(after=before) as reader:
+        assert await reader.numbers(1) == [1]
 
 
 async def test_the_ends_of_the_topic_are_known(live: LiveService) -> None:

@@ -1,0 +1,134 @@
+"""The topic of events as it grows, for a person who looks on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from aiokafka import ConsumerRecord
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+
+from eventstore import EventStore, NewerSchema, StoredEvent
+from messaging import (
+    EventMessage,
+    InvalidAttribute,
+    KafkaConnection,
+    RecordsGone,
+    TopicMadeAnew,
+    Topics,
+    TopicTail,
+    Undecodable,
+    Vector,
+    decode_event,
+)
+from orders import ORDER
+from runtime import Settings
+from till.errors import NotUpError, TillError
+from till.telling import event_row
+
+BEGINNING = "beginning"
+_STORE = EventStore(ORDER)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which events; None or no kinds means all."""
+
+    tenant: str | None = None
+    kinds: frozenset[str] = frozenset()
+    order: UUID | None = None
+    actor: str | None = None
+
+    def holds(self, message: EventMessage) -> bool:
+        """Tell whether an event is wanted."""
+        return (
+            self.tenant in {None, message.tenant_id}
+            and (not self.kinds or message.event_type in self.kinds)
+            and self.order in {None, message.order_id}
+            and self.actor in {None, message.actor}
+        )
+
+
+class Followed(NamedTuple):
+    """One event, and the place behind it; the first place comes without one."""
+
+    place: str
+    record: ConsumerRecord[bytes, bytes] | None
+    message: EventMessage | None
+
+
+async def follow(where: Settings, wanted: Wanted, start: Vector | str | None) -> AsyncIterator[Followed]:
+    """Yield what is wanted from `start` on: a place, BEGINNING, or None for now. Never ends by itself.
+
+    Raises NotUpError when Kafka doesn't answer at first (later it is waited for), and TillError for a place
+    that can't be gone on from, and for a record that is no event.
+    """
+    kafka, topic = KafkaConnection.of(where), Topics(where.topic_prefix).events
+    first = start.positions if isinstance(start, Vector) else {} if start == BEGINNING else None
+    try:
+        async with TopicTail.open(kafka, topic, first) as tail:
+            _check(start, tail)
+            positions = dict(tail.positions)
+            yield Followed(str(Vector.of(tail.topic_id, positions)), None, None)
+            while True:
+                page = await tail.next_page()
+                # A partition that was added has a place before its first record.
+                positions = dict.fromkeys(tail.positions, 0) | positions
+                for record in page:
+                    positions[record.partition] = record.offset + 1
+                    message = decode_event(record)
+                    if wanted.holds(message):
+                        yield Followed(str(Vector.of(tail.topic_id, positions)), record, message)
+    except (RecordsGone, TopicMadeAnew) as error:
+        raise TillError(
+            f"Nothing can be followed from there: {error}.",
+            "Leave --from out to follow from now on, or use --from beginning.",
+        ) from error
+    except UnknownTopicOrPartitionError as error:
+        raise TillError(f"Kafka has no topic {topic}.", "`till up --detach` makes it.") from error
+    except (InvalidAttribute, Undecodable) as error:
+        raise TillError(
+            f"A record of {topic} is no event of ours: {error}.",
+            "Only the outbox relay may write this topic: see Kafka's ACLs.",
+        ) from error
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise NotUpError(f"Kafka at {kafka.bootstrap_servers} does not answer: {error!r}.") from error
+
+
+def _check(start: Vector | str | None, tail: TopicTail) -> None:
+    if isinstance(start, Vector) and start.topic_id != tail.topic_id:
+        raise TopicMadeAnew("the topic was deleted and made anew")
+
+
+def told(message: EventMessage) -> dict[str, Any]:
+    """Return an event's fields as `till history` tells them, with its tenant and order.
+
+    Raises TillError for an event that only a newer build can read.
+    """
+    payload = dict(message.data)
+    try:
+        payload = _STORE.upcast(
+            message.event_type, message.schema_version, payload, message.version, message.occurred_at
+        )
+    except NewerSchema as error:
+        raise TillError(f"{error}.", "Use the till of the build that wrote it.") from error
+    event = StoredEvent(
+        position=0,
+        event_id=message.event_id,
+        tenant_id=message.tenant_id,
+        aggregate_id=message.order_id,
+        version=message.version,
+        event_type=message.event_type,
+        schema_version=message.schema_version,
+        payload=payload,
+        metadata={
+            "actor": message.actor,
+            "undoes": list(message.undoes),
+            "redoes": list(message.redoes),
+        },
+        occurred_at=message.occurred_at,
+        recorded_at=message.recorded_at,
+    )
+    return {"tenant_id": message.tenant_id, "order_id": message.order_id, **event_row(event)}
