@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Annotated, Any
 
 import asyncpg
-from fastapi import Header, Query, Response
+from fastapi import Depends, Header, Response
 from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -17,6 +17,7 @@ from query_service.answers.found import AuditEntry, AuditPage
 from query_service.forms import MEDIA_TYPES, Form, form_wanted
 from query_service.parameters import Cursor, Identifier, Moment, OrderIdFilter
 from query_service.problems import ProblemDetails
+from query_service.query_models import described, query_into
 from query_service.routes.guarded import v1_router
 from query_service.routes.refusals import bad_cursor
 from query_service.service import Service, TheCaller, TheService
@@ -49,8 +50,8 @@ class AuditQuery(BaseModel):
     kind: Kind | None = None
     since: Moment | None = None
     until: Moment | None = None
-    product_id: Identifier | None = None
-    line_id: Identifier | None = None
+    product_id: Annotated[Identifier | None, Field(examples=["p-apple"])] = None
+    line_id: Annotated[Identifier | None, Field(examples=["1"])] = None
     limit: int = Field(100, ge=1, le=MOST_AT_ONCE, description="Of JSON alone: the other forms give all.")
     cursor: Cursor = None
     format: Form | None = Field(None, description="In place of the header Accept.")
@@ -63,12 +64,13 @@ class AuditQuery(BaseModel):
         200: {"content": {MEDIA_TYPES[form]: {} for form in (Form.CSV, Form.NDJSON)}},
         406: {"model": ProblemDetails},
     },
+    openapi_extra=described(AuditQuery),
 )
 async def audit_trail(
     service: TheService,
     caller: TheCaller,
     response: Response,
-    wanted: Annotated[AuditQuery, Query()],
+    wanted: Annotated[AuditQuery, Depends(query_into(AuditQuery))],
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Any:  # noqa: ANN401 - a page, or a stream
     """List who did and who authorised what, and what was refused, newest first.

@@ -6,7 +6,6 @@ from typing import Any, get_args, get_origin
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel
 
 from query_service.problems import LONGEST_ECHO, Problem, ProblemDetails
 
@@ -48,12 +47,10 @@ def v1_router() -> APIRouter:
 def _query_parameters(route: APIRoute) -> Iterator[tuple[str, bool]]:
     """Give each query parameter, and whether it may be given several times."""
     for field in route.dependant.query_params:
-        annotation = field.field_info.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            for name, inner in annotation.model_fields.items():
-                yield inner.alias or name, _is_list(inner.annotation)
-        else:
-            yield field.alias, _is_list(annotation)
+        yield field.alias, _is_list(field.field_info.annotation)
+    for described in (route.openapi_extra or {}).get("parameters", ()):
+        if described["in"] == "query":
+            yield described["name"], False
 
 
 def _is_list(annotation: object) -> bool:

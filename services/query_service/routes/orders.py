@@ -5,7 +5,7 @@ import time
 from typing import Annotated, Any, Literal, NamedTuple
 
 import asyncpg
-from fastapi import Query, Response
+from fastapi import Depends, Query, Response
 from pydantic import BaseModel, Field
 
 import queries
@@ -15,6 +15,7 @@ from queries import MOST_ORDERS, BadCursor, OrderFilter, OrderSort, OrderStatus,
 from query_service.answers.orders import SUMMARY_FIELDS, OrdersPage, OrderState, beside_summary
 from query_service.parameters import Currency, Cursor, Day, Identifier, Moment, OrderId, Total, Version, Wait
 from query_service.problems import Problem, ProblemDetails
+from query_service.query_models import described, query_into
 from query_service.routes.guarded import v1_router
 from query_service.routes.refusals import bad_cursor, no_such_order, not_there_yet
 from query_service.service import Service, TheCaller, TheService
@@ -46,17 +47,22 @@ class OrdersQuery(BaseModel):
     business_day_to: Day | None = None
     total_min: Total | None = None
     total_max: Total | None = None
-    product_id: Annotated[Identifier | None, Field(description="Ever had a line of this product.")] = None
-    line_id: Annotated[Identifier | None, Field(description="Ever had this line.")] = None
+    product_id: Annotated[
+        Identifier | None, Field(description="Ever had a line of this product.", examples=["p-apple"])
+    ] = None
+    line_id: Annotated[Identifier | None, Field(description="Ever had this line.", examples=["1"])] = None
     sort: OrderSort = OrderSort.created_at
     direction: Literal["asc", "desc"] = "desc"
     limit: int = Field(50, ge=1, le=MOST_ORDERS)
     cursor: Cursor = None
 
 
-@router.get("/orders", response_model=OrdersPage)
+@router.get("/orders", response_model=OrdersPage, openapi_extra=described(OrdersQuery))
 async def list_orders(
-    service: TheService, caller: TheCaller, response: Response, wanted: Annotated[OrdersQuery, Query()]
+    service: TheService,
+    caller: TheCaller,
+    response: Response,
+    wanted: Annotated[OrdersQuery, Depends(query_into(OrdersQuery))],
 ) -> dict[str, Any]:
     """List orders: filtered, sorted, page by page."""
     tenant = caller.tenant

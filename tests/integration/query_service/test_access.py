@@ -50,7 +50,9 @@ def guarded(app: FastAPI) -> Iterator[tuple[str, str, str]]:
 async def test_each_route_is_for_the_roles_of_the_table(town_client: Clients, role: str) -> None:
     """A role is let in where the table says so, and is told which roles are where it does not."""
     client = await town_client(role)
-    for method, path, filled in guarded(await town_client.app()):
+    routes = list(guarded(await town_client.app()))
+    assert {f"{method} {path}" for method, path, _ in routes} == MAY.keys()
+    for method, path, filled in routes:
         allowed = MAY[f"{method} {path}"]
         answer = await client.request(method, filled, params=NOWHERE)
         expected = (400, "invalid-request") if role in allowed else (403, "forbidden")
