@@ -1,0 +1,56 @@
+"""`till search`: which orders an id that is at hand could belong to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import asyncpg
+import typer
+
+from queries import MOST_ORDERS
+from queries import search as search_orders
+from till.connecting import query_connection, run
+from till.errors import TillError
+from till.output import Output, OutputOption, notices, print_rows
+from till.settings import till_settings
+from till.tenants_found import find_tenants
+
+
+def search(
+    text: Annotated[
+        str, typer.Argument(metavar="ID", help="An order's, a command's, a product's or a line's id.")
+    ],
+    *,
+    tenant: Annotated[str | None, typer.Option(help="Of this tenant only.")] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=MOST_ORDERS, help="So many orders at most with a product or line.")
+    ] = 20,
+    output: OutputOption = Output.table,
+) -> None:
+    """Find orders by an id: the order's own, a command's, or a product or line that it ever had."""
+    rows = run(_search(text, tenant, limit))
+    print_rows(rows, ("kind", "tenant_id", "order_id", "detail"), output, title=f"Search for {text}")
+    if not rows:
+        notices.print(
+            "Nothing has this id; `till lag` says whether the read models lag behind.", highlight=False
+        )
+
+
+async def _search(text: str, tenant: str | None, limit: int) -> list[dict[str, Any]]:
+    async with query_connection(till_settings()) as connection:
+        try:
+            return [
+                {"kind": hit.kind.value, "tenant_id": tenant_id, **_rest(asdict(hit))}
+                for tenant_id in await find_tenants(connection, tenant)
+                for hit in await search_orders(connection, tenant_id, text, limit=limit)
+            ]
+        except asyncpg.UndefinedTableError:
+            raise TillError(
+                "There is nothing to search yet: a projector has not started.",
+                "`till lag` says which; start everything with `till up --detach`.",
+            ) from None
+
+
+def _rest(hit: dict[str, Any]) -> dict[str, Any]:
+    return {name: hit[name] for name in ("order_id", "detail")}
