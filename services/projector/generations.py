@@ -24,6 +24,15 @@ _FIRST = (
 _PARTITIONS = (
     "SELECT DISTINCT partition FROM projections.checkpoints WHERE read_model = $1 AND generation = $2"
 )
+_READERS = """
+SELECT DISTINCT quote_ident(v.relname) AS name
+FROM pg_class AS t
+JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid
+JOIN pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+JOIN pg_class AS v ON v.oid = r.ev_class
+WHERE t.relnamespace = 'projections'::regnamespace AND t.relname = ANY ($1)
+    AND v.relnamespace = 'read_models'::regnamespace
+"""
 _FORGET = "DELETE FROM projections.generations WHERE read_model = $1 AND generation = $2"
 
 
@@ -70,8 +79,12 @@ async def drop_generation(conn: asyncpg.Connection, read_model: str, generation:
     """Drop a generation that is not live, with its tables, its checkpoints and what it parked.
 
     Within the caller's transaction. It is told by names alone: another version of the code may have made it.
+    A view of ours that still reads it goes too: only that version had it, and a rollback left it behind.
     """
-    for table in (await tables_of(conn, read_model, generation)).values():
+    tables = list((await tables_of(conn, read_model, generation)).values())
+    for row in await conn.fetch(_READERS, tables):
+        await conn.execute(f"DROP VIEW read_models.{row['name']}")
+    for table in tables:
         await conn.execute(f'DROP TABLE projections."{table}"')
     await forget_all(conn, read_model, generation)
     await conn.execute(_FORGET, read_model, generation)

@@ -15,8 +15,8 @@ from integration.projector.reading import NAMES, expected, kept, rows, summed
 from integration.projector.spoiling import decided
 from messaging import Fenced
 from projector.assignment import RebuildNeeded
-from projector.generations import open_live
-from readmodels import READ_MODELS
+from projector.generations import drop_generation, open_live
+from readmodels import READ_MODELS, tables_of
 
 FIRST = TopicPartition(TOPIC, 0)
 SECOND = TopicPartition(TOPIC, 1)
@@ -172,3 +172,19 @@ async def test_projectors_that_start_at_the_same_moment_make_the_tables_once(
             )
         )
     assert await conn.fetchval("SELECT count(*) FROM projections.generations") == len(NAMES)
+
+
+async def test_a_view_that_only_a_dropped_generations_version_had_goes_with_it(
+    conn: asyncpg.Connection, new_consumer: NewConsumer
+) -> None:
+    """A rollback to a version without one of the views leaves it behind; it keeps no table."""
+    await new_consumer(random_log(1), "sales")
+    left_behind = READ_MODELS["sales"](2)
+    await left_behind.create_tables(conn)
+    await left_behind.publish(conn)
+    before, _, _ = READ_MODELS["sales"].view_sql.format(generation=1).partition(";")
+    await conn.execute(before)
+    await drop_generation(conn, "sales", 2)
+    views = await conn.fetch("SELECT viewname FROM pg_views WHERE schemaname = 'read_models'")
+    assert [view["viewname"] for view in views] == ["sales"]
+    assert await tables_of(conn, "sales", 2) == {}
