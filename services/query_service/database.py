@@ -135,7 +135,9 @@ def _worth_another_try(error: Exception) -> bool:
 
 def _told(error: Exception) -> Exception:
     """Return what a fault of the database is to whoever asks; other errors as they are."""
-    if isinstance(error, asyncpg.UndefinedTableError):
+    # What an earlier build made is closed to us until a projector of this one has kept its tenants apart.
+    if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InsufficientPrivilegeError):
+        log.warning("database.not_there_yet", error=repr(error))
         return Problem.of(
             "not-there-yet",
             "The read model has not been made yet: its projector has not started.",

@@ -11,14 +11,14 @@ from typing import Any
 import httpx
 import pytest
 
-from integration.query_service.conftest import AUDIENCE, ISSUER, Issuer, issuer, town
+from integration.query_service.conftest import AUDIENCE, ISSUER, Issuer, issuer, new_client, shop, town
 from localservers import free_port
 from query_service.app import assembled, create_app
 from query_service.settings import QuerySettings
 from runtime import serve_app
 
 # Fixtures of another folder's.
-__all__ = ["issuer", "town"]
+__all__ = ["issuer", "new_client", "shop", "town"]
 
 
 @contextmanager
