@@ -15,7 +15,7 @@ from integration.query_service.shop import Shop
 async def test_what_is_not_there_yet_is_no_fault(
     database: Any, new_client: Clients, shop: Shop, made_by: str
 ) -> None:
-    """Without a read model, or with one that its tenants are not kept apart in, the answer is to try again."""
+    """Without a read model, or with one whose tenants are not kept apart yet, the answer is to try again."""
     if made_by != "nobody":
         await shop.catch_up(["order_summary"])
         conn = await asyncpg.connect(database.dsn("projector"))
