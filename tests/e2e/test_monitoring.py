@@ -47,8 +47,10 @@ async def test_services_export_what_is_watched(installation: Installation, upstr
         installation.service("command_service"),
         installation.service("outbox_relay"),
         installation.service("projector", "sales"),
+        installation.service("query_service", development_identity="store-1:anna:auditor"),
     ]
     await asyncio.gather(*(service.ready() for service in services))
+    assert services[-1].get("/v1/sales")[0] == 200
     topics = {name: f"{installation.prefix}{name}" for name in ("orders.commands", "orders.events")}
     fresh = {
         (name, labels.get("result", labels.get("topic", "")).removeprefix(installation.prefix))

@@ -14,9 +14,10 @@ from prometheus_client.metrics import MetricWrapperBase
 import command_service.app
 import outbox_relay.app
 import projector.app
+import query_service.app
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
-SERVICES = (command_service.app, outbox_relay.app, projector.app)
+SERVICES = (command_service.app, outbox_relay.app, projector.app, query_service.app)
 # Prometheus gives these to each target: docs/monitoring.md.
 TARGET_LABELS = {"job", "instance", "service"}
 _SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
