@@ -1,6 +1,7 @@
 """The small HTTP face of every service: `/healthz`, `/readyz`, `/metrics`."""
 
 import asyncio
+import socket as sockets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from math import ceil
@@ -21,6 +22,9 @@ log = structlog.get_logger(__name__)
 READY = Gauge(
     "tillstream_ready", "1 while work gets done, by what is looked at: what `/readyz` says.", ["probe"]
 )
+
+# A peer that has taken nothing for so long is gone, or as good as.
+STUCK_AFTER_MS = 60_000
 
 
 class _Server(uvicorn.Server):
@@ -85,6 +89,10 @@ async def serve_app(
         timeout_graceful_shutdown=None if patience is None else ceil(patience),
     )
     socket = config.bind_socket()
+    if hasattr(sockets, "TCP_USER_TIMEOUT"):
+        # For the connections, which take it over: a peer that takes nothing would hold one for ever, since
+        # what is still to be sent keeps it from being closed. Of the systems we know only Linux can.
+        socket.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_USER_TIMEOUT, STUCK_AFTER_MS)
     # Who asks while the server still starts waits, and is not refused.
     socket.listen(config.backlog)
     server = _Server(config)

@@ -1,12 +1,14 @@
 """Events as they happen, over HTTP, from a real Kafka."""
 
 import asyncio
+import socket
 import time
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import psutil
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
@@ -14,6 +16,7 @@ from harness.waiting import eventually
 from integration.query_service_live.following import LiveService
 from messaging import KafkaConnection, Vector, ensure_topics
 from query_service.live import feed, following, stream
+from runtime import http
 
 
 async def test_an_event_comes_as_it_is_on_the_topic(live: LiveService) -> None:
@@ -202,6 +205,45 @@ async def test_a_slow_reader_is_let_go_and_comes_back(
     assert len(seen) < 60
     async with live.reader(after=slow.place) as again:
         assert await again.numbers(60 - len(seen)) == versions[len(seen) :]
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux can cut such a reader off")
+async def test_a_reader_that_takes_nothing_holds_no_connection(
+    new_service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its stream ends, and its connection too, though nobody at the other end ever closes it."""
+    monkeypatch.setattr(stream, "SEND_TIMEOUT", 0.3)
+    monkeypatch.setattr(http, "STUCK_AFTER_MS", 1000)
+    live = await new_service()
+    host, port = live.address.removeprefix("http://").split(":")
+    with socket.socket() as stuck:
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(stuck, (host, int(port)))
+        token = live.issuer.token()
+        request = f"GET /v1/events HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        await loop.sock_sendall(stuck, request.encode())
+
+        def held() -> list[Any]:
+            ours = stuck.getsockname()
+            connections = psutil.Process().net_connections("tcp")
+            return [each for each in connections if each.raddr == ours and each.status != "CLOSE"]
+
+        async def reads() -> bool:
+            return bool(live.service.following._feed._readers)
+
+        async def let_go() -> bool:
+            return not live.service.streams._open
+
+        async def closed() -> bool:
+            return not held()
+
+        await eventually(reads)
+        assert len(held()) == 1
+        await live.publish(*range(1, 21), value=b'{"text":"%s"}' % (b"x" * 500_000))
+        await eventually(let_go)
+        await eventually(closed, deadline=30)
 
 
 async def test_a_tenant_has_so_many_streams(new_service: Any) -> None:
