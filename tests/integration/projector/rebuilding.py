@@ -10,6 +10,7 @@ import asyncpg
 from integration.projector.processes import Installation, until
 from operations import recorded
 from operations.builds import Build, Kind, read_build, request_build
+from readmodels import READ_MODELS
 
 _LIVE = "SELECT generation FROM projections.generations WHERE read_model = $1 AND state = 'live'"
 _PLACES = """
@@ -30,8 +31,9 @@ class Operator:
     connection: asyncpg.Connection
     admin: asyncpg.Connection
 
-    async def ask(self, name: str, kind: Kind = "rebuild", version: int = 1, **options: Any) -> int:
-        """Ask for a build and return its id."""
+    async def ask(self, name: str, kind: Kind = "rebuild", version: int | None = None, **options: Any) -> int:
+        """Ask for a build, of this build's version unless another is named, and return its id."""
+        version = version or READ_MODELS[name].version
         async with recorded(self.connection, "ann@here", kind, {"read_model": name}) as action:
             return await request_build(self.connection, name, kind, version, action.id, **options)
 

@@ -13,6 +13,10 @@ from operations.builds import BuildRefused, cancel_build, drop_previous, read_bu
 DAMAGE = {
     "audit_log": "UPDATE projections.audit_log_1 SET actor = 'nobody' WHERE version = 2 AND order_id = $1",
     "order_summary": "UPDATE projections.order_summary_1 SET total = total + 1 WHERE order_id = $1",
+    "process_steps": "UPDATE projections.process_steps_1 SET wait = '1 h'"
+    " WHERE version = 2 AND order_id = $1",
+    "product_movements": "UPDATE projections.product_movements_1_orders SET occurred_by = 'epoch'"
+    " WHERE order_id = $1",
     "sales": "UPDATE projections.sales_1_orders SET net = net + 1 WHERE order_id = $1",
 }
 

@@ -12,6 +12,7 @@ from integration.projector.processes import Installation, until
 from integration.projector.reading import expected, rows
 from integration.projector.rebuilding import Operator, logged
 from operations.builds import open_build
+from readmodels import OrderSummary
 
 NAME = "order_summary"
 SECOND_VERSION = """
@@ -19,7 +20,7 @@ from projector import app
 from readmodels import READ_MODELS, OrderSummary
 
 class Second(OrderSummary):
-    version = 2
+    version = OrderSummary.version + 1
     # In the middle: a view can't just be replaced by one with other columns.
     view_sql = OrderSummary.view_sql.replace("status,", "status, status = 'confirmed' AS sold,")
     tables_sql = OrderSummary.tables_sql + '''
@@ -79,9 +80,8 @@ async def test_a_newer_version_is_built_beside_and_an_older_one_never_builds_bac
 
             await until(swapped, "the newer version is live")
             assert "sold" in await columns(conn)
-            assert (
-                await conn.fetchval("SELECT version FROM projections.generations WHERE state = 'live'") == 2
-            )
+            live = "SELECT version FROM projections.generations WHERE state = 'live'"
+            assert await conn.fetchval(live) == OrderSummary.version + 1
             kind, action, comparison = await conn.fetchrow(
                 "SELECT kind, action_id, comparison FROM operations.builds"
             )
@@ -105,7 +105,7 @@ async def test_a_newer_version_is_built_beside_and_an_older_one_never_builds_bac
             await until(ready, "the newer version is ready")
             assert older.poll() is None
 
-            build = await operator.ask(NAME, "rollback", version=1, generation=1)
+            build = await operator.ask(NAME, "rollback", generation=1)
             await operator.reach(build, "swapped")
             assert "sold" not in await columns(conn)
             ends = await more(log, conn, installation, ends)
@@ -119,7 +119,7 @@ async def test_a_newer_version_is_built_beside_and_an_older_one_never_builds_bac
             await until(stands_by, "the newer version does not build again by itself")
             assert await open_build(operator.connection, NAME) is None
             # Only when somebody asks for it.
-            await operator.reach(await operator.ask(NAME, version=2), "swapped")
+            await operator.reach(await operator.ask(NAME, version=OrderSummary.version + 1), "swapped")
             assert "sold" in await columns(conn)
             await operator.kept(NAME, {1: "previous", 3: "live"})
             assert await installation.stop(newer) == 0
