@@ -23,13 +23,18 @@ _CRASH = "import os, signal; os.kill(-1, signal.SIGKILL)"
 class Compose:
     """`docker compose` over the repository's file; everything it made is removed at the end of the block."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, key_set: str, issuer: str, audience: str) -> None:
         self.project = f"tillstream-test-{token_hex(4)}"
         self.env_file = folder / ".env"
         subprocess.run([TOP / "deploy" / "compose-env", self.env_file], check=True)
+        keys = folder / "jwt-keys.json"
+        keys.write_text(key_set)
         with self.env_file.open("a") as file:
             file.write(f"TILLSTREAM_IMAGE={self.project}\n")
-            file.write(f"TILLSTREAM_POSTGRES_PORT={free_port()}\nTILLSTREAM_KAFKA_PORT={free_port()}\n")
+            for server in ("POSTGRES", "KAFKA", "QUERY"):
+                file.write(f"TILLSTREAM_{server}_PORT={free_port()}\n")
+            file.write(f"COMPOSE_PROFILES=query\nTILLSTREAM_JWT_KEYS_FILE={keys}\n")
+            file.write(f"TILLSTREAM_JWT_ISSUER={issuer}\nTILLSTREAM_JWT_AUDIENCE={audience}\n")
         self.variables = {name: value or "" for name, value in dotenv_values(self.env_file).items()}
 
     def run(self, *arguments: str) -> str:
@@ -87,6 +92,11 @@ class Compose:
         port = self.variables["TILLSTREAM_POSTGRES_PORT"]
         user = "postgres" if role == "postgres" else f"tillstream_{role}"
         return f"postgresql://{user}:{password}@127.0.0.1:{port}/tillstream"
+
+    @property
+    def query_service(self) -> str:
+        """The query service's address on this machine."""
+        return f"http://127.0.0.1:{self.variables['TILLSTREAM_QUERY_PORT']}"
 
     @property
     def bootstrap_servers(self) -> str:

@@ -16,12 +16,14 @@ from pathlib import Path
 from uuid import UUID
 
 import asyncpg
+import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from pydantic import SecretStr
 
 from harness.compose import Compose
 from harness.waiting import eventually
+from integration.query_service.conftest import AUDIENCE, ISSUER, Issuer
 from messaging import KafkaConnection, Topics, committed_offsets
 from messaging.topics import PARTITIONS
 from readmodels import READ_MODELS
@@ -31,6 +33,7 @@ from till.demo import Comparison, commands, compare, expected_figures, order_id_
 from till.demo.arrival import Arrival
 
 SERVICES = ("command_service", "outbox_relay", *(f"projector_{name}" for name in READ_MODELS))
+QUERY_SERVICE = "query_service"
 EVENTS = [TopicPartition(Topics().events, number) for number in range(PARTITIONS)]
 # Far more than can be sent while the services are killed.
 MOST_ORDERS = 60_000
@@ -39,11 +42,17 @@ _BASKETS_BETWEEN_LOOKS = 20
 
 
 @pytest.fixture(scope="module")
-def compose(servers: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+def issuer() -> Issuer:
+    """Give who issues the tokens."""
+    return Issuer()
+
+
+@pytest.fixture(scope="module")
+def compose(servers: str, tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> Iterator[Compose]:
     """Give an installation that has just come up from nothing."""
     if servers != "containers":
         pytest.skip("it needs a Docker engine: TILLSTREAM_SERVERS=containers runs it")
-    with Compose(tmp_path_factory.mktemp("compose")) as compose:
+    with Compose(tmp_path_factory.mktemp("compose"), issuer.key_set, ISSUER, AUDIENCE) as compose:
         compose.run("build")
         compose.up()
         yield compose
@@ -130,7 +139,7 @@ async def progress(service: str, where: Settings, connection: asyncpg.Connection
 
 def test_everything_is_healthy_and_confined(compose: Compose) -> None:
     """Each of our containers is healthy, is not root, and can neither write its files nor gain a right."""
-    for service in SERVICES:
+    for service in (*SERVICES, QUERY_SERVICE):
         container = compose.container(service)
         host = container["HostConfig"]
         assert container["State"]["Health"]["Status"] == "healthy"
@@ -139,9 +148,9 @@ def test_everything_is_healthy_and_confined(compose: Compose) -> None:
         assert host["CapDrop"] == ["ALL"]
         assert host["SecurityOpt"] == ["no-new-privileges:true"]
         assert host["Memory"] == 512 * 1024 * 1024
-        assert not host["PortBindings"]
+        assert not host["PortBindings"] or service == QUERY_SERVICE
     assert compose.container("migrate")["State"]["ExitCode"] == 0
-    for server in ("postgres", "kafka"):
+    for server in ("postgres", "kafka", QUERY_SERVICE):
         bindings = compose.container(server)["HostConfig"]["PortBindings"].values()
         assert [binding["HostIp"] for (binding,) in bindings] == ["127.0.0.1"]
 
@@ -149,7 +158,7 @@ def test_everything_is_healthy_and_confined(compose: Compose) -> None:
 def test_a_container_holds_no_secret_but_its_own(compose: Compose) -> None:
     """A service's container knows the password of its own role only, and the image knows none."""
     passwords = {name: value for name, value in compose.variables.items() if name.endswith("_PASSWORD")}
-    for service in SERVICES:
+    for service in (*SERVICES, QUERY_SERVICE):
         environment = "\n".join(compose.container(service)["Config"]["Env"])
         role = "PROJECTOR" if service.startswith("projector") else service.upper()
         assert [name for name, value in passwords.items() if value in environment] == [
@@ -157,6 +166,13 @@ def test_a_container_holds_no_secret_but_its_own(compose: Compose) -> None:
         ]
     image = compose.image()
     assert not [name for name, value in passwords.items() if value in image]
+
+
+def test_the_query_service_answers_who_has_a_token(compose: Compose, issuer: Issuer) -> None:
+    """It is reached on this machine, and takes the tokens of the key set that was mounted, and no others."""
+    for token, status in ((issuer.token(), 200), (Issuer().token(), 401)):
+        answer = httpx.get(f"{compose.query_service}/v1/orders", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == status, answer.text
 
 
 def test_a_missing_password_is_named(compose: Compose, tmp_path: Path) -> None:
