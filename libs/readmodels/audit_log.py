@@ -38,6 +38,8 @@ CREATE TABLE IF NOT EXISTS projections.audit_log_{generation} (
 -- The newest rows are asked for most: of a tenant, and by operators of all.
 CREATE INDEX IF NOT EXISTS audit_log_{generation}_recorded
     ON projections.audit_log_{generation} (recorded_at);
+CREATE INDEX IF NOT EXISTS audit_log_{generation}_tenant
+    ON projections.audit_log_{generation} (tenant_id, recorded_at);
 -- All orders that ever had a product, or a line of this id.
 CREATE INDEX IF NOT EXISTS audit_log_{generation}_product
     ON projections.audit_log_{generation} (tenant_id, product_id, order_id) WHERE product_id IS NOT NULL;
