@@ -52,10 +52,12 @@ class Reader:
     async def events(self, count: int) -> list[dict[str, Any]]:
         """Give the next so many events."""
         found: list[dict[str, Any]] = []
-        while len(found) < count:
-            block = await self.block()
-            if block.data:
-                found.append(json.loads(block.data))
+        # Signs of life go on coming where an event is missing.
+        async with asyncio.timeout(2 * DEADLINE):
+            while len(found) < count:
+                block = await self.block()
+                if block.data:
+                    found.append(json.loads(block.data))
         return found
 
     async def numbers(self, count: int) -> list[int]:
