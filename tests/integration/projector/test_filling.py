@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 
 from integration.projector.consuming import NewConsumer
 from integration.projector.order_log import TOPIC, VOID, OrderLog, item, random_log
-from integration.projector.reading import NAMES, expected, kept, rows
+from integration.projector.reading import MOST_NAMES, NAMES, expected, kept, rows
 from integration.projector.spoiling import decided, spoil
 from projector import refolding
 from projector.checkpoints import forget_all
@@ -45,7 +45,7 @@ async def test_a_first_start_on_a_topic_that_lost_its_first_records(
     assert await rows(conn, name) == expected(name, log)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MOST_NAMES)
 async def test_records_that_retention_took_before_they_were_applied(
     conn: asyncpg.Connection, new_consumer: NewConsumer, name: str
 ) -> None:
@@ -83,7 +83,7 @@ async def test_filling_touches_no_order_that_the_topic_still_tells(
 
 
 @pytest.mark.parametrize("lost_records", [False, True])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MOST_NAMES)
 async def test_a_lost_checkpoint_is_made_up_for(
     conn: asyncpg.Connection, new_consumer: NewConsumer, name: str, *, lost_records: bool
 ) -> None:

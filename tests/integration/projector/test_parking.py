@@ -22,7 +22,7 @@ from integration.projector.order_log import (
     order_key,
     random_log,
 )
-from integration.projector.reading import NAMES, expected, kept, rows, summed
+from integration.projector.reading import MOST_NAMES, NAMES, expected, kept, rows, summed
 from messaging import Unrecoverable
 from projector import handler
 from projector.checkpoints import Checkpoints
@@ -68,7 +68,7 @@ def busiest(log: OrderLog) -> StreamKey:
 
 
 @pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MOST_NAMES)
 async def test_an_order_at_fault_is_parked_and_its_neighbours_go_on(  # noqa: PLR0917 - fixtures
     conn: asyncpg.Connection,
     operator: asyncpg.Connection,
@@ -289,7 +289,7 @@ async def test_a_rewind_unparks_what_folds_now(
 
 
 @pytest.mark.parametrize("how", ["evolve_raises", "database_refuses"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MOST_NAMES)
 async def test_a_rewind_parks_what_no_longer_folds(  # noqa: PLR0917 - fixtures
     conn: asyncpg.Connection,
     operator: asyncpg.Connection,

@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 
 from integration.projector.consuming import Consumer, NewConsumer
 from integration.projector.order_log import TOPIC, VOID, OrderLog, random_log
-from integration.projector.reading import NAMES, expected, kept, rows, summed
+from integration.projector.reading import MOST_NAMES, NAMES, expected, kept, rows, summed
 from integration.projector.spoiling import decided, spoil
 from messaging import Fenced
 from projector import refolding
@@ -62,7 +62,7 @@ async def test_a_rewind_to_the_start_puts_every_row_right(
     assert await decided(conn) == [(0, "rewind_to_start", 0, len(log.records[FIRST]), 0)]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MOST_NAMES)
 async def test_rows_that_vanished_come_back_with_a_rewind_to_the_start(
     conn: asyncpg.Connection, new_consumer: NewConsumer, name: str
 ) -> None:
@@ -78,7 +78,7 @@ async def test_rows_that_vanished_come_back_with_a_rewind_to_the_start(
     assert await rows(conn, name) == expected(name, log)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MOST_NAMES)
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.95])
 async def test_a_rewind_part_of_the_way_equals_a_rebuild(
     conn: asyncpg.Connection, new_consumer: NewConsumer, name: str, share: float
@@ -120,7 +120,7 @@ async def test_orders_before_a_rewind_part_of_the_way_stay(
 
 
 @pytest.mark.parametrize("spoilt", [False, True])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MOST_NAMES)
 async def test_a_rewind_cut_off_after_every_page_goes_on_where_it_was(
     conn: asyncpg.Connection,
     new_consumer: NewConsumer,

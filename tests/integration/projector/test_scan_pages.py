@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from integration.projector.order_log import PARTITIONS, TOPIC, OrderLog, create, item, order_key, random_log
-from integration.projector.reading import NAMES
+from integration.projector.reading import MOST_NAMES
 from projector import refolding
 from projector.building import scanning
 from projector.building.holding import Holding
@@ -58,7 +58,7 @@ async def no_step() -> None:
     pass
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MOST_NAMES)
 async def test_a_scans_page_is_bounded_by_events(
     conn: asyncpg.Connection, holding: Holding, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 
 from integration.projector.consuming import NewConsumer
 from integration.projector.order_log import TOPIC, random_log
-from integration.projector.reading import NAMES, expected, kept, rows, summed
+from integration.projector.reading import MOST_NAMES, NAMES, expected, kept, rows, summed
 from integration.projector.spoiling import decided
 from messaging import Fenced
 from projector.assignment import RebuildNeeded
@@ -22,7 +22,7 @@ FIRST = TopicPartition(TOPIC, 0)
 SECOND = TopicPartition(TOPIC, 1)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MOST_NAMES)
 async def test_a_fenced_projector_writes_nothing(
     conn: asyncpg.Connection, new_consumer: NewConsumer, name: str
 ) -> None:
@@ -55,7 +55,7 @@ async def test_one_partition_taken_fences_the_whole_batch(
     assert await conn.fetchval("SELECT sum(next_offset) FROM projections.checkpoints") == 0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MOST_NAMES)
 async def test_a_crash_before_kafkas_commit_goes_on_from_the_checkpoint(
     conn: asyncpg.Connection, new_consumer: NewConsumer, name: str
 ) -> None:
