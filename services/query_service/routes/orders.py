@@ -131,8 +131,8 @@ async def show_order(
                 "order-parked", f"The read model could not bring the order to version {min_version}."
             )
         if time.monotonic() + pause > deadline or service.stopping.is_set():
-            at = "does not have the order" if seen.row is None else f"has its version {seen.row.version}"
-            raise not_there_yet(f"The read model {at} yet, and version {min_version} was asked for.")
+            at = "does not have the order yet" if seen.row is None else f"is at version {seen.row.version}"
+            raise not_there_yet(f"The read model {at}, and version {min_version} was asked for.")
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 

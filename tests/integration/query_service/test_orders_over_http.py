@@ -125,7 +125,7 @@ async def test_a_version_that_does_not_come_is_told(shop: Shop, new_client: Clie
     late = await client.get(PATH, params={"min_version": 3, "timeout": 0.05})
     assert (late.status_code, late.headers["retry-after"]) == (503, "1")
     assert late.json()["type"] == "/problems/not-there-yet"
-    assert "has its version 2" in late.json()["detail"]
+    assert "is at version 2" in late.json()["detail"]
 
 
 async def test_a_parked_order_is_told_at_once(shop: Shop, new_client: Clients, database: object) -> None:
