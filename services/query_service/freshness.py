@@ -69,9 +69,14 @@ class Freshness:
         found = await self._database.ask(_NO_TENANT, places)
         # Last, so that what was applied meanwhile does not count as ahead of it.
         ends = self._ends()
-        self._behind = {} if ends is None else {name: records_behind(at, ends) for name, at in found.items()}
-        for name, behind in self._behind.items():
-            BEHIND.labels(name).set(behind)
+        self._tell({} if ends is None else {name: records_behind(at, ends) for name, at in found.items()})
+
+    def _tell(self, behind: dict[str, int]) -> None:
+        self._behind = behind
+        # What isn't known any more has no figure, rather than the last one.
+        BEHIND.clear()
+        for name, records in behind.items():
+            BEHIND.labels(name).set(records)
 
     async def keep_looking(self) -> None:
         """Find out again and again, until cancelled."""
@@ -80,10 +85,10 @@ class Freshness:
                 await self.look()
                 self._problem = None
             except Problem as problem:
-                self._behind = {}
+                self._tell({})
                 self._problem = problem.detail
             except Exception as error:  # noqa: BLE001 - it is told, and the next look may find it mended
-                self._behind = {}
+                self._tell({})
                 self._problem = "the database does not let the query service look"
                 log.warning("freshness.unknown", error=repr(error))
             await asyncio.sleep(INTERVAL)

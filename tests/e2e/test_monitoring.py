@@ -26,8 +26,12 @@ THERE_FROM_THE_START = {
     ("tillstream_batch_retries_total", "orders.events"),
 }
 
-# What the watcher finds out every two seconds.
-LOOKED_AT = {"tillstream_consumer_lag_records", "tillstream_consumer_oldest_seconds"}
+# What is found out beside the work, every second or two.
+LOOKED_AT = {
+    "tillstream_consumer_lag_records",
+    "tillstream_consumer_oldest_seconds",
+    "tillstream_query_read_model_behind",
+}
 
 
 def samples(process: ServiceProcess) -> list[tuple[str, dict[str, str], float]]:
