@@ -49,7 +49,7 @@ format: setup ## let ruff mend what it can
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: setup ## commands, relay and replay rates against a baseline of the same run
+bench: setup ## rates of the hot paths and times of answers, each beside a baseline of the same run
 	PYTHONPATH=tests $(VENV)/bin/python tests/bench/bench.py
 
 docs: setup ## OpenAPI, AsyncAPI and JSON Schemas, with pages that show them, in build/docs
