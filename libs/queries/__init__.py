@@ -4,6 +4,7 @@ Each takes a connection and a tenant, and says `tenant_id = …` itself, whateve
 """
 
 from queries.audit import AUDIT_KINDS, MOST_ENTRIES, REFUSED, AuditEntry, AuditFilter, audit_trail
+from queries.numbers import read_numbers_as_written
 from queries.orders import (
     MOST_ORDERS,
     OrderFilter,
@@ -46,6 +47,7 @@ __all__ = [
     "list_orders",
     "process_map",
     "product_quantities",
+    "read_numbers_as_written",
     "sales",
     "search",
 ]

@@ -9,6 +9,7 @@ import asyncpg
 import structlog
 from pydantic import SecretStr
 
+from queries import read_numbers_as_written
 from query_service.problems import Problem
 from runtime import is_passing_fault
 
@@ -46,6 +47,7 @@ class TenantDatabase:
             timeout=CONNECT_TIMEOUT,
             # What a transaction has set ends with it: to reset would cost a round trip a request.
             reset=_nothing_to_reset,
+            init=read_numbers_as_written,
             server_settings={
                 "application_name": "query_service",
                 "timezone": "UTC",
@@ -135,12 +137,17 @@ def _worth_another_try(error: Exception) -> bool:
 
 def _told(error: Exception) -> Exception:
     """Return what a fault of the database is to whoever asks; other errors as they are."""
-    # What an earlier build made is closed to us until a projector of this one has kept its tenants apart.
-    if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InsufficientPrivilegeError):
+    # What an earlier build made is closed to us until a projector of this one has kept its tenants apart, and
+    # lacks what the read model's later versions have.
+    if isinstance(
+        error,
+        asyncpg.UndefinedTableError | asyncpg.UndefinedColumnError | asyncpg.InsufficientPrivilegeError,
+    ):
         log.warning("database.not_there_yet", error=repr(error))
         return Problem.of(
             "not-there-yet",
-            "The read model has not been made yet: its projector has not started.",
+            "The read model has not been made yet, or not at this version:"
+            " its projector has not started, or is at it.",
             headers=RETRY_AFTER,
         )
     if isinstance(error, asyncpg.QueryCanceledError):

@@ -27,7 +27,7 @@ async def read_trail(
         if wanted.order_id is not None:
             await _check_tenant(connection, wanted.order_id, tenant)
         page = await audit_trail(connection, tenant, wanted, limit=limit)
-    except asyncpg.UndefinedTableError:
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
         raise TillError(
             "There is no audit trail yet: its projector has not started.",
             "Start everything with `till up --detach`; elsewhere run `python -m projector audit_log`.",

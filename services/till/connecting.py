@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from queries import read_numbers_as_written
 from runtime import Settings
 from till.errors import NotUpError, TillError
 from till.settings import TillSettings
@@ -38,6 +39,7 @@ async def query_connection(where: Settings) -> AsyncIterator[asyncpg.Connection]
     takes too long.
     """
     async with _connection(where.database_url.get_secret_value()) as connection:
+        await read_numbers_as_written(connection)
         try:
             yield connection
         except TimeoutError as error:

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import structlog
 from aiokafka import ConsumerRecord
-from aiokafka.errors import KafkaError
 
 from commands import Request, derived_id
 from commands.deciding import ACCEPTED, REJECTED
@@ -88,7 +87,7 @@ class Outcomes:
                             self._see(record)
             except (TopicMadeAnew, RecordsGone) as gone:
                 log.error("outcomes.topic_changed", reason=str(gone))  # noqa: TRY400 - no fault of ours
-            except (KafkaError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - told, and the next try may find it mended
                 log.warning("outcomes.not_following", topic=self._topic, error=repr(error))
             finally:
                 self._tail = None

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import structlog
 from aiokafka import ConsumerRecord
-from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge
 
 from messaging import (
@@ -55,7 +54,8 @@ class Subscription:
         """Partition → offset from which on this gives the records."""
         self.passed: dict[int, int] = {}
         """Partition → offset below which the reader has all, where that is ahead of `first`."""
-        self.waiting: asyncio.Queue[Shown] = asyncio.Queue(WAITING)
+        self.waiting: asyncio.Queue[Shown | None] = asyncio.Queue(WAITING)
+        """None only wakes who waits."""
         self.ended: str | None = None
         """Why no more comes; None while it may."""
 
@@ -63,7 +63,7 @@ class Subscription:
         """Give no more, and wake who waits."""
         self.ended = self.ended or reason
         if self.waiting.empty():
-            self.waiting.put_nowait(Shown("", None))
+            self.waiting.put_nowait(None)
 
 
 class Feed:
@@ -115,8 +115,10 @@ class Feed:
             except (TopicMadeAnew, RecordsGone) as gone:
                 log.error("live.topic_changed", reason=str(gone))  # noqa: TRY400 - no fault of ours
                 self._end_all("the topic has changed")
-            except (KafkaError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - told, and the next try may find it mended
                 log.warning("live.not_following", topic=self.topic, error=repr(error))
+                # The next tail begins at the end: who is here now comes back for what lies between.
+                self._end_all("the events can't be followed at the moment")
             finally:
                 self._tail = None
             await asyncio.sleep(RETRY_DELAY)

@@ -101,14 +101,20 @@ class Following:
                     yield shown
 
     async def _live(self, subscription: Subscription) -> AsyncIterator[Shown]:
-        yield Shown(self._feed.place(subscription.passed), None)
+        # A place alone lies behind all that was handed out: told before what still waits here, it would have
+        # who comes back to it miss that.
+        if subscription.waiting.empty() and subscription.ended is None:
+            yield Shown(self._feed.place(subscription.passed), None)
         while subscription.ended is None:
             try:
                 async with asyncio.timeout(HEARTBEAT):
                     shown = await subscription.waiting.get()
             except TimeoutError:
+                if not subscription.waiting.empty():
+                    continue
                 shown = Shown(self._feed.place(subscription.passed), None)
-            yield shown
+            if shown is not None:
+                yield shown
         raise LetGo(subscription.ended)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -58,7 +58,9 @@ class EventStream(Response):
             )
             why = await self._send_until_over(receive, send)
             if why is not None:
-                await _say(send, f": closed: {why}\n\n", LAST_WORDS_TIMEOUT, more=False)
+                # Who takes nothing any more does not take last words either.
+                with suppress(_TooSlow):
+                    await _say(send, f": closed: {why}\n\n", LAST_WORDS_TIMEOUT, more=False)
 
     async def _send_until_over(self, receive: Receive, send: Send) -> str | None:
         """Send events, and return why they end; None where nobody listens any more."""

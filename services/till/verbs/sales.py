@@ -93,7 +93,7 @@ async def _sales(
                     clock=clock,
                 )
             ]
-        except asyncpg.UndefinedTableError:
+        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
             raise TillError(
                 "There are no sales yet: their projector has not started, or still makes its new tables.",
                 "`till lag` says which; start everything with `till up --detach`.",

@@ -45,7 +45,7 @@ async def _search(text: str, tenant: str | None, limit: int) -> list[dict[str, A
                 for tenant_id in await find_tenants(connection, tenant)
                 for hit in await search_orders(connection, tenant_id, text, limit=limit)
             ]
-        except asyncpg.UndefinedTableError:
+        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
             raise TillError(
                 "There is nothing to search yet: a projector has not started.",
                 "`till lag` says which; start everything with `till up --detach`.",

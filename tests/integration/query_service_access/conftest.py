@@ -45,7 +45,8 @@ def _served(settings: QuerySettings) -> Iterator[str]:
         loop.close()
 
 
-@pytest.fixture(scope="session")
+# Of a module: its thread logs, and would do so into what others print.
+@pytest.fixture(scope="module")
 def served(town: Any, issuer: Issuer) -> Iterator[str]:
     """Give the address of a query service over the town."""
     settings = QuerySettings(

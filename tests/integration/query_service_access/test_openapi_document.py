@@ -19,7 +19,7 @@ EXAMPLES = 12
 UNAVAILABLE = {"send_command", "live_events", "show_order"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def document(served: str) -> Any:
     """Give the service's document."""
     schemathesis.checks.load_all_checks()
