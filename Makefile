@@ -37,7 +37,7 @@ compose-env: ## passwords for docker-compose.yml, made once and kept in .env
 test: setup ## unit, integration and end-to-end tests on a real PostgreSQL and a real Kafka
 	$(VENV)/bin/pytest $(TESTS)
 
-faults: setup ## all that `make test` leaves out: random kills, every window, a million events; takes an hour
+faults: setup ## all that `make test` leaves out: random kills, every window, a million events; takes half an hour
 	$(VENV)/bin/pytest $(TESTS) -m long
 
 lint: setup ## ruff and mypy
