@@ -49,7 +49,7 @@ async def answered(live: LiveService, database: Any, tmp_path: Path) -> Any:
         town = Installation(
             settings.kafka_bootstrap_servers, settings.topic_prefix, database.dsn, tmp_path, stack
         )
-        services = [town.service(name).start() for name in ("command_service", "outbox_relay")]
+        services = [town.service(name) for name in ("command_service", "outbox_relay")]
         for service in services:
             await service.ready()
         yield live
