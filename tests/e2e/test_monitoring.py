@@ -26,10 +26,11 @@ THERE_FROM_THE_START = {
     ("tillstream_batch_retries_total", "orders.events"),
 }
 
-# What is found out beside the work, every second or two.
+# What is found out beside the work, every second or two, by each service in its own time.
+_OLDEST = "tillstream_consumer_oldest_seconds"
 LOOKED_AT = {
     "tillstream_consumer_lag_records",
-    "tillstream_consumer_oldest_seconds",
+    _OLDEST,
     "tillstream_query_read_model_behind",
 }
 
@@ -81,12 +82,14 @@ async def test_services_export_what_is_watched(installation: Installation, upstr
         assert {name for name, _ in missing} <= LOOKED_AT, missing
         return not missing
 
+    async def commands_looked_at() -> bool:
+        found = {labels["topic"] for name, labels, _ in samples(services[0]) if name == _OLDEST}
+        assert found <= {topics["orders.commands"]}
+        return bool(found)
+
     await eventually(all_there)
-    commands = samples(services[0])
-    assert ("tillstream_commands_total", {"result": "dead_lettered"}, 1.0) in commands
-    assert {
-        labels["topic"] for name, labels, _ in commands if name == "tillstream_consumer_oldest_seconds"
-    } == {topics["orders.commands"]}
+    await eventually(commands_looked_at)
+    assert ("tillstream_commands_total", {"result": "dead_lettered"}, 1.0) in samples(services[0])
     assert ("tillstream_ready", {"probe": "consumer"}, 1.0) in samples(services[2])
 
 
