@@ -19,6 +19,7 @@ from queries.process import Edge, ProcessMap, process_map
 from queries.products import MOST_PRODUCTS, ProductSold, product_quantities
 from queries.sales import Clock, SalesGroup, SalesRow, sales
 from queries.searching import Hit, HitKind, search
+from queries.versions import EarlierVersion
 
 __all__ = [
     "AUDIT_KINDS",
@@ -30,6 +31,7 @@ __all__ = [
     "AuditFilter",
     "BadCursor",
     "Clock",
+    "EarlierVersion",
     "Edge",
     "Hit",
     "HitKind",

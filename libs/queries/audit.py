@@ -16,7 +16,10 @@ from orders import EVENT_TYPES
 from queries import pages
 from queries.conditions import Conditions
 from queries.pages import Cursors, Page
+from queries.versions import need_version
 
+# The first version of the read model did not tell lines and products.
+WITH_LINES: Final = 2
 REFUSED: Final = "refused"
 AUDIT_KINDS: Final = (*EVENT_TYPES, REFUSED)
 MOST_ENTRIES: Final = 10_000
@@ -116,8 +119,8 @@ async def audit_trail(
 
     `tenant_id` None asks for all tenants, as an operator may. Entries are never changed and come at the
     front: page after page, each in its own transaction, is the trail as it was at the first.
-    Raises BadCursor, ValueError for another limit, and asyncpg's UndefinedTableError as long as the read
-    model has no tables.
+    Raises BadCursor, ValueError for another limit, asyncpg's UndefinedTableError as long as the read model
+    has no tables, and EarlierVersion.
     """
     if not 1 <= limit <= MOST_ENTRIES:
         raise ValueError(f"limit must be from 1 to {MOST_ENTRIES}")
@@ -128,6 +131,7 @@ async def audit_trail(
         conditions.add_given(_CONDITIONS[name], value)
     if cursor is not None:
         conditions.add(_AFTER, *cursors.read(cursor))
+    await need_version(conn, "audit_log", WITH_LINES)
     statement = f"""
         SELECT {_COLUMNS} FROM read_models.audit_log WHERE {conditions}
         ORDER BY {_ORDER} LIMIT {conditions.parameter(limit + 1)}

@@ -14,8 +14,10 @@ from uuid import UUID
 import asyncpg
 
 from queries import pages
+from queries.audit import WITH_LINES
 from queries.conditions import Conditions
 from queries.pages import Cursors, Page
+from queries.versions import need_version
 
 MOST_ORDERS = 200
 
@@ -131,8 +133,8 @@ async def list_orders(
 ) -> Page[OrderSummaryRow]:
     """Return a page of a tenant's orders, `limit` (1 to 200) at most; `cursor` is the last page's next one.
 
-    Raises BadCursor, ValueError for another limit, and asyncpg's UndefinedTableError as long as a read model
-    has no tables.
+    Raises BadCursor, ValueError for another limit, asyncpg's UndefinedTableError as long as a read model has
+    no tables, and EarlierVersion.
     """
     if not 1 <= limit <= MOST_ORDERS:
         raise ValueError(f"limit must be from 1 to {MOST_ORDERS}")
@@ -144,6 +146,8 @@ async def list_orders(
     if cursor is not None:
         past = "<" if descending else ">"
         conditions.add(f"(o.{sort}, o.order_id) {past} ({{}}, {{}})", *cursors.read(cursor))
+    if wanted.product_id is not None or wanted.line_id is not None:
+        await need_version(conn, "audit_log", WITH_LINES)
     direction = "DESC" if descending else "ASC"
     statement = f"""
         SELECT {_COLUMNS} FROM read_models.order_summary AS o WHERE {conditions}

@@ -12,6 +12,7 @@ from typing import Final
 import asyncpg
 
 from queries.conditions import Conditions
+from queries.versions import need_version
 
 
 class Clock(StrEnum):
@@ -32,6 +33,9 @@ class SalesGroup(StrEnum):
     hour = "hour"
     cashier_id = "cashier_id"
 
+
+# The first version of the read model had no ledger of changes.
+_WITH_CHANGES = 2
 
 BY_CLOCK: Final = {Clock.recorded: "recorded_at <= {}", Clock.occurred: "occurred_by <= {}"}
 
@@ -68,8 +72,10 @@ async def sales(
     """Return a tenant's sales of a span of business days, both included, in order of group and currency.
 
     `as_of` (None: now) is the moment up to which what had happened counts, by the clock. Raises asyncpg's
-    UndefinedTableError as long as the read model has no tables.
+    UndefinedTableError as long as the read model has no tables, and EarlierVersion.
     """
+    if as_of is not None:
+        await need_version(conn, "sales", _WITH_CHANGES)
     groups = [group.value if group in group_by else f"NULL AS {group}" for group in SalesGroup]
     named = ["currency", *(group.value for group in SalesGroup if group in group_by)]
     conditions = Conditions()

@@ -48,8 +48,8 @@ async def search(conn: asyncpg.Connection, tenant_id: str, text: str, *, limit: 
 
     Exact ids only, as whoever searches has them at hand: on a receipt, in a log, on a label. `limit` (1 to
     200) is for the orders with the product, and again for those with the line; the newest come first.
-    Raises ValueError for another limit, and asyncpg's UndefinedTableError as long as a read model has no
-    tables.
+    Raises ValueError for another limit, asyncpg's UndefinedTableError as long as a read model has no tables,
+    and EarlierVersion.
     """
     if not 1 <= limit <= MOST_ORDERS:
         raise ValueError(f"limit must be from 1 to {MOST_ORDERS}")

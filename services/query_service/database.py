@@ -9,7 +9,7 @@ import asyncpg
 import structlog
 from pydantic import SecretStr
 
-from queries import read_numbers_as_written
+from queries import EarlierVersion, read_numbers_as_written
 from query_service.problems import Problem
 from runtime import is_passing_fault
 
@@ -137,6 +137,9 @@ def _worth_another_try(error: Exception) -> bool:
 
 def _told(error: Exception) -> Exception:
     """Return what a fault of the database is to whoever asks; other errors as they are."""
+    if isinstance(error, EarlierVersion):
+        log.warning("database.earlier_version", reason=str(error))
+        return Problem.of("not-there-yet", str(error), headers=RETRY_AFTER)
     # What an earlier build made is closed to us until a projector of this one has kept its tenants apart, and
     # lacks what the read model's later versions have.
     if isinstance(

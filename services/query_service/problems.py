@@ -86,8 +86,9 @@ KINDS: Mapping[str, Kind] = {
     "not-there-yet": Kind(
         503,
         "The read model is not there yet",
-        "The read model has not reached the version that was asked for, or has not been made yet. The header "
-        "Retry-After says after how many seconds to try again.",
+        "The read model has not reached the order's version that was asked for, has not been made yet, or "
+        "is, after a rollback or before an upgrade, at a version of its own that can't tell this: then "
+        "`detail` says what to do. The header Retry-After says after how many seconds to try again.",
     ),
     "took-too-long": Kind(
         503,

@@ -51,9 +51,9 @@ class CommandPending(BaseModel):
         422: {"model": ProblemDetails},
         503: {
             "model": ProblemDetails,
-            "description": "Kafka has not acknowledged the command in about 15 seconds, or its outcome can't "
-            "be looked up: it may be on the topic or not, and take effect later. Send it again under the same "
-            "command_id, as often as it takes: it takes effect once at most.",
+            "description": "Kafka has not acknowledged the command in about 15 seconds, or its outcome "
+            "can't be looked up: it may be on the topic or not, and take effect later. Send it again under "
+            "the same command_id, as often as it takes: it takes effect once at most.",
         },
     },
     openapi_extra={"requestBody": command_body()},
