@@ -13,6 +13,7 @@ from messaging.partitioning import partition_of
 from messaging.producer import Message, Producer
 from messaging.refusals import KafkaRefused, telling_refusals
 from messaging.rereading import read_again
+from messaging.stopping import stop_consumer
 from messaging.tail import RecordsGone, TopicMadeAnew, TopicTail
 from messaging.topic_id import TopicFacts, fetch_topic, fetch_topic_id
 from messaging.topic_reader import Offsets, TopicReader
@@ -63,5 +64,6 @@ __all__ = [
     "partition_of",
     "read_acls",
     "read_again",
+    "stop_consumer",
     "telling_refusals",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from messaging.connection import KafkaConnection
+from messaging.stopping import stop_consumer
 
 # How long nothing may come. A stretch as a whole takes as long as it is large.
 STALL_TIMEOUT = 15.0
@@ -45,4 +46,4 @@ async def read_again(
                         see(record)
                 await asyncio.sleep(0)
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)

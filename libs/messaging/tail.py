@@ -13,13 +13,13 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 
 from messaging.connection import KafkaConnection
 from messaging.refusals import telling_refusals
+from messaging.stopping import stop_consumer
 from messaging.topic_id import TopicFacts, fetch_topic
 from messaging.topic_reader import Offsets
 
 log = structlog.get_logger(__name__)
 
 CONNECT_TIMEOUT = 15.0
-STOP_TIMEOUT = 5.0
 # A partition that Kafka has not answered about for so long is stuck: a fetch waits half a second at most.
 STALLED_AFTER = 10.0
 # How soon new partitions, and a topic made anew, are noticed.
@@ -222,20 +222,8 @@ class TopicTail:
 
     async def _disconnect(self) -> None:
         consumer, self._consumer = self._consumer, None
-        if consumer is None:
-            return
-        # aiokafka's `stop` waits for what it cancels, so it can end as if we were cancelled ourselves, and
-        # then leaves its connections open.
-        stopping = asyncio.create_task(consumer.stop())
-        await asyncio.wait({stopping}, timeout=STOP_TIMEOUT)
-        if stopping.done() and not stopping.cancelled() and stopping.exception() is None:
-            return
-        stopping.cancel()
-        log.info("tail.consumer_dropped", topic=self._topic)
-        await asyncio.wait(
-            {asyncio.create_task(consumer._client.close())},  # noqa: SLF001 - see above
-            timeout=STOP_TIMEOUT,
-        )
+        if consumer is not None:
+            await stop_consumer(consumer)
 
 
 def _numbered(offsets: Mapping[TopicPartition, int]) -> dict[int, int]:

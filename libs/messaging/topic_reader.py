@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from messaging.connection import KafkaConnection
 from messaging.refusals import telling_refusals
+from messaging.stopping import stop_consumer
 from messaging.topic_id import fetch_topic
 
 Offsets = Mapping[int, int]
@@ -50,7 +51,7 @@ class TopicReader:
             ends = await consumer.end_offsets(partitions)
             yield cls(consumer, topic, _numbered(beginnings), _numbered(ends))
         finally:
-            await consumer.stop()
+            await stop_consumer(consumer)
 
     async def current_ends(self) -> dict[int, int]:
         """Return where the partitions end by now."""

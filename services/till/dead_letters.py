@@ -22,6 +22,7 @@ from messaging import (
     Topics,
     Undecodable,
     open_envelope,
+    stop_consumer,
 )
 
 OURS = (
@@ -89,7 +90,7 @@ async def offsets_at(reader: TopicReader, kafka: KafkaConnection, topic: str, mo
         asked = {TopicPartition(topic, number): int(moment.timestamp() * 1000) for number in reader.ends}
         found = await consumer.offsets_for_times(asked)
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
     return {
         partition.partition: reader.ends[partition.partition] if place is None else place.offset
         for partition, place in found.items()

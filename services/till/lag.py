@@ -23,6 +23,7 @@ from messaging import (
     Undecodable,
     committed_offsets,
     decode_event,
+    stop_consumer,
 )
 from operations.standing import Place, Standing, read_standings
 from readmodels import READ_MODELS
@@ -97,7 +98,7 @@ async def lag_reader(where: Settings) -> AsyncIterator[LagReader]:
                     await consumer.start()
             yield LagReader(kafka, Topics(where.topic_prefix), connection, consumer)
         finally:
-            await consumer.stop()
+            await stop_consumer(consumer)
 
 
 class LagReader:

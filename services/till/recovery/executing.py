@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from eventstore import SENDERS_LOCK, SHARDS
-from messaging import KafkaConnection, Offsets, Topics
+from messaging import KafkaConnection, Offsets, Topics, stop_consumer
 from till.errors import TillError
 from till.recovery.republishing import check_nobody_appends
 from till.recovery.restoring import restore
@@ -50,4 +50,4 @@ async def move_group(kafka: KafkaConnection, topics: Topics, offsets: Offsets) -
         consumer.assign(list(places))
         await consumer.commit(places)
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
