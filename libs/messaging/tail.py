@@ -52,7 +52,7 @@ class TopicTail:
         self._consumer: AIOKafkaConsumer | None = None
         self._delay = FIRST_DELAY
         self._look_at = 0.0
-        self._left_at = 0.0
+        self._asked_at = self._left_at = time.monotonic()
         self._polls: dict[int, int | None] = {}
         self._heard: dict[int, float] = {}
         self.topic_id = UUID(int=0)
@@ -82,36 +82,41 @@ class TopicTail:
 
     @property
     def silent_for(self) -> float:
-        """Seconds since Kafka last answered about every partition."""
-        return time.monotonic() - min(self._heard.values(), default=self._left_at)
+        """Seconds since Kafka last answered about every partition, over however many connections."""
+        return time.monotonic() - self._heard_of_all
 
     async def next_page(self) -> list[ConsumerRecord[bytes, bytes]]:
         """Wait for more records and return them, in order within each partition.
 
         May be cancelled and called again. Raises TopicMadeAnew and RecordsGone; for all else it tries again.
         """
-        now = time.monotonic()
-        if now - self._left_at > _AWAY:
-            self._heard = dict.fromkeys(self.positions, now)
-        while True:
-            try:
-                consumer = self._consumer or await self._reconnect()
-                if time.monotonic() >= self._look_at:
-                    await self._look(consumer)
-                found = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_PAGE_RECORDS)
-                # From here on nothing is waited for: what was taken from the consumer is given.
-                self._listen(consumer, found)
-            except OffsetOutOfRangeError as error:
-                raise await self._explained(error) from error
-            except (KafkaError, OSError, TimeoutError) as error:
-                log.warning("tail.interrupted", topic=self._topic, error=repr(error), delay=self._delay)
-                await self._disconnect()
-                await asyncio.sleep(self._delay)
-                self._delay = min(self._delay * 2, LONGEST_DELAY)
-                continue
-            if found:
-                self._left_at = time.monotonic()
-                return [record for records in found.values() for record in records]
+        if time.monotonic() - self._left_at > _AWAY:
+            self._asked_at = time.monotonic()
+        try:
+            while not (page := await self._poll()):
+                pass
+            return page
+        finally:
+            self._left_at = time.monotonic()
+
+    async def _poll(self) -> list[ConsumerRecord[bytes, bytes]]:
+        try:
+            consumer = self._consumer or await self._reconnect()
+            if time.monotonic() >= self._look_at:
+                await self._look(consumer)
+            self._check_answers()
+            found = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_PAGE_RECORDS)
+        except OffsetOutOfRangeError as error:
+            raise await self._explained(error) from error
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.warning("tail.interrupted", topic=self._topic, error=repr(error), delay=self._delay)
+            await self._disconnect()
+            await asyncio.sleep(self._delay)
+            self._delay = min(self._delay * 2, LONGEST_DELAY)
+            return []
+        # From here on nothing is waited for: what was taken from the consumer is given.
+        self._listen(consumer, found)
+        return [record for records in found.values() for record in records]
 
     async def _begin(self, first: Offsets | None) -> None:
         facts = await self._facts()
@@ -137,8 +142,12 @@ class TopicTail:
         consumer = AIOKafkaConsumer(
             **self._kafka.options(), enable_auto_commit=False, auto_offset_reset="none"
         )
+        try:
+            await consumer.start()
+        except BaseException:
+            await stop_consumer(consumer)
+            raise
         self._consumer = consumer
-        await consumer.start()
         self._assign(consumer, partitions)
         return consumer
 
@@ -156,8 +165,8 @@ class TopicTail:
             consumer.seek(partition, offset)
             consumer.resume(partition)
         self._polls = {}
-        self._left_at = time.monotonic()
-        self._heard = dict.fromkeys(self.positions, self._left_at)
+        self._asked_at = time.monotonic()
+        self._heard = dict.fromkeys(self.positions, self._asked_at) | self._heard
 
     async def _reconnect(self) -> AIOKafkaConsumer:
         async with asyncio.timeout(CONNECT_TIMEOUT):
@@ -184,6 +193,15 @@ class TopicTail:
             self._assign(consumer, facts.partitions)
             self._resume(consumer)
 
+    @property
+    def _heard_of_all(self) -> float:
+        return min(self._heard.values(), default=self._asked_at)
+
+    def _check_answers(self) -> None:
+        """Raise KafkaTimeoutError where this connection brings nothing of a partition, whatever of others."""
+        if time.monotonic() - max(self._heard_of_all, self._asked_at) > STALLED_AFTER:
+            raise KafkaTimeoutError(f"no answer about {self._topic} for {STALLED_AFTER:.0f} s")
+
     def _check(self, facts: TopicFacts) -> None:
         if facts.topic_id != self.topic_id:
             raise TopicMadeAnew(f"{self._topic} was deleted and made anew")
@@ -193,19 +211,19 @@ class TopicTail:
         consumer: AIOKafkaConsumer,
         found: Mapping[TopicPartition, list[ConsumerRecord[bytes, bytes]]],
     ) -> None:
-        """Keep what Kafka's answers say. Raises KafkaTimeoutError when it says nothing any more."""
+        """Keep what Kafka's answers say."""
         now = time.monotonic()
+        # Records that wait for their turn behind other partitions' keep theirs from being asked for more.
+        answered = found.keys() | consumer._fetcher._records.keys()  # noqa: SLF001 - told nowhere else
         for number in self.positions:
             partition = TopicPartition(self._topic, number)
             polled = consumer.last_poll_timestamp(partition)
-            if polled != self._polls.get(number) or partition in found:
+            if polled != self._polls.get(number) or partition in answered:
                 self._polls[number], self._heard[number] = polled, now
                 self.ends[number] = max(self.positions[number], consumer.highwater(partition) or 0)
             if records := found.get(partition):
                 self.positions[number] = records[-1].offset + 1
                 self.ends[number] = max(self.ends[number], self.positions[number])
-        if not found and self.silent_for > STALLED_AFTER:
-            raise KafkaTimeoutError(f"no answer about {self._topic} for {STALLED_AFTER:.0f} s")
         self._delay = FIRST_DELAY
 
     async def _explained(self, error: OffsetOutOfRangeError) -> Exception:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 
 from localservers import Kafka, free_port
@@ -152,6 +152,63 @@ async def test_records_deleted_before_they_were_read_end_the_tail(
         await topic.forget_before(0, 4)
         with pytest.raises(RecordsGone, match="does not have"):
             await taken(tail, 1)
+
+
+async def test_a_partition_that_stalls_beside_a_busy_one_goes_on(
+    topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A partition of which nothing is heard is taken up again though others bring records all the time."""
+    monkeypatch.setattr(tail_module, "STALLED_AFTER", 1.0)
+    stuck, busy = TopicPartition(topic.name, 0), TopicPartition(topic.name, 1)
+    values: dict[TopicPartition, list[bytes]] = {stuck: [], busy: []}
+    async with (
+        TopicTail.open(topic.kafka, topic.name) as tail,
+        AIOKafkaProducer(bootstrap_servers=topic.kafka.bootstrap_servers) as producer,
+    ):
+        assert tail._consumer
+        tail._consumer.pause(stuck)
+        sent = 0
+
+        async def keep_busy() -> None:
+            nonlocal sent
+            while not values[stuck]:
+                await producer.send_and_wait(topic.name, b"%d" % sent, partition=busy.partition)
+                sent += 1
+                await asyncio.sleep(0.02)
+
+        async def take() -> None:
+            for record in await tail.next_page():
+                values[TopicPartition(record.topic, record.partition)].append(record.value)
+
+        await producer.send_and_wait(topic.name, b"waits", partition=stuck.partition)
+        async with asyncio.timeout(30):
+            async with asyncio.TaskGroup() as work:
+                work.create_task(keep_busy())
+                while not values[stuck]:
+                    await take()
+            while len(values[busy]) < sent:
+                await take()
+    assert values == {stuck: [b"waits"], busy: [b"%d" % number for number in range(sent)]}
+
+
+async def test_silence_lasts_until_kafka_answers(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new connection that brings no answer about a partition ends no silence."""
+    monkeypatch.setattr(tail_module, "STALLED_AFTER", 0.7)
+    resume = AIOKafkaConsumer.resume
+
+    def resume_but_the_second(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> None:
+        resume(consumer, *(each for each in partitions if each.partition != 1))
+
+    with monkeypatch.context() as silent:
+        silent.setattr(AIOKafkaConsumer, "resume", resume_but_the_second)
+        async with TopicTail.open(topic.kafka, topic.name) as tail:
+            with pytest.raises(TimeoutError):
+                await taken(tail, 1, deadline=2.5)
+            assert tail.silent_for > 2
+            silent.undo()
+            await topic.send(b"1", partition=1)
+            assert await taken(tail, 1) == [b"1"]
+            assert tail.silent_for < 2
 
 
 async def test_a_tail_outlives_its_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
