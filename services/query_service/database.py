@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from queries import EarlierVersion, read_numbers_as_written
 from query_service.problems import Problem
+from query_service.shares import TenantShare
 from runtime import is_passing_fault
 
 log = structlog.get_logger(__name__)
@@ -29,11 +30,12 @@ class TenantDatabase:
     """A pool of the query service's own role.
 
     The row-level security of every table goes by the tenant that a transaction sets: without one it sees
-    nothing.
+    nothing. One tenant has half of the connections at most, so that the others' questions get through.
     """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
+        self._share = TenantShare(max(1, pool.get_max_size() // 2))
 
     @classmethod
     @asynccontextmanager
@@ -71,7 +73,8 @@ class TenantDatabase:
         """Return what the question finds on a connection whose transaction sees the tenant.
 
         The question may be asked twice: again on another connection when the first one was lost. Raises
-        Problem (503) when the database doesn't answer, or not in time, or lacks the read model.
+        Problem: 503 when the database doesn't answer, or not in time, or lacks the read model, and 429 while
+        the tenant's other questions take its share of the connections.
         """
         try:
             return await self._ask(tenant, question)
@@ -103,6 +106,7 @@ class TenantDatabase:
     @asynccontextmanager
     async def _transaction(self, tenant: str) -> AsyncIterator[asyncpg.Connection]:
         async with (
+            self._share.hold(tenant),
             self._pool.acquire(timeout=ACQUIRE_TIMEOUT) as conn,
             conn.transaction(isolation="repeatable_read", readonly=True),
         ):

@@ -164,6 +164,21 @@ def known_to_us(answer: httpx.Response) -> str:
     return json.dumps([answer.status_code, sorted(answer.headers.items()), answer.text])
 
 
+async def test_a_tenant_leaves_connections_to_the_others(
+    town_client: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who holds half of the database's connections gets no more of them, and the others are answered."""
+    monkeypatch.setattr("query_service.shares.PATIENCE", 0.1)
+    app = await town_client.app(database_connections=4)
+    async with app.state.service.database.transaction(OURS), app.state.service.database.transaction(OURS):
+        refused = await (await town_client(database_connections=4)).get("/v1/orders")
+        assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-requests")
+        assert refused.headers["retry-after"]
+        others = await (await town_client(tenant=OTHERS, database_connections=4)).get("/v1/orders")
+        assert others.status_code == 200
+    assert (await (await town_client(database_connections=4)).get("/v1/orders")).status_code == 200
+
+
 async def test_no_route_tells_that_another_tenant_has_something(town_client: Clients) -> None:
     """For a tenant without orders each answer about another's ids is that about ids that nobody has."""
     app = await town_client.app()
