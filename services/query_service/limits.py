@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,35 +11,38 @@ from cachetools import LRUCache
 from query_service.access.caller import Caller
 from query_service.problems import Problem
 
-MINUTE = 60.0
-REMEMBERED_CALLERS = 10_000
+SECOND = 10**9
+MINUTE = 60 * SECOND
+REMEMBERED_CALLERS = 100_000
 
 
 class RateLimit:
-    """Bounds the requests of each actor of a tenant in any minute, in this process.
+    """Bounds the requests of each actor of a tenant, in this process.
 
-    A moving window: of the last requests, as many as a minute may have, the first must be a minute ago.
+    A caller who has rested may ask as often as a minute allows at once, and then again as the minute passes:
+    the generic cell rate algorithm (ITU-T I.371, in its virtual scheduling form), which keeps of a caller one
+    time. Who has rested is as one never seen, and those who have not asked for longest are forgotten first.
     """
 
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute
-        self._times: LRUCache[tuple[str, str], deque[float]] = LRUCache(REMEMBERED_CALLERS)
+        self._apart = MINUTE // per_minute
+        # In nanoseconds: when each caller's requests would have ended, had they come evenly.
+        self._even_until: LRUCache[tuple[str, str], int] = LRUCache(REMEMBERED_CALLERS)
 
     def count(self, caller: Caller) -> None:
         """Count one request. Raises Problem (429), with when to come back, for one too many."""
-        now = time.monotonic()
+        now = time.monotonic_ns()
         who = (caller.tenant, caller.actor)
-        times = self._times.get(who)
-        if times is None:
-            times = self._times[who] = deque(maxlen=self._per_minute)
-        if len(times) == self._per_minute and (left := times[0] + MINUTE - now) > 0:
-            wait = math.ceil(left)
+        until = max(now, self._even_until.get(who, now)) + self._apart
+        if (left := until - MINUTE - now) > 0:
+            wait = math.ceil(left / SECOND)
             raise Problem.of(
                 "too-many-requests",
                 f"{self._per_minute} requests a minute are allowed; try again in {wait} s.",
                 headers={"Retry-After": str(wait)},
             )
-        times.append(now)
+        self._even_until[who] = until
 
 
 class StreamLimit:
