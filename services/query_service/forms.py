@@ -23,17 +23,22 @@ LONGEST_ACCEPT = 1_000
 
 
 def form_wanted(accept: str | None) -> Form:
-    """Return the form that an Accept header likes best; of equals the first named. Raises Problem (406)."""
+    """Return the form that an Accept header likes best; of equals the first named. Raises Problem (406).
+
+    Of a form counts what names it most precisely: `text/csv;q=0, */*` is anything but CSV.
+    """
     if not accept:
         return Form.JSON
-    best, found = 0.0, None
-    for part in accept[:LONGEST_ACCEPT].lower().split(","):
+    named: dict[str, tuple[float, int]] = {}
+    for place, part in enumerate(accept[:LONGEST_ACCEPT].lower().split(",")):
         kind, *parameters = (each.strip() for each in part.split(";"))
-        quality = _quality(parameters)
-        for form, media_type in MEDIA_TYPES.items():
-            wanted = kind in {media_type, f"{media_type.partition('/')[0]}/*", "*/*"}
-            if wanted and quality > best:
-                best, found = quality, form
+        named.setdefault(kind, (_quality(parameters), -place))
+    best, found = (0.0, 0), None
+    for form, media_type in MEDIA_TYPES.items():
+        ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+        liked = next((named[each] for each in ranges if each in named), best)
+        if liked[0] > 0 and (found is None or liked > best):
+            best, found = liked, form
     if found is None:
         raise Problem.of("not-acceptable", f"There are {', '.join(MEDIA_TYPES.values())}.")
     return found
