@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 import asyncpg
 
 from eventstore import Append, Batch, EventStore, NewEvent, StreamKey
+from integration.queries import first_orders
 from orders import (
     ORDER,
     AddItem,
@@ -36,6 +37,8 @@ from orders import (
 from readmodels import AppliedEvent, OrderChange, Provenance
 
 OPENING = datetime(2026, 5, 4, 7, tzinfo=UTC)
+# Of the orders of schema version 1: some are confirmed on the next day.
+LATE = datetime(2026, 5, 4, 22, 30, tzinfo=UTC)
 STORE: EventStore[Order] = EventStore(ORDER)
 
 
@@ -71,9 +74,10 @@ def _life(rng: Random) -> Iterator[CommandData]:
 def live(rng: Random, key: StreamKey) -> list[AppliedEvent]:
     """Give the life of one order, with the times of a terminal whose clock is now late, now early."""
     order = initial_state(*key)
-    recorded_at = OPENING + timedelta(minutes=rng.randint(0, 60))
+    first = rng.random() < 0.25
+    recorded_at = (LATE if first else OPENING) + timedelta(minutes=rng.randint(0, 60))
     happened = []
-    for data in _life(rng):
+    for data in first_orders.life(rng) if first else _life(rng):
         recorded_at += timedelta(minutes=rng.randint(0, 30))
         command = Command(
             command_id=uuid5(key.aggregate_id, f"{key.tenant_id} {len(happened)}"),
@@ -88,11 +92,20 @@ def live(rng: Random, key: StreamKey) -> list[AppliedEvent]:
             events = decide(command, order)
         except Rejected:
             continue
-        for event in events:
+        for decided in events:
+            event = first_orders.as_read(decided, key.tenant_id, order.version + 1) if first else decided
             before, order = order, evolve(order, event)
             who = Provenance("till-1", recorded_at, command.command_id, "visit")
             happened.append(AppliedEvent(event, who, before, order))
     return happened
+
+
+def _encoded(applied: AppliedEvent) -> tuple[str, int, str]:
+    """Give type, schema version and payload; the orders of schema version 1 are those in its currency."""
+    if applied.after.currency != first_orders.CURRENCY:
+        return encode_event(applied.event)
+    payload = first_orders.payload(applied.event, applied.after.tenant_id)
+    return applied.event.data.type, 1, json.dumps(payload)
 
 
 async def store(conn: asyncpg.Connection, orders: dict[StreamKey, list[AppliedEvent]], rng: Random) -> None:
@@ -102,7 +115,7 @@ async def store(conn: asyncpg.Connection, orders: dict[StreamKey, list[AppliedEv
         key=lambda each: (each[0], each[1], each[2].after.version),
     )
     for recorded_at, key, applied in due:
-        event_type, schema_version, payload = encode_event(applied.event)
+        event_type, schema_version, payload = _encoded(applied)
         origin = {
             "actor": applied.provenance.actor,
             "correlation_id": applied.provenance.correlation_id,

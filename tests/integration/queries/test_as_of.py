@@ -1,12 +1,12 @@
 """As of a moment: what the queries answer is what the log folds to when it is cut off there."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import astuple
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from eventstore import StreamKey
 from integration.queries import cut_logs
+from integration.queries.cut_logs import Span
 from integration.queries.late_orders import STORE, keys, live, pieces, store
 from projector.generations import open_live
 from queries import Clock, SalesGroup, process_map, product_quantities, sales
@@ -22,6 +23,17 @@ from readmodels import READ_MODELS, AppliedEvent, ReadModel
 
 ORDERS = 12
 FED = ("sales", "product_movements", "process_steps")
+
+
+Log = Mapping[UUID, list[cut_logs.Logged]]
+
+
+class Question(NamedTuple):
+    """What is asked of sales and products: as of when (None: now), by which clock, of which days."""
+
+    moment: datetime | None
+    clock: Clock
+    days: Span
 
 
 class World:
@@ -49,22 +61,23 @@ class World:
                 await model.write(self.projector, batch)
         return orders
 
-    async def check_sales(self, tenant_id: str, moment: datetime | None, clock: Clock, rng: Random) -> None:
-        log = await cut_logs.read_log(self.admin, tenant_id)
+    async def check_sales(self, tenant_id: str, log: Log, question: Question, rng: Random) -> None:
+        moment, clock, days = question
         folded = [
             cut_logs.fold(tenant_id, order_id, cut_logs.cut(events, moment, clock))
             for order_id, events in log.items()
         ]
         groups = rng.sample(list(SalesGroup), rng.randint(0, 3))
-        found = await sales(self.query, tenant_id, group_by=groups, as_of=moment, clock=clock)
-        assert [astuple(row) for row in found] == cut_logs.sales(folded, groups)
-        sold = await product_quantities(self.query, tenant_id, as_of=moment, clock=clock)
-        assert [(row.product_id, row.currency, *astuple(row)[3:]) for row in sold.items] == (
-            cut_logs.products(folded)
-        )
+        span = {"day_from": days.first, "day_to": days.last, "as_of": moment, "clock": clock}
+        found = await sales(self.query, tenant_id, group_by=groups, **span)
+        assert [astuple(row) for row in found] == cut_logs.sales(folded, groups, days)
+        for product_id in (None, rng.choice(["pear", "tea", "7", "none"])):
+            sold = await product_quantities(self.query, tenant_id, product_id=product_id, **span)
+            assert [(row.product_id, row.currency, *astuple(row)[3:]) for row in sold.items] == (
+                cut_logs.products(folded, days, product_id)
+            )
 
-    async def check_orders(self, tenant_id: str, moment: datetime, clock: Clock) -> None:
-        log = await cut_logs.read_log(self.admin, tenant_id)
+    async def check_orders(self, tenant_id: str, log: Log, moment: datetime, clock: Clock) -> None:
         for order_id, events in list(log.items())[::3]:
             key = StreamKey(tenant_id, order_id)
             prefix = cut_logs.cut(events, moment, clock)
@@ -73,10 +86,9 @@ class World:
             version = len(prefix)
             assert (await STORE.load_at_version(self.query, key, version)).state == loaded.state
 
-    async def check_process(self, tenant_id: str) -> None:
-        log = await cut_logs.read_log(self.admin, tenant_id)
-        found = await process_map(self.query, tenant_id)
-        due = cut_logs.edges(log)
+    async def check_process(self, tenant_id: str, log: Log, days: Span) -> None:
+        found = await process_map(self.query, tenant_id, day_from=days.first, day_to=days.last)
+        due = cut_logs.edges(log, days)
         assert {(edge.from_type, edge.to_type): edge.count for edge in found.edges} == {
             edge: count for edge, (count, _, _) in due.items()
         }
@@ -84,8 +96,7 @@ class World:
             _, median, p95 = due[edge.from_type, edge.to_type]
             assert abs(edge.median - median) <= timedelta(microseconds=1)
             assert abs(edge.p95 - p95) <= timedelta(microseconds=1)
-        assert found.starts == Counter(events[0].event_type for events in log.values())
-        assert found.ends == Counter(events[-1].event_type for events in log.values())
+        assert (found.starts, found.ends) == cut_logs.starts_and_ends(log, days)
         assert [edge.count for edge in found.edges] == sorted(
             (edge.count for edge in found.edges), reverse=True
         )
@@ -93,6 +104,19 @@ class World:
     def close(self) -> None:
         for conn in (self.admin, self.projector, self.query):
             self.run(conn.close())
+
+
+def spans(log: Log) -> list[Span]:
+    """Give all days, and what begins or ends at the first and the last day there is, or beside them."""
+    days = [event.business_day for events in log.values() for event in events]
+    first, last, day = min(days), max(days), timedelta(days=1)
+    beside = [
+        Span(first + day, None),
+        Span(None, last - day),
+        Span(last + day, None),
+        Span(last, first - day),
+    ]
+    return [Span(), Span(first, last), Span(first, first), Span(last, last), *beside]
 
 
 def moments(rng: Random, orders: Mapping[Any, list[AppliedEvent]]) -> list[datetime]:
@@ -125,13 +149,17 @@ def test_what_was_is_the_fold_of_the_log_cut_off_there(database: Any, examples: 
         def holds(rng: Random) -> None:
             orders = world.run(world.fill(rng))
             tenant_id = next(iter(orders)).tenant_id
-            world.run(world.check_sales(tenant_id, None, Clock.recorded, rng))
-            world.run(world.check_process(tenant_id))
+            log = world.run(cut_logs.read_log(world.admin, tenant_id))
+            for days in spans(log):
+                question = Question(None, Clock.recorded, days)
+                world.run(world.check_sales(tenant_id, log, question, rng))
+                world.run(world.check_process(tenant_id, log, days))
             for moment in moments(rng, orders):
                 for clock in Clock:
-                    world.run(world.check_sales(tenant_id, moment, clock, rng))
+                    question = Question(moment, clock, rng.choice(spans(log)))
+                    world.run(world.check_sales(tenant_id, log, question, rng))
                 clock = rng.choice(list(Clock))
-                world.run(world.check_orders(tenant_id, moment, clock))
+                world.run(world.check_orders(tenant_id, log, moment, clock))
 
         try:
             holds()
