@@ -9,22 +9,14 @@ import asyncpg
 
 from queries.conditions import Conditions
 
-# An order's last step so far has no next one.
-_MAP = """
-WITH steps AS (
-    SELECT * FROM read_models.process_steps WHERE {conditions}
-)
+_EDGES = """
 SELECT from_type, to_type, count(*), percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY wait)
-FROM steps GROUP BY from_type, to_type
-UNION ALL
-SELECT to_type, NULL, count(*), NULL
-FROM steps AS s
-WHERE NOT EXISTS (
-    SELECT FROM read_models.process_steps AS n
-    WHERE n.tenant_id = s.tenant_id AND n.order_id = s.order_id AND n.version = s.version + 1
-)
-GROUP BY to_type
-ORDER BY 3 DESC, 1, 2
+FROM read_models.process_steps WHERE {conditions}
+GROUP BY from_type, to_type ORDER BY 3 DESC, 1, 2
+"""
+_ENDS = """
+SELECT last_type, count(*) FROM read_models.process_ends WHERE {conditions}
+GROUP BY last_type ORDER BY 2 DESC, 1
 """
 
 
@@ -67,13 +59,13 @@ async def process_map(
     conditions.add("tenant_id = {}", tenant_id)
     conditions.add_given("business_day >= {}", day_from)
     conditions.add_given("business_day <= {}", day_to)
-    rows = await conn.fetch(_MAP.format(conditions=conditions), *conditions.values)
-    edges, starts, ends = [], {}, {}
-    for from_type, to_type, count, waits in rows:
-        if to_type is None:
-            ends[from_type] = count
-        elif from_type is None:
+    edges, starts = [], {}
+    for from_type, to_type, count, waits in await conn.fetch(
+        _EDGES.format(conditions=conditions), *conditions.values
+    ):
+        if from_type is None:
             starts[to_type] = count
         else:
             edges.append(Edge(from_type, to_type, count, *waits))
-    return ProcessMap(tuple(edges), starts, ends)
+    ends = await conn.fetch(_ENDS.format(conditions=conditions), *conditions.values)
+    return ProcessMap(tuple(edges), starts, {row["last_type"]: row["count"] for row in ends})

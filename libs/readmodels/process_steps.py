@@ -1,7 +1,7 @@
 """`process_steps`: one row per event, with the one before it and how long it took.
 
 From them the process map: which type of event follows which, how often and after how long; and how orders
-begin and end.
+begin. How they end so far, each order's row tells.
 """
 
 from collections.abc import Iterable
@@ -34,24 +34,31 @@ CREATE TABLE IF NOT EXISTS projections.process_steps_{generation}_orders (
     last_offset bigint NOT NULL,
     -- The type of its newest event: the next step comes from it.
     last_type text COLLATE "C" NOT NULL,
+    business_day date NOT NULL,
     PRIMARY KEY (tenant_id, order_id)
 ) WITH (fillfactor = 80);  -- room for the next version of a row on its page
 CREATE INDEX IF NOT EXISTS process_steps_{generation}_orders_partition
     ON projections.process_steps_{generation}_orders (partition, tenant_id, order_id);
+CREATE INDEX IF NOT EXISTS process_steps_{generation}_orders_day
+    ON projections.process_steps_{generation}_orders (tenant_id, business_day);
 """
 
 _VIEW = """
 CREATE OR REPLACE VIEW read_models.process_steps AS
 SELECT tenant_id, order_id, version, from_type, to_type, wait, business_day
-FROM projections.process_steps_{generation}
+FROM projections.process_steps_{generation};
+CREATE OR REPLACE VIEW read_models.process_ends AS
+SELECT tenant_id, order_id, version, last_type, business_day
+FROM projections.process_steps_{generation}_orders
 """
 
 # A change that goes on from what was applied begins with a step from that. Where another owner of the order
 # has gone further meanwhile, the change's first step is there already.
 _WRITE = """
 WITH came AS (
-    SELECT * FROM unnest($1::text[], $2::uuid[], $3::integer[], $4::integer[], $5::bigint[], $6::text[])
-        AS c (tenant_id, order_id, version, partition, last_offset, last_type)
+    SELECT * FROM unnest(
+        $1::text[], $2::uuid[], $3::integer[], $4::integer[], $5::bigint[], $6::text[], $7::date[]
+    ) AS c (tenant_id, order_id, version, partition, last_offset, last_type, business_day)
 ), written AS (
     INSERT INTO projections.process_steps_{generation} (
         tenant_id, order_id, version, from_type, to_type, wait, business_day
@@ -63,18 +70,19 @@ WITH came AS (
            ) ELSE from_type END,
            to_type, wait, business_day
     FROM unnest(
-        $7::text[], $8::uuid[], $9::integer[], $10::text[], $11::text[], $12::interval[], $13::date[]
+        $8::text[], $9::uuid[], $10::integer[], $11::text[], $12::text[], $13::interval[], $14::date[]
     ) AS e (tenant_id, order_id, version, from_type, to_type, wait, business_day)
     ORDER BY tenant_id, order_id, version
     ON CONFLICT DO NOTHING
 )
 INSERT INTO projections.process_steps_{generation}_orders AS o (
-    tenant_id, order_id, version, partition, last_offset, last_type
+    tenant_id, order_id, version, partition, last_offset, last_type, business_day
 )
-SELECT tenant_id, order_id, version, partition, last_offset, last_type FROM came ORDER BY tenant_id, order_id
+SELECT tenant_id, order_id, version, partition, last_offset, last_type, business_day
+FROM came ORDER BY tenant_id, order_id
 ON CONFLICT (tenant_id, order_id) DO UPDATE SET
     version = excluded.version, partition = excluded.partition, last_offset = excluded.last_offset,
-    last_type = excluded.last_type
+    last_type = excluded.last_type, business_day = excluded.business_day
 {unless_newer}
 """
 
@@ -89,6 +97,7 @@ class ProcessSteps(Ledger):
     orders_table: ClassVar = "projections.process_steps_{generation}_orders"
     entries_table: ClassVar = "projections.process_steps_{generation}"
     further_tables: ClassVar = (entries_table,)
+    further_views: ClassVar = ("process_ends",)
     entry_columns: ClassVar = 7
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW
@@ -100,7 +109,7 @@ class ProcessSteps(Ledger):
         order = change.order
         last_type = change.events[-1].event.data.type
         row = (order.tenant_id, order.order_id, order.version, change.partition, change.last_offset)
-        return ((*row, last_type),)
+        return ((*row, last_type, order.business_day),)
 
     @staticmethod
     def entries(change: OrderChange) -> Iterable[Row]:

@@ -57,7 +57,7 @@ async def assert_equal_the_fold(conn: asyncpg.Connection) -> None:
     orders, trail, steps = await fold_of_the_log(conn)
     due = {name: {_place(row): row for row in folded(name, orders)} for name in ("order_summary", "sales")}
     due["audit_log"] = {_place(row): row for row in trail}
-    for name in ("process_steps", "product_movements", "sales_changes"):
+    for name in ("process_ends", "process_steps", "product_movements", "sales_changes"):
         due[name] = {_place(row): row for row in told(name, steps)}
     for name, expected in due.items():
         there = {_place(row): row for row in await rows(conn, name) if row[3] != "refused"}

@@ -48,6 +48,20 @@ def process_steps(steps: Iterable[Step]) -> list[Row]:
     return sorted(found, key=lambda row: row[:3])
 
 
+def process_ends(steps: Iterable[Step]) -> list[Row]:
+    return sorted(
+        (
+            last.after.tenant_id,
+            last.after.order_id,
+            len(of_order),
+            last.event.data.type,
+            last.after.business_day,
+        )
+        for of_order in _by_order(steps)
+        for last in of_order[-1:]
+    )
+
+
 def product_movements(steps: Iterable[Step]) -> list[Row]:
     found = []
     for step, sold, sign, occurred_by in _sales(steps):
@@ -102,6 +116,7 @@ def _sales(steps: Iterable[Step]) -> Iterable[tuple[Step, Order, int, datetime]]
 def told(name: str, steps: Sequence[Step]) -> list[Row]:
     """Give the rows of a view."""
     return {
+        "process_ends": process_ends,
         "process_steps": process_steps,
         "product_movements": product_movements,
         "sales_changes": sales_changes,
