@@ -5,11 +5,12 @@ import time
 from typing import Annotated, Any, Literal, NamedTuple
 
 import asyncpg
+import structlog
 from fastapi import Depends, Query, Response
 from pydantic import BaseModel, Field
 
 import queries
-from eventstore import StreamKey
+from eventstore import StreamKey, VersionNotFound
 from orders import Order
 from queries import MOST_ORDERS, BadCursor, OrderFilter, OrderSort, OrderStatus, OrderSummaryRow
 from query_service.answers.orders import SUMMARY_FIELDS, OrdersPage, OrderState, beside_summary
@@ -19,6 +20,8 @@ from query_service.query_models import described, query_into
 from query_service.routes.guarded import v1_router
 from query_service.routes.refusals import bad_cursor, no_such_order, not_there_yet
 from query_service.service import Service, TheCaller, TheService
+
+log = structlog.get_logger(__name__)
 
 READ_MODEL = "order_summary"
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.2
@@ -143,7 +146,15 @@ async def _look(service: Service, key: StreamKey, min_version: int) -> _Seen:
     async def question(conn: asyncpg.Connection) -> _Seen:
         row = await queries.find_order(conn, *key)
         if row is not None and row.version >= min_version:
-            loaded = await service.store.load_at_version(conn, key, row.version)
+            try:
+                loaded = await service.store.load_at_version(conn, key, row.version)
+            except VersionNotFound:
+                log.error("order.not_in_the_log", order_id=str(row.order_id), version=row.version)  # noqa: TRY400 - no fault of ours
+                raise Problem.of(
+                    "internal-error",
+                    f"The read model has the order at version {row.version}, which the event store does not "
+                    "have: it was restored from a backup, or rows were changed. `till verify` tells more.",
+                ) from None
             return _Seen(row, loaded.state, parked=False)
         # Asked of the log, so that nobody waits for an order that there is not.
         if row is None and not await service.store.history(conn, key, limit=1):

@@ -2,10 +2,12 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from eventstore import StreamKey
 from integration.query_service.conftest import Clients
@@ -98,6 +100,24 @@ async def test_an_order_has_the_lines_of_the_read_models_version(shop: Shop, new
         "order_discount": "0.00",
         "discounted": {"percent": None, "amount": "0.50", "authorised_by": "max", "reason": "bruised"},
     }
+
+
+async def test_an_order_that_the_log_lacks_is_told_as_such(
+    shop: Shop, new_client: Clients, database: Any
+) -> None:
+    """Where the read model has a version that the store has not, the answer says that, and it is logged."""
+    await shop.send(KEY, *sale(APPLE, confirmed=False))
+    await shop.catch_up()
+    conn = await asyncpg.connect(database.dsn("projector"))
+    await conn.execute("UPDATE projections.order_summary_1 SET version = 7")
+    await conn.close()
+    client = await new_client()
+    with capture_logs() as logged:
+        answer = await client.get(PATH)
+    assert (answer.status_code, answer.json()["type"]) == (500, "/problems/internal-error")
+    assert "version 7, which the event store does not have" in answer.json()["detail"]
+    (told,) = [each for each in logged if each["event"] == "order.not_in_the_log"]
+    assert (told["log_level"], told["order_id"], told["version"]) == ("error", str(KEY.aggregate_id), 7)
 
 
 async def test_who_names_a_version_waits_for_it(shop: Shop, new_client: Clients) -> None:
