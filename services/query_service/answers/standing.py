@@ -6,14 +6,18 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+import operations.standing
+
 
 class Build(BaseModel):
-    """A new generation that is made beside the live one; `orders_total` is null until it is known."""
+    """A new generation that is made beside the live one.
+
+    How far it is comes as a percentage: the orders that it counts are those of all tenants.
+    """
 
     kind: str = Field(examples=["rebuild"])
     state: str = Field(examples=["scanning"])
-    orders_done: int
-    orders_total: int | None
+    percent_done: int | None = Field(description="Null until it is known.", examples=[40])
 
 
 class ReadModelState(BaseModel):
@@ -29,6 +33,17 @@ class ReadModelState(BaseModel):
     paused_by: list[str]
     parked_orders: int = Field(description="Orders of this tenant that wait for a retry.")
     build: Build | None
+
+
+def build_of(build: operations.standing.Build) -> dict[str, Any]:
+    """Return the fields of a `Build`."""
+    total = build.orders_total
+    return {
+        "kind": build.kind,
+        "state": build.state,
+        # An estimate: there may turn out to be more.
+        "percent_done": None if total is None else min(100, 100 * build.orders_done // max(1, total)),
+    }
 
 
 class ReadModels(BaseModel):

@@ -9,7 +9,7 @@ import jiter
 from messaging import Topics
 from operations.standing import Standing, read_standings
 from query_service.access import Role
-from query_service.answers.standing import CommandOutcome, ReadModels, outcome_of
+from query_service.answers.standing import CommandOutcome, ReadModels, build_of, outcome_of
 from query_service.parameters import CommandId
 from query_service.problems import Problem, ProblemDetails
 from query_service.routes.guarded import v1_router
@@ -47,7 +47,7 @@ async def read_models(service: TheService, caller: TheCaller) -> dict[str, Any]:
                 "events_to_replay": sum(place.to_replay for place in standing.places.values()),
                 "paused_by": standing.pauses,
                 "parked_orders": sum(standing.parked.values()),
-                "build": standing.build and standing.build._asdict(),
+                "build": standing.build and build_of(standing.build),
             }
             for name, standing in standings.items()
         ]

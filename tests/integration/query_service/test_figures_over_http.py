@@ -6,9 +6,11 @@ from io import StringIO
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from integration.query_service.conftest import Clients
+from integration.query_service.shop import Shop
 from integration.query_service.town import ACCEPTED_COMMAND, OPEN, REFUSED_COMMAND, SOLD, VOIDED
 
 
@@ -176,3 +178,19 @@ async def test_read_models_tell_how_they_stand(town_client: Clients) -> None:
     for each in found["read_models"]:
         assert (each["generation"], each["replaying"], each["parked_orders"]) == (1, False, 0)
         assert (each["paused_by"], each["build"]) == ([], None)
+
+
+async def test_a_builds_progress_tells_nothing_of_other_tenants(
+    database: Any, shop: Shop, new_client: Clients
+) -> None:
+    """How far a build is comes as a percentage: the orders that it counts are those of all tenants."""
+    await shop.catch_up(["sales"])
+    conn = await asyncpg.connect(database.dsn())
+    await conn.execute(
+        "INSERT INTO operations.builds (read_model, kind, version, state, orders_done, orders_total)"
+        " VALUES ('sales', 'rebuild', 2, 'scanning', 3, 8)"
+    )
+    await conn.close()
+    found = await answer(await new_client("auditor"), "/v1/read-models")
+    (build,) = [each["build"] for each in found["read_models"] if each["name"] == "sales"]
+    assert build == {"kind": "rebuild", "state": "scanning", "percent_done": 37}

@@ -1,0 +1,15 @@
+"""How far a build is, as tenants are told."""
+
+import pytest
+
+from operations.standing import Build
+from query_service.answers.standing import build_of
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "percent"),
+    [(0, None, None), (0, 0, 0), (0, 8, 0), (3, 8, 37), (8, 8, 100), (9, 8, 100)],
+)
+def test_progress_is_a_percentage(done: int, total: int | None, percent: int | None) -> None:
+    """It is null before the total, an estimate, is known, and never more than all of it."""
+    assert build_of(Build("rebuild", "scanning", done, total))["percent_done"] == percent
