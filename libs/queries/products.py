@@ -21,7 +21,7 @@ MOST_PRODUCTS = 1_000
 class ProductSold:
     """What was sold of a product in one currency: net = gross - discount, its part of the orders' included.
 
-    `name` is that of its newest sale; `quantity` has up to three decimals.
+    `name` is that of its newest sale, one voided since included; `quantity` has up to three decimals.
     """
 
     product_id: str
@@ -66,7 +66,8 @@ async def product_quantities(
         conditions.add("(product_id, currency) > ({}, {})", *cursors.read(cursor))
     rows = await conn.fetch(
         f"""
-        SELECT product_id, currency, (array_agg(name ORDER BY recorded_at DESC, order_id, line_id))[1],
+        SELECT product_id, currency,
+               (array_agg(name ORDER BY recorded_at DESC, order_id, line_id) FILTER (WHERE quantity > 0))[1],
                sum(quantity), sum(gross), sum(discount), sum(net)
         FROM read_models.product_movements WHERE {conditions}
         GROUP BY product_id, currency HAVING sum(quantity) <> 0

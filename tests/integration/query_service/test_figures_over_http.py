@@ -2,6 +2,7 @@
 
 import csv
 import json
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 from uuid import uuid4
@@ -9,8 +10,9 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from eventstore import StreamKey
 from integration.query_service.conftest import Clients
-from integration.query_service.shop import Shop
+from integration.query_service.shop import APPLE, NOON, Sent, Shop, sale
 from integration.query_service.town import ACCEPTED_COMMAND, OPEN, REFUSED_COMMAND, SOLD, VOIDED
 
 
@@ -88,6 +90,18 @@ async def test_products_come_page_by_page(town_client: Clients) -> None:
     last = await answer(client, "/v1/products", limit=1, cursor=first["next_cursor"])
     assert [(each["product_id"], each["net"]) for each in last["products"]] == [("p-pear", "0.72")]
     assert last["next_cursor"] is None
+
+
+async def test_a_product_is_named_as_last_sold(shop: Shop, new_client: Clients) -> None:
+    """A void of an older sale, which is recorded later, does not bring the old name back."""
+    old, new = StreamKey("store-1", uuid4()), StreamKey("store-1", uuid4())
+    await shop.send(old, *sale(APPLE))
+    await shop.send(new, *sale({**APPLE, "name": "Red apple"}), recorded_at=NOON + timedelta(hours=1))
+    void = Sent("VoidOrder", {"reason": "customer left", "authorised_by": "max"})
+    await shop.send(old, void, recorded_at=NOON + timedelta(hours=2))
+    await shop.catch_up(["product_movements"])
+    (product,) = (await answer(await new_client(), "/v1/products"))["products"]
+    assert (product["name"], product["quantity"]) == ("Red apple", "2")
 
 
 async def test_the_process_has_its_edges_and_ends(town_client: Clients) -> None:
