@@ -26,11 +26,12 @@ o.order_id, o.tenant_id, o.status, o.cashier_id, o.currency, o.business_day, o.l
 o.discount, o.total, o.version, o.created_at, o.updated_at
 """
 _ONE = f"SELECT {_COLUMNS} FROM read_models.order_summary AS o WHERE o.tenant_id = $1 AND o.order_id = $2"  # noqa: S608 - our own columns
-# Whatever became of the line since: each of its events names it.
+# Whatever became of the line since: each of its events names it. The tenant is said once more, and not taken
+# from the order: so the index that begins with it can be used in whichever order the two are looked at.
 _HAD = """
 EXISTS (
     SELECT FROM read_models.audit_log AS a
-    WHERE a.tenant_id = o.tenant_id AND a.order_id = o.order_id AND a.{column} = {{}}
+    WHERE a.tenant_id = {{}} AND a.order_id = o.order_id AND a.{column} = {{}}
 )
 """
 
@@ -97,9 +98,8 @@ _CONDITIONS: Mapping[str, str] = {
     "business_day_to": "o.business_day <= {}",
     "total_min": "o.total >= {}",
     "total_max": "o.total <= {}",
-    "product_id": _HAD.format(column="product_id"),
-    "line_id": _HAD.format(column="line_id"),
 }
+_EVER_HAD: Mapping[str, str] = {column: _HAD.format(column=column) for column in ("product_id", "line_id")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +141,15 @@ async def list_orders(
     cursors = Cursors(["orders", tenant_id, sort, descending, *wanted], (_TYPES[sort], pages.an_id))
     conditions = Conditions()
     conditions.add("o.tenant_id = {}", tenant_id)
-    for name, value in zip(OrderFilter._fields, wanted, strict=True):
-        conditions.add_given(_CONDITIONS[name], value)
+    for name, condition in _CONDITIONS.items():
+        conditions.add_given(condition, getattr(wanted, name))
+    for column, condition in _EVER_HAD.items():
+        if (value := getattr(wanted, column)) is not None:
+            await need_version(conn, "audit_log", WITH_LINES)
+            conditions.add(condition, tenant_id, value)
     if cursor is not None:
         past = "<" if descending else ">"
         conditions.add(f"(o.{sort}, o.order_id) {past} ({{}}, {{}})", *cursors.read(cursor))
-    if wanted.product_id is not None or wanted.line_id is not None:
-        await need_version(conn, "audit_log", WITH_LINES)
     direction = "DESC" if descending else "ASC"
     statement = f"""
         SELECT {_COLUMNS} FROM read_models.order_summary AS o WHERE {conditions}
