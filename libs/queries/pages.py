@@ -1,8 +1,10 @@
 """Answers page by page: a cursor names the last row of a page, and the next begins after it.
 
 Keyset paging: however far a client has got, a page costs the same, and rows that come meanwhile neither
-repeat nor push out others. A cursor is no secret and no permission: it is bound to its question only so that
-a mistake is told, and what it holds is checked like any other value from outside.
+repeat nor push out others. A row whose own place moves meanwhile may come twice or not at all.
+
+A cursor is no secret and no permission: it is bound to its question only so that a mistake is told, and what
+it holds is checked like any other value from outside.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """How far each read model is behind the topic, looked up beside the requests and not by each of them."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import asyncpg
 import structlog
@@ -15,7 +16,8 @@ from runtime import Health
 
 log = structlog.get_logger(__name__)
 
-HEADER = "Tillstream-Records-Behind"
+BEHIND_HEADER = "Tillstream-Records-Behind"
+REPLAYING_HEADER = "Tillstream-Replaying"
 INTERVAL = 1.0
 # Checkpoints belong to no tenant; no tenant has this name.
 _NO_TENANT = ""
@@ -25,6 +27,24 @@ BEHIND = Gauge(
     "Events on the topic that a read model has not applied, as the query service tells its clients.",
     ["read_model"],
 )
+
+FROM_READ_MODELS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "headers": {
+            BEHIND_HEADER: {
+                "description": "How many events on the topic the read model had not applied, as of the last "
+                "second or so; absent while that isn't known. Events of parked orders count as applied.",
+                "schema": {"type": "integer", "minimum": 0},
+            },
+            REPLAYING_HEADER: {
+                "description": "There while the read model makes up for a rewind of its offsets, and may "
+                "lack what it showed before.",
+                "schema": {"type": "boolean", "const": True},
+            },
+        }
+    }
+}
+"""What the OpenAPI document says of these headers: for the routes that send them."""
 
 Ends = Callable[[], Mapping[int, int] | None]
 """Gives the topic's end offsets by partition as they are known now; None while they aren't."""
@@ -38,6 +58,11 @@ def records_behind(places: Mapping[int, Place], ends: Mapping[int, int]) -> int:
     )
 
 
+def is_replaying(places: Mapping[int, Place]) -> bool:
+    """Tell whether a read model makes up for a rewind in some partition."""
+    return any(place.replaying for place in places.values())
+
+
 class Freshness:
     """What was last found out; at most about a second old."""
 
@@ -46,13 +71,15 @@ class Freshness:
         self._topic = topic
         self._ends = ends
         self._behind: dict[str, int] = {}
+        self._replaying: frozenset[str] = frozenset()
         self._problem: str | None = "has not asked the database yet"
         health.add("database", lambda: self._problem)
 
     def headers(self, read_model: str) -> dict[str, str]:
-        """Return the header that says how many records a read model is behind; none while unknown."""
+        """Return the headers that say how many records a read model is behind, where known, and a replay."""
         behind = self._behind.get(read_model)
-        return {} if behind is None else {HEADER: str(behind)}
+        headers = {} if behind is None else {BEHIND_HEADER: str(behind)}
+        return {**headers, REPLAYING_HEADER: "true"} if read_model in self._replaying else headers
 
     def behind(self, places: Mapping[int, Place]) -> int | None:
         """Return how many records lie past these places; None while the topic's ends aren't known."""
@@ -69,10 +96,14 @@ class Freshness:
         found = await self._database.ask(_NO_TENANT, places)
         # Last, so that what was applied meanwhile does not count as ahead of it.
         ends = self._ends()
-        self._tell({} if ends is None else {name: records_behind(at, ends) for name, at in found.items()})
+        self._tell(
+            {} if ends is None else {name: records_behind(at, ends) for name, at in found.items()},
+            [name for name, at in found.items() if is_replaying(at)],
+        )
 
-    def _tell(self, behind: dict[str, int]) -> None:
+    def _tell(self, behind: dict[str, int], replaying: Collection[str] = ()) -> None:
         self._behind = behind
+        self._replaying = frozenset(replaying)
         # What isn't known any more has no figure, rather than the last one.
         BEHIND.clear()
         for name, records in behind.items():

@@ -15,6 +15,7 @@ from queries import AUDIT_KINDS, AuditFilter, BadCursor
 from query_service.answers.csv_rows import csv_lines
 from query_service.answers.found import AuditEntry, AuditPage
 from query_service.forms import MEDIA_TYPES, Form, form_wanted
+from query_service.freshness import FROM_READ_MODELS
 from query_service.parameters import Cursor, Identifier, Moment, OrderIdFilter
 from query_service.problems import ProblemDetails
 from query_service.query_models import described, query_into
@@ -61,7 +62,10 @@ class AuditQuery(BaseModel):
     "/audit",
     response_model=AuditPage,
     responses={
-        200: {"content": {MEDIA_TYPES[form]: {} for form in (Form.CSV, Form.NDJSON)}},
+        200: {
+            **FROM_READ_MODELS[200],
+            "content": {MEDIA_TYPES[form]: {} for form in (Form.CSV, Form.NDJSON)},
+        },
         406: {"model": ProblemDetails},
     },
     openapi_extra=described(AuditQuery),

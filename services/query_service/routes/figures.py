@@ -8,6 +8,7 @@ from fastapi import Query, Response
 import queries
 from queries import MOST_PRODUCTS, BadCursor, Clock, SalesGroup
 from query_service.answers.found import ProcessMap, Products, Sales
+from query_service.freshness import FROM_READ_MODELS
 from query_service.parameters import Cursor, Day, Identifier, Moment
 from query_service.problems import Problem
 from query_service.routes.guarded import v1_router
@@ -19,7 +20,12 @@ MOST_ROWS = 10_000
 DayFrom = Annotated[Day | None, Query(description="From this business day on.")]
 DayTo = Annotated[Day | None, Query(description="Up to this business day, it included.")]
 AsOf = Annotated[
-    Moment | None, Query(description="As it stood at this time: what had happened by then, by the clock.")
+    Moment | None,
+    Query(
+        description="As it stood at this time: what had happened by then, by the clock, as far as the read "
+        "model has applied it. Asked again later the same time may give more: events that the headers tell "
+        "of, parked orders (see read-models), and by the clock `occurred` whatever comes in late."
+    ),
 ]
 ByClock = Annotated[
     Clock, Query(description="For as_of: when events were recorded, or when terminals say they occurred.")
@@ -28,7 +34,7 @@ ByClock = Annotated[
 router = v1_router()
 
 
-@router.get("/sales", response_model=Sales)
+@router.get("/sales", response_model=Sales, responses=FROM_READ_MODELS)
 async def sales(
     service: TheService,
     caller: TheCaller,
@@ -55,7 +61,7 @@ async def sales(
     return {"sales": rows}
 
 
-@router.get("/products", response_model=Products)
+@router.get("/products", response_model=Products, responses=FROM_READ_MODELS)
 async def products(
     service: TheService,
     caller: TheCaller,
@@ -92,7 +98,7 @@ async def products(
     return {"products": page.items, "next_cursor": page.next_cursor}
 
 
-@router.get("/process", response_model=ProcessMap)
+@router.get("/process", response_model=ProcessMap, responses=FROM_READ_MODELS)
 async def process_map(
     service: TheService,
     caller: TheCaller,

@@ -14,6 +14,7 @@ from eventstore import StreamKey, VersionNotFound
 from orders import Order
 from queries import MOST_ORDERS, BadCursor, OrderFilter, OrderSort, OrderStatus, OrderSummaryRow
 from query_service.answers.orders import SUMMARY_FIELDS, OrdersPage, OrderState, beside_summary
+from query_service.freshness import FROM_READ_MODELS
 from query_service.parameters import Currency, Cursor, Day, Identifier, Moment, OrderId, Total, Version, Wait
 from query_service.problems import Problem, ProblemDetails
 from query_service.query_models import described, query_into
@@ -60,14 +61,21 @@ class OrdersQuery(BaseModel):
     cursor: Cursor = None
 
 
-@router.get("/orders", response_model=OrdersPage, openapi_extra=described(OrdersQuery))
+@router.get(
+    "/orders", response_model=OrdersPage, responses=FROM_READ_MODELS, openapi_extra=described(OrdersQuery)
+)
 async def list_orders(
     service: TheService,
     caller: TheCaller,
     response: Response,
     wanted: Annotated[OrdersQuery, Depends(query_into(OrdersQuery))],
 ) -> dict[str, Any]:
-    """List orders: filtered, sorted, page by page."""
+    """List orders: filtered, sorted, page by page.
+
+    A page begins behind the last order of the one before, by what is sorted by. Sorted by `created_at` or
+    `business_day`, which stay, each order comes once. `updated_at` and `total` change: an order that changes
+    between two pages may come twice or not at all, so take these for looking, and not for copying all orders.
+    """
     tenant = caller.tenant
     which = OrderFilter(*(getattr(wanted, name) for name in OrderFilter._fields))
 
@@ -101,7 +109,7 @@ class _Seen(NamedTuple):
 @router.get(
     "/orders/{order_id}",
     response_model=OrderState,
-    responses={404: {"model": ProblemDetails}, 409: {"model": ProblemDetails}},
+    responses={**FROM_READ_MODELS, 404: {"model": ProblemDetails}, 409: {"model": ProblemDetails}},
 )
 async def show_order(
     service: TheService,

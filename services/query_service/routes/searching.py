@@ -8,6 +8,7 @@ from fastapi import Query, Response
 import queries
 from queries import MOST_ORDERS
 from query_service.answers.found import Hits
+from query_service.freshness import FROM_READ_MODELS
 from query_service.parameters import Searched
 from query_service.routes.guarded import v1_router
 from query_service.service import TheCaller, TheService
@@ -15,7 +16,7 @@ from query_service.service import TheCaller, TheService
 router = v1_router()
 
 
-@router.get("/search", response_model=Hits)
+@router.get("/search", response_model=Hits, responses=FROM_READ_MODELS)
 async def search(
     service: TheService,
     caller: TheCaller,

@@ -10,6 +10,7 @@ from messaging import Topics
 from operations.standing import Standing, read_standings
 from query_service.access import Role
 from query_service.answers.standing import CommandOutcome, ReadModels, build_of, outcome_of
+from query_service.freshness import is_replaying
 from query_service.parameters import CommandId
 from query_service.problems import Problem, ProblemDetails
 from query_service.routes.guarded import v1_router
@@ -43,7 +44,7 @@ async def read_models(service: TheService, caller: TheCaller) -> dict[str, Any]:
                 "name": name,
                 "generation": generations.get(name),
                 "records_behind": service.freshness.behind(standing.places),
-                "replaying": any(place.replaying for place in standing.places.values()),
+                "replaying": is_replaying(standing.places),
                 "events_to_replay": sum(place.to_replay for place in standing.places.values()),
                 "paused_by": standing.pauses,
                 "parked_orders": sum(standing.parked.values()),
