@@ -6,14 +6,13 @@ import urllib.error
 import urllib.request
 
 import asyncpg
-import pytest
 
 from integration.projector.order_log import CONFIRM, OrderLog, create, item, order_key, random_log
 from integration.projector.processes import Installation, until
 from integration.projector.reading import expected, rows
 from integration.projector.rebuilding import Operator, logged
 from operations.builds import open_build
-from readmodels import READ_MODELS, OrderSummary
+from readmodels import OrderSummary
 
 NAME = "order_summary"
 SECOND_VERSION = """
@@ -125,50 +124,3 @@ async def test_a_newer_version_is_built_beside_and_an_older_one_never_builds_bac
             await operator.kept(NAME, {1: "previous", 3: "live"})
             assert await installation.stop(newer) == 0
         assert await installation.stop(older) == 0
-
-
-# What the first version of a read model had not.
-AS_BEFORE = {
-    "sales": """
-        DROP VIEW read_models.sales_changes;
-        DROP TABLE projections.sales_1_changes;
-        ALTER TABLE projections.sales_1_orders DROP COLUMN occurred_by;
-    """,
-    "audit_log": """
-        DROP VIEW read_models.audit_log;
-        CREATE VIEW read_models.audit_log AS
-        SELECT tenant_id, order_id, version, kind, actor, authorised_by, occurred_at, recorded_at, command_id,
-               correlation_id, undoes, redoes, before, after, NULL::text AS command_type, NULL::text AS code,
-               NULL::text AS message
-        FROM projections.audit_log_1;
-        ALTER VIEW read_models.audit_log OWNER TO tillstream_projector;
-        ALTER TABLE projections.audit_log_1 DROP COLUMN line_id, DROP COLUMN product_id;
-    """,
-}
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("name", AS_BEFORE)
-async def test_tables_of_the_first_version_are_upgraded(
-    installation: Installation, conn: asyncpg.Connection, operator: Operator, name: str
-) -> None:
-    """Tables of version 1 are built anew beside, with what they lacked, and swapped in."""
-    log = random_log(60)
-    await log.store(conn)
-    ends = await installation.send(log)
-    with installation.running(name) as process:
-        await operator.live_level(name, ends)
-        assert await installation.stop(process) == 0
-    await conn.execute(AS_BEFORE[name])
-    await conn.execute("UPDATE projections.generations SET version = 1")
-    with installation.running(name) as process:
-
-        async def swapped() -> bool:
-            return await operator.generations(name) == {1: "previous", 2: "live"}
-
-        await until(swapped, "the tables are upgraded")
-        comparison = json.loads(await conn.fetchval("SELECT comparison FROM operations.builds"))
-        assert [comparison[what] for what in ("added", "gone", "changed", "unsettled")] == [0, 0, 0, 0]
-        for view in READ_MODELS[name](2).views:
-            assert await rows(conn, view) == expected(view, log)
-        assert await installation.stop(process) == 0

@@ -9,32 +9,15 @@ import pytest
 
 from integration.projector.order_log import OrderLog
 from integration.tenants.catalogue import SERVICE, TENANTS, Connect, tenants_seen
+from integration.tenants.earlier_build import leave_tenants_together
 from projector.generations import open_live
-from readmodels import READ_MODELS, tables_of
+from readmodels import READ_MODELS
 
 NAME = "order_summary"
-_UNDO = """
-ALTER TABLE {table} DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
-DROP POLICY all_tenants ON {table};
-DROP POLICY own_tenant ON {table};
-REVOKE SELECT ({columns}) ON {table} FROM tillstream_query, tillstream_analyst, tillstream_query_service;
-"""
-_UNDO_VIEW = """
-ALTER VIEW read_models.order_summary RESET (security_invoker);
-REVOKE ALL ON read_models.order_summary FROM tillstream_query_service;
-"""
 
 
 async def as_before(projector: asyncpg.Connection) -> None:
-    """Leave a read model's tables and view as builds before row-level security made them."""
-    for table in (await tables_of(projector, NAME, 1)).values():
-        columns = await projector.fetch(
-            "SELECT quote_ident(attname) FROM pg_attribute WHERE attnum > 0 AND attrelid = to_regclass($1)",
-            f"projections.{table}",
-        )
-        listed = ", ".join(row[0] for row in columns)
-        await projector.execute(_UNDO.format(table=f"projections.{table}", columns=listed))
-    await projector.execute(_UNDO_VIEW)
+    await leave_tenants_together(projector, NAME, [NAME])
 
 
 async def seen_of(conn: asyncpg.Connection, tenant: str) -> set[str]:
