@@ -20,6 +20,13 @@ UUID_SCHEMA: Mapping[str, Any] = {
 }
 
 
+# There are no models of earlier shapes to make schemas from: only what lifts them to the newest.
+_EARLIER = (
+    " This is schema version {newest}. Events are never rewritten: one of an earlier version comes as it was"
+    " written, in a shape of its own that this schema does not describe; its schemaversion tells."
+)
+
+
 class _Written(GenerateJsonSchema):
     """How events are written: exact numbers as text, and what is None not at all."""
 
@@ -37,8 +44,11 @@ def command_schema(command_type: str) -> Schema:
 
 def event_schema(event_type: str) -> Schema:
     """Return the schema of an event's data in its newest schema version. Raises KeyError as above."""
-    schema = EVENT_MODELS[event_type].model_json_schema(schema_generator=_Written, mode="serialization")
-    return {**_of_data(schema), "x-schema-version": ORDER.schema_versions[event_type]}
+    written = EVENT_MODELS[event_type].model_json_schema(schema_generator=_Written, mode="serialization")
+    schema = {**_of_data(written), "x-schema-version": ORDER.schema_versions[event_type]}
+    if ORDER.schema_versions[event_type] > 1:
+        schema["description"] += _EARLIER.format(newest=ORDER.schema_versions[event_type])
+    return schema
 
 
 def outcome_schemas() -> dict[str, Schema]:

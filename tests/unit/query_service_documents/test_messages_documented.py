@@ -15,6 +15,7 @@ from messaging import Topics
 from orders import (
     COMMAND_TYPES,
     EVENT_TYPES,
+    ORDER,
     Malformed,
     Rejected,
     decide,
@@ -106,6 +107,15 @@ def test_every_example_is_valid() -> None:
             payload.validate(example["payload"])
             for missing in message["headers"]["required"]:
                 assert not headers.is_valid({k: v for k, v in example["headers"].items() if k != missing})
+
+
+def test_a_schema_says_that_it_is_of_the_newest_version_alone() -> None:
+    """Events of earlier versions stay on the topic as they were written, and fit no schema of a newer one."""
+    for name, newest in ORDER.schema_versions.items():
+        told = event_schema(name)["description"]
+        assert (f"schema version {newest}. Events are never rewritten" in told) is (newest > 1), name
+    of_version_1 = {"product_id": 7, "name": "Tea", "quantity": 2, "unit_price": 3.5}
+    assert not EVENT_SCHEMAS["ItemAdded"].is_valid(of_version_1)
 
 
 def test_headers_are_documented_as_they_are_sent() -> None:
