@@ -1,6 +1,5 @@
 """A year of one tenant's orders in the event store, made by the domain's own rules."""
 
-import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,25 +8,15 @@ from uuid import UUID
 
 import asyncpg
 
-from orders import Command, Event, Order, decide, encode_event, evolve, initial_state, parse_command
+from eventstore import StreamKey
+from harness.stored_events import copy_rows, new_event, stored_row
+from orders import Command, decide, evolve, initial_state, parse_command
 
 TENANT = "store-1"
 CASHIERS = tuple(f"cashier-{number}" for number in range(40))
 PRODUCTS = 5_000
 FIRST_DAY = datetime(2026, 1, 1, 8, tzinfo=UTC)
 DAYS = 360
-_COLUMNS = (
-    "event_id",
-    "aggregate_id",
-    "tenant_id",
-    "version",
-    "event_type",
-    "schema_version",
-    "payload",
-    "metadata",
-    "occurred_at",
-    "recorded_at",
-)
 _EVENTS_AT_ONCE = 20_000
 
 
@@ -38,10 +27,10 @@ async def store_orders(connection: asyncpg.Connection, count: int) -> int:
     for row in _rows(count):
         rows.append(row)
         if len(rows) == _EVENTS_AT_ONCE:
-            await connection.copy_records_to_table("order_events", records=rows, columns=_COLUMNS)
+            await copy_rows(connection, rows)
             stored += len(rows)
             rows.clear()
-    await connection.copy_records_to_table("order_events", records=rows, columns=_COLUMNS)
+    await copy_rows(connection, rows)
     await connection.execute("ANALYZE order_events")
     return stored + len(rows)
 
@@ -66,7 +55,9 @@ def _rows(count: int) -> Iterator[tuple[Any, ...]]:
             )
             for event in decide(command, order):
                 order = evolve(order, event)
-                yield (UUID(int=rng.getrandbits(128)), *_row(command, order, event))
+                event_id = UUID(int=rng.getrandbits(128))
+                new = new_event(event_id, event, cashier, str(command.command_id), command.command_id)
+                yield stored_row(StreamKey(TENANT, order_id), order.version, new, at + timedelta(seconds=1))
 
 
 def _commands(rng: random.Random, cashier: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -88,23 +79,3 @@ def _commands(rng: random.Random, cashier: str) -> Iterator[tuple[str, dict[str,
         yield "ConfirmOrder", {}
         if rng.random() < 0.02:
             yield "VoidOrder", {"reason": "returned", "authorised_by": "mia"}
-
-
-def _row(command: Command, order: Order, event: Event) -> tuple[Any, ...]:
-    event_type, schema_version, payload = encode_event(event)
-    origin = {
-        "actor": command.actor,
-        "correlation_id": str(command.command_id),
-        "causation_id": str(command.command_id),
-    }
-    return (
-        command.order_id,
-        TENANT,
-        order.version,
-        event_type,
-        schema_version,
-        payload,
-        json.dumps(origin),
-        command.occurred_at,
-        command.occurred_at + timedelta(seconds=1),
-    )

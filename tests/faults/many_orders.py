@@ -1,7 +1,6 @@
 """A log of a million events, made of the lives of a few orders: stored, and on its topic, within minutes."""
 
 import asyncio
-import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,25 +12,14 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 
 from eventstore import StreamKey
+from harness.stored_events import copy_rows, new_event, record_headers, stored_row
 from integration.projector.order_log import CORRELATION_ID, RECORDED_AT, Happened, random_log
-from messaging import event_headers, partition_of
-from orders import Order, encode_event, event_metadata
+from messaging import partition_of
+from orders import Order
 
 LIVES = 400
 # Orders that are busy at the same time: their events lie mixed on the topic.
 AT_ONCE = 300
-COLUMNS = (
-    "event_id",
-    "aggregate_id",
-    "tenant_id",
-    "version",
-    "event_type",
-    "schema_version",
-    "payload",
-    "metadata",
-    "occurred_at",
-    "recorded_at",
-)
 _IN_FLIGHT = 8
 _BATCH_BYTES = 256 * 1024
 
@@ -79,27 +67,11 @@ def many_orders(events: int, seed: int = 1) -> list[Copy]:
 
 def _step(happened: Happened) -> Step:
     actor, command_id, event, _, after = happened
-    event_type, schema_version, payload = encode_event(event)
-    metadata = event_metadata(event)
-    origin = {"actor": actor, "correlation_id": CORRELATION_ID, "causation_id": str(command_id)}
-    headers = event_headers(
-        event_id="",
-        event_type=event_type,
-        order_id="",
-        tenant_id=after.tenant_id,
-        actor=actor,
-        version=after.version,
-        schema_version=schema_version,
-        occurred_at=event.occurred_at,
-        recorded_at=RECORDED_AT,
-        correlation_id=CORRELATION_ID,
-        causation_id=str(command_id),
-        metadata=metadata,
-    )
-    kept = tuple((name, value) for name, value in headers if name not in {"ce_id", "ce_subject"})
-    text = json.dumps({**origin, **metadata})
-    stored = (after.version, event_type, schema_version, payload, text, event.occurred_at, RECORDED_AT)
-    return Step(stored, kept, payload.encode())
+    key = StreamKey(after.tenant_id, after.order_id)
+    new = new_event(UUID(int=0), event, actor, CORRELATION_ID, command_id)
+    sent = record_headers(key, after.version, new, RECORDED_AT)
+    kept = tuple((name, value) for name, value in sent if name not in {"ce_id", "ce_subject"})
+    return Step(stored_row(key, after.version, new, RECORDED_AT)[3:], kept, new.payload.encode())
 
 
 async def store(conn: asyncpg.Connection, copies: Sequence[Copy]) -> int:
@@ -111,7 +83,7 @@ async def store(conn: asyncpg.Connection, copies: Sequence[Copy]) -> int:
             for version, step in enumerate(copy.life, start=1):
                 yield (copy.event_id(version), order_id, tenant_id, *step.stored)
 
-    await conn.copy_records_to_table("order_events", records=rows(), columns=COLUMNS)
+    await copy_rows(conn, rows())
     await conn.execute("ANALYZE order_events")
     count: int = await conn.fetchval("SELECT count(*) FROM order_events")
     return count

@@ -1,6 +1,5 @@
 """Orders made by deciding commands: stored in the event store, and laid out as the records of a topic."""
 
-import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,8 @@ import asyncpg
 from aiokafka import ConsumerRecord, TopicPartition
 
 from eventstore import Append, Batch, EventStore, NewEvent, StreamKey
-from messaging import event_headers, partition_of
+from harness.stored_events import new_event, record_headers
+from messaging import partition_of
 from orders import (
     ORDER,
     AddItem,
@@ -30,8 +30,6 @@ from orders import (
     UndoLastChange,
     VoidOrder,
     decide,
-    encode_event,
-    event_metadata,
     evolve,
     initial_state,
 )
@@ -96,34 +94,9 @@ class OrderLog:
 
     def _take(self, key: StreamKey, version: int, event: Event, command_id: UUID) -> None:
         event_id = uuid5(key.aggregate_id, f"{key.tenant_id} event {version}")
-        event_type, schema_version, payload = encode_event(event)
-        metadata = event_metadata(event)
-        origin = {"actor": self.actor, "correlation_id": CORRELATION_ID, "causation_id": str(command_id)}
-        self.unstored.setdefault(key, []).append(
-            NewEvent(
-                event_id,
-                event_type,
-                schema_version,
-                payload,
-                json.dumps({**origin, **metadata}),
-                event.occurred_at,
-            )
-        )
-        headers = event_headers(
-            event_id=str(event_id),
-            event_type=event_type,
-            order_id=str(key.aggregate_id),
-            tenant_id=key.tenant_id,
-            actor=self.actor,
-            version=version,
-            schema_version=schema_version,
-            occurred_at=event.occurred_at,
-            recorded_at=RECORDED_AT,
-            correlation_id=CORRELATION_ID,
-            causation_id=str(command_id),
-            metadata=metadata,
-        )
-        self.publish(key, headers, payload.encode())
+        new = new_event(event_id, event, self.actor, CORRELATION_ID, command_id)
+        self.unstored.setdefault(key, []).append(new)
+        self.publish(key, record_headers(key, version, new, RECORDED_AT), new.payload.encode())
 
     def publish(self, key: StreamKey, headers: Sequence[tuple[str, bytes]], value: bytes) -> None:
         text = str(key.aggregate_id).encode()

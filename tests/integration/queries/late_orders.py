@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 import asyncpg
 
 from eventstore import Append, Batch, EventStore, NewEvent, StreamKey
+from harness.stored_events import new_event
 from integration.queries import first_orders
 from orders import (
     ORDER,
@@ -29,8 +30,6 @@ from orders import (
     UndoLastChange,
     VoidOrder,
     decide,
-    encode_event,
-    event_metadata,
     evolve,
     initial_state,
 )
@@ -100,12 +99,15 @@ def live(rng: Random, key: StreamKey) -> list[AppliedEvent]:
     return happened
 
 
-def _encoded(applied: AppliedEvent) -> tuple[str, int, str]:
-    """Give type, schema version and payload; the orders of schema version 1 are those in its currency."""
-    if applied.after.currency != first_orders.CURRENCY:
-        return encode_event(applied.event)
-    payload = first_orders.payload(applied.event, applied.after.tenant_id)
-    return applied.event.data.type, 1, json.dumps(payload)
+def _new_event(applied: AppliedEvent) -> NewEvent:
+    """Give what is appended; the orders of schema version 1 are those in its currency."""
+    order, who = applied.after, applied.provenance
+    event_id = uuid5(order.order_id, f"{order.tenant_id} event {order.version}")
+    new = new_event(event_id, applied.event, who.actor, who.correlation_id, who.command_id)
+    if order.currency != first_orders.CURRENCY:
+        return new
+    payload = first_orders.payload(applied.event, order.tenant_id)
+    return new._replace(schema_version=1, payload=json.dumps(payload))
 
 
 async def store(conn: asyncpg.Connection, orders: dict[StreamKey, list[AppliedEvent]], rng: Random) -> None:
@@ -115,21 +117,9 @@ async def store(conn: asyncpg.Connection, orders: dict[StreamKey, list[AppliedEv
         key=lambda each: (each[0], each[1], each[2].after.version),
     )
     for recorded_at, key, applied in due:
-        event_type, schema_version, payload = _encoded(applied)
-        origin = {
-            "actor": applied.provenance.actor,
-            "correlation_id": applied.provenance.correlation_id,
-            "causation_id": str(applied.provenance.command_id),
-        }
-        event = NewEvent(
-            uuid5(key.aggregate_id, f"{key.tenant_id} event {applied.after.version}"),
-            event_type,
-            schema_version,
-            payload,
-            json.dumps({**origin, **event_metadata(applied.event)}),
-            applied.event.occurred_at,
+        await STORE.append(
+            conn, Batch([Append(key, applied.before.version, [_new_event(applied)], recorded_at)])
         )
-        await STORE.append(conn, Batch([Append(key, applied.before.version, [event], recorded_at)]))
         if rng.random() < 0.2:
             loaded = await STORE.load(conn, key)
             await STORE.append(conn, Batch(snapshots=[STORE.snapshot(key, loaded)]))
