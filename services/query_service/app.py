@@ -21,6 +21,7 @@ from query_service.observing import Observed
 from query_service.openapi import DocumentedApi
 from query_service.routes import ROUTERS
 from query_service.routes.guarded import GuardedRoute
+from query_service.routes.tags import TAGS
 from query_service.service import Service
 from query_service.settings import QuerySettings
 from runtime import EXIT_FATAL, Health, configure_logging, on_stop, probe_routes, run, serve_app
@@ -83,6 +84,7 @@ def bare_app() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        openapi_tags=[{"name": tag.value, "description": about} for tag, about in TAGS.items()],
     )
     for router in ROUTERS:
         # As they are, and not by include_router, which would look for each request in every router first.

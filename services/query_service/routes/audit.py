@@ -21,6 +21,7 @@ from query_service.problems import ProblemDetails
 from query_service.query_models import described, query_into
 from query_service.routes.guarded import v1_router
 from query_service.routes.refusals import bad_cursor
+from query_service.routes.tags import Tag
 from query_service.service import Service, TheCaller, TheService
 from query_service.streaming import HeldStream
 
@@ -30,7 +31,7 @@ _COLUMNS = tuple(AuditEntry.model_fields)
 _cells = attrgetter(*_COLUMNS)
 _entries = TypeAdapter(list[AuditEntry])
 
-router = v1_router()
+router = v1_router(Tag.HISTORY)
 
 
 def _kind(value: str) -> str:

@@ -1,4 +1,4 @@
-"""Commands over HTTP."""
+"""Commands over HTTP, and what became of them."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -13,14 +13,15 @@ from starlette.responses import JSONResponse
 
 from commands import UNKNOWN_FINGERPRINT
 from messaging import Topics
-from query_service.access import Caller
+from query_service.access import Caller, Role
 from query_service.answers.standing import CommandOutcome, outcome_of
 from query_service.commands import NotSent, Sent, Waiting, read_body
 from query_service.database import RETRY_AFTER
 from query_service.documents import command_body
-from query_service.parameters import Wait
+from query_service.parameters import CommandId, Wait
 from query_service.problems import Problem, ProblemDetails
 from query_service.routes.guarded import v1_router
+from query_service.routes.tags import Tag
 from query_service.service import Service, TheCaller, TheService
 
 _OUTCOME = """
@@ -29,7 +30,7 @@ SELECT command_id, command_type, aggregate_id, actor, occurred_at, recorded_at, 
 FROM command_outcomes WHERE tenant_id = $1 AND command_id = $2
 """
 
-router = v1_router()
+router = v1_router(Tag.COMMANDS)
 
 
 class CommandPending(BaseModel):
@@ -92,6 +93,17 @@ async def send_command(
     return JSONResponse(
         pending.model_dump(mode="json"), 202, {"Location": f"/v1/commands/{pending.command_id}"}
     )
+
+
+@router.get(
+    "/commands/{command_id}", response_model=CommandOutcome, responses={404: {"model": ProblemDetails}}
+)
+async def show_command(service: TheService, caller: TheCaller, command_id: CommandId) -> dict[str, Any]:
+    """Tell what became of a command; of a cashier's own alone, where it is a cashier who asks."""
+    row = await service.database.ask(caller.tenant, lambda conn: _stored(conn, caller.tenant, command_id))
+    if row is None or (caller.role is Role.CASHIER and row["actor"] != caller.actor):
+        raise Problem.of("not-found", "There is no outcome of such a command.")
+    return outcome_of(row, jiter.from_json(row["value"]))
 
 
 async def _body(request: Request, largest: int) -> bytes:

@@ -15,9 +15,10 @@ from query_service.live.following import Start
 from query_service.parameters import Identifier
 from query_service.problems import Problem
 from query_service.routes.guarded import v1_router
+from query_service.routes.tags import Tag
 from query_service.service import TheCaller, TheService
 
-router = v1_router()
+router = v1_router(Tag.EVENTS)
 
 _EXAMPLE = (
     "retry: 2000\n\n"

@@ -13,6 +13,7 @@ from query_service.parameters import Cursor, Day, Identifier, Moment
 from query_service.problems import Problem
 from query_service.routes.guarded import v1_router
 from query_service.routes.refusals import bad_cursor
+from query_service.routes.tags import Tag
 from query_service.service import TheCaller, TheService
 
 MOST_ROWS = 10_000
@@ -31,7 +32,7 @@ ByClock = Annotated[
     Clock, Query(description="For as_of: when events were recorded, or when terminals say they occurred.")
 ]
 
-router = v1_router()
+router = v1_router(Tag.FIGURES)
 
 
 @router.get("/sales", response_model=Sales, responses=FROM_READ_MODELS)

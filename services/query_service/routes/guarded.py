@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
 from query_service.problems import LONGEST_ECHO, Problem, ProblemDetails
+from query_service.routes.tags import Tag
 
 _REFUSALS = (400, 401, 403, 429, 503)
 _bearer = HTTPBearer(auto_error=False, scheme_name="token", bearerFormat="JWT")
@@ -33,10 +34,11 @@ class GuardedRoute(APIRoute):
         return guarded
 
 
-def v1_router() -> APIRouter:
-    """Return a router for routes under /v1, each with the name of its function."""
+def v1_router(tag: Tag) -> APIRouter:
+    """Return a router for routes under /v1 of one kind, each with the name of its function."""
     return APIRouter(
         prefix="/v1",
+        tags=[tag],
         route_class=GuardedRoute,
         # It checks nothing: it tells the OpenAPI document what `guarded` asks for.
         dependencies=[Depends(_bearer)],

@@ -15,11 +15,12 @@ from query_service.parameters import HIGHEST_VERSION, Moment, OrderId, Point, Ve
 from query_service.problems import Problem, ProblemDetails
 from query_service.routes.guarded import v1_router
 from query_service.routes.refusals import no_such_order
+from query_service.routes.tags import Tag
 from query_service.service import TheCaller, TheService
 
 MOST_EVENTS = 1000
 
-router = v1_router()
+router = v1_router(Tag.HISTORY)
 
 
 _MISSING: dict[int | str, dict[str, Any]] = {404: {"model": ProblemDetails}}

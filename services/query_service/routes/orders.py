@@ -20,6 +20,7 @@ from query_service.problems import Problem, ProblemDetails
 from query_service.query_models import described, query_into
 from query_service.routes.guarded import v1_router
 from query_service.routes.refusals import bad_cursor, no_such_order, not_there_yet
+from query_service.routes.tags import Tag
 from query_service.service import Service, TheCaller, TheService
 
 log = structlog.get_logger(__name__)
@@ -34,7 +35,7 @@ SELECT EXISTS (
 )
 """
 
-router = v1_router()
+router = v1_router(Tag.ORDERS)
 
 
 class OrdersQuery(BaseModel):

@@ -11,9 +11,10 @@ from query_service.answers.found import Hits
 from query_service.freshness import FROM_READ_MODELS
 from query_service.parameters import Searched
 from query_service.routes.guarded import v1_router
+from query_service.routes.tags import Tag
 from query_service.service import TheCaller, TheService
 
-router = v1_router()
+router = v1_router(Tag.ORDERS)
 
 
 @router.get("/search", response_model=Hits, responses=FROM_READ_MODELS)
