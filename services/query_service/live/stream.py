@@ -79,7 +79,7 @@ class EventStream(Response):
         if leaving in over:
             return None
         if sending in over:
-            return _why(sending.exception())
+            return _why(sending)
         return "the service stops" if stopping in over else "the token has expired"
 
     async def _send(self, send: Send) -> None:
@@ -108,7 +108,9 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-def _why(error: BaseException | None) -> str | None:
+def _why(sending: asyncio.Task[None]) -> str | None:
+    # Nobody of ours has cancelled what ended by itself: that came out of aiokafka.
+    error = KafkaError("cancelled") if sending.cancelled() else sending.exception()
     match error:
         case _TooSlow():
             SLOW.inc()
