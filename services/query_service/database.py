@@ -92,18 +92,6 @@ class TenantDatabase:
             return await question(conn)
 
     @asynccontextmanager
-    async def transaction(self, tenant: str) -> AsyncIterator[asyncpg.Connection]:
-        """Give a connection whose transaction sees the tenant, for what is read bit by bit.
-
-        Raises Problem as `ask` does, also for what the body meets.
-        """
-        try:
-            async with self._transaction(tenant) as conn:
-                yield conn
-        except Exception as error:
-            raise _told(error) from error
-
-    @asynccontextmanager
     async def _transaction(self, tenant: str) -> AsyncIterator[asyncpg.Connection]:
         async with (
             self._share.hold(tenant),

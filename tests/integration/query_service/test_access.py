@@ -1,5 +1,6 @@
 """Who may ask what, route by route; how often; and how much."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -169,13 +170,23 @@ async def test_a_tenant_leaves_connections_to_the_others(
 ) -> None:
     """Who holds half of the database's connections gets no more of them, and the others are answered."""
     monkeypatch.setattr("query_service.shares.PATIENCE", 0.1)
-    app = await town_client.app(database_connections=4)
-    async with app.state.service.database.transaction(OURS), app.state.service.database.transaction(OURS):
+    database = (await town_client.app(database_connections=4)).state.service.database
+    asked, answered = asyncio.Semaphore(0), asyncio.Event()
+
+    async def long_question(_conn: object) -> None:
+        asked.release()
+        await answered.wait()
+
+    async with asyncio.TaskGroup() as asking:
+        for _ in range(2):
+            asking.create_task(database.ask(OURS, long_question))
+            await asked.acquire()
         refused = await (await town_client(database_connections=4)).get("/v1/orders")
         assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-requests")
         assert refused.headers["retry-after"]
         others = await (await town_client(tenant=OTHERS, database_connections=4)).get("/v1/orders")
         assert others.status_code == 200
+        answered.set()
     assert (await (await town_client(database_connections=4)).get("/v1/orders")).status_code == 200
 
 
