@@ -54,8 +54,8 @@ async def test_transactions_that_are_open_at_once_see_their_own_tenants(database
     first, second = TENANTS
     async with (
         TenantDatabase.opened(url, 2, STATEMENT_TIMEOUT) as pool,
-        pool.transaction(first) as one,
-        pool.transaction(second) as other,
+        pool._transaction(first) as one,
+        pool._transaction(second) as other,
     ):
         for name, tenants in there.items():
             for conn, tenant in ((one, first), (other, second), (one, first)):
@@ -101,7 +101,7 @@ async def _who_asked_has_gone(pool: TenantDatabase, admin: asyncpg.Connection) -
 
 async def _what_reads_bit_by_bit_breaks_off(pool: TenantDatabase, _admin: asyncpg.Connection) -> None:
     async def reads() -> None:
-        async with pool.transaction(TENANTS[0]) as conn:
+        async with pool._transaction(TENANTS[0]) as conn:
             async for _ in conn.cursor("SELECT * FROM order_events", prefetch=2):
                 raise LookupError
 
