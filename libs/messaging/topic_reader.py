@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Self
+from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
@@ -22,11 +23,14 @@ _PAGE_RECORDS = 2_000
 
 
 class TopicReader:
-    """A topic, with the offsets its partitions began and ended at when it was opened."""
+    """A topic, with its id and the offsets its partitions began and ended at when it was opened."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, topic: str, beginnings: Offsets, ends: Offsets) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, topic: str, topic_id: UUID, beginnings: Offsets, ends: Offsets
+    ) -> None:
         self._consumer = consumer
         self._topic = topic
+        self.topic_id = topic_id
         self.beginnings = beginnings
         self.ends = ends
 
@@ -39,17 +43,17 @@ class TopicReader:
         TopicAuthorizationFailedError where we may not know of it; and OSError.
         """
         async with telling_refusals(kafka):
-            numbers = range((await fetch_topic(kafka, topic)).partitions)
+            facts = await fetch_topic(kafka, topic)
         consumer = AIOKafkaConsumer(**kafka.options(), enable_auto_commit=False, auto_offset_reset="earliest")
         try:
             await consumer.start()
-            partitions = [TopicPartition(topic, number) for number in numbers]
+            partitions = [TopicPartition(topic, number) for number in range(facts.partitions)]
             # Of partitions that aren't assigned the first answer can be that there is no leader yet.
             consumer.assign(partitions)
             consumer.pause(*partitions)
             beginnings = await consumer.beginning_offsets(partitions)
             ends = await consumer.end_offsets(partitions)
-            yield cls(consumer, topic, _numbered(beginnings), _numbered(ends))
+            yield cls(consumer, topic, facts.topic_id, _numbered(beginnings), _numbered(ends))
         finally:
             await stop_consumer(consumer)
 

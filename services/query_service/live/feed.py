@@ -81,8 +81,8 @@ class Feed:
 
     @property
     def ready(self) -> bool:
-        """Whether the topic is being followed."""
-        return self._tail is not None
+        """Whether the topic is being followed, and Kafka answers."""
+        return self._problem() is None
 
     @property
     def topic_id(self) -> UUID:

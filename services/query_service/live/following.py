@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from typing import Final, Literal
 
 from aiokafka.errors import KafkaError
@@ -21,8 +21,11 @@ Start = Vector | Literal["beginning"] | None
 HEARTBEAT = 15.0
 # So few records behind, the rest is read while the live ones already wait.
 NEAR = 500
-# Each reader that catches up has a consumer of its own.
+# Each reader that catches up has a consumer of its own, and so has each place while it is looked up.
 CATCHING_UP_PER_TENANT = 2
+CATCHING_UP = 6
+LOOKING_UP = 2
+OPEN_TIMEOUT = 15.0
 
 
 class LetGo(Exception):
@@ -34,73 +37,91 @@ class Following:
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
+        self._looking_up = asyncio.Semaphore(LOOKING_UP)
+        self._catching_up = asyncio.Semaphore(CATCHING_UP)
         self._turns: dict[str, asyncio.Semaphore] = {}
 
     @property
     def ready(self) -> bool:
-        """Whether the topic is being followed."""
+        """Whether the topic is being followed, and Kafka answers."""
         return self._feed.ready
 
-    async def begin(self, start: Start) -> Mapping[int, int] | None:
-        """Return the positions that a reader starts at; None for now.
+    async def begin(self, wanted: Wanted, start: Start, held: ExitStack) -> AsyncGenerator[Shown, None]:
+        """Return the events from `start` on (None: now), and places alone as signs of life.
 
-        Raises Problem: 400 for a place ahead of the topic, 410 for one that is gone with what it pointed at,
-        503 while Kafka is away.
+        All that happens after this comes, whenever the first event is asked for; what waits until then is
+        let go with `held`. Raises Problem: 400 for a place ahead of the topic, 410 for one that is gone with
+        what it pointed at, 503 while Kafka is away.
+
+        The events never end by themselves. They raise LetGo when no more may be given; KafkaError, OSError
+        and TimeoutError when Kafka fails while the reader catches up.
         """
-        if not self._feed.ready:
+        feed = self._feed
+        if not feed.ready:
             raise _away()
-        if start is None:
-            return None
-        if isinstance(start, Vector) and start.topic_id != self._feed.topic_id:
-            raise Problem.of("place-gone", "The topic was made anew since: this place is of the one before.")
-        if isinstance(start, Vector) and start.positions == self._feed.positions:
-            return None
+        if isinstance(start, Vector) and start.topic_id != feed.topic_id:
+            raise _made_anew()
+        # Who is level is subscribed in the same moment: the answer begins only later.
+        if start is None or (isinstance(start, Vector) and start.positions == feed.positions):
+            return self._live(held.enter_context(feed.subscribe(wanted)))
+        return self._caught_up(wanted, await self._looked_up(start))
+
+    async def _looked_up(self, start: Vector | Literal["beginning"]) -> Vector:
+        """Return the place with all partitions that there are. Raises Problem for one that there isn't."""
         try:
-            async with TopicReader.open(self._feed.kafka, self._feed.topic) as reader:
-                beginnings, ends = reader.beginnings, reader.ends
+            async with asyncio.timeout(OPEN_TIMEOUT), self._looking_up, self._reader() as reader:
+                topic_id, beginnings, ends = reader.topic_id, reader.beginnings, reader.ends
         except (KafkaError, OSError, TimeoutError) as error:
             raise _away() from error
         if not isinstance(start, Vector):
-            return dict(beginnings)
+            return Vector.of(topic_id, beginnings)
+        if topic_id != start.topic_id:
+            raise _made_anew()
         positions = start.positions
         if any(offset > ends.get(number, -1) for number, offset in positions.items()):
             raise Problem.of_fields([("query.after", "is ahead of the topic: nothing was sent there yet")])
         if any(offset < beginnings[number] for number, offset in positions.items()):
             raise Problem.of("place-gone", "Events behind this place are not kept any more.")
         # A partition added since begins where it begins.
-        return {**beginnings, **positions}
+        return Vector.of(topic_id, {**beginnings, **positions})
 
-    async def events(
-        self, wanted: Wanted, positions: Mapping[int, int] | None
-    ) -> AsyncGenerator[Shown, None]:
-        """Yield the events from `positions` (None: now) on, and a place alone as a sign of life.
-
-        Never ends by itself. Raises LetGo when no more may be given; KafkaError, OSError and TimeoutError
-        when Kafka fails while the reader catches up.
-        """
-        feed, test = self._feed, wanted.test()
+    async def _caught_up(self, wanted: Wanted, start: Vector) -> AsyncGenerator[Shown, None]:
         async with AsyncExitStack() as catching_up:
-            if positions is not None:
-                turn = self._turns.setdefault(wanted.tenant, asyncio.Semaphore(CATCHING_UP_PER_TENANT))
+            of_tenant = self._turns.setdefault(wanted.tenant, asyncio.Semaphore(CATCHING_UP_PER_TENANT))
+            for turn in (of_tenant, self._catching_up):
                 while not await _taken(turn):
-                    yield Shown(str(Vector.of(feed.topic_id, positions)), None)
+                    yield Shown(str(start), None)
                 catching_up.callback(turn.release)
-                reader = await catching_up.enter_async_context(TopicReader.open(feed.kafka, feed.topic))
-                past = _Past(feed, test, reader, positions)
-                while past.records_to(feed.positions) > NEAR:
-                    async for shown in past.up_to(feed.positions):
-                        yield shown
-            with feed.subscribe(wanted) as subscription:
-                if positions is not None:
-                    # Another service of this installation may have shown more than this one has seen yet.
-                    subscription.passed = past.beyond(subscription.first)
-                    async for shown in past.up_to(subscription.first):
-                        yield shown
-                    await catching_up.aclose()
+            async with asyncio.timeout(OPEN_TIMEOUT):
+                reader = await catching_up.enter_async_context(self._reader())
+            if reader.topic_id != start.topic_id:
+                raise LetGo("the topic has changed")
+            past = _Past(wanted.test(), reader, start)
+            while self._left(past) > NEAR:
+                async for shown in past.up_to(self._feed.positions):
+                    yield shown
+            # Nothing is waited for since what is left was looked at.
+            with self._feed.subscribe(wanted) as subscription:
+                # Another service of this installation may have shown more than this one has seen yet.
+                subscription.passed = past.beyond(subscription.first)
+                async for shown in past.up_to(subscription.first):
+                    yield shown
+                await catching_up.aclose()
                 async for shown in self._live(subscription):
                     yield shown
 
-    async def _live(self, subscription: Subscription) -> AsyncIterator[Shown]:
+    def _reader(self) -> AbstractAsyncContextManager[TopicReader]:
+        return TopicReader.open(self._feed.kafka, self._feed.topic)
+
+    def _left(self, past: "_Past") -> int:
+        """Return how many records are left up to the live ones. Raises LetGo where none are to be had."""
+        if past.topic_id != self._feed.topic_id:
+            raise LetGo("the topic has changed")
+        if not self._feed.ready:
+            raise LetGo("Kafka does not answer")
+        return past.records_to(self._feed.positions)
+
+    async def _live(self, subscription: Subscription) -> AsyncGenerator[Shown, None]:
         # A place alone lies behind all that was handed out: told before what still waits here, it would have
         # who comes back to it miss that.
         if subscription.waiting.empty() and subscription.ended is None:
@@ -121,11 +142,11 @@ class Following:
 class _Past:
     """What a reader has not seen of what was there before it came."""
 
-    def __init__(self, feed: Feed, test: Test, reader: TopicReader, positions: Mapping[int, int]) -> None:
-        self._feed = feed
+    def __init__(self, test: Test, reader: TopicReader, start: Vector) -> None:
+        self.topic_id = start.topic_id
         self._test = test
         self._reader = reader
-        self._positions = dict(positions)
+        self._positions = start.positions
         self._spoken = time.monotonic()
 
     def records_to(self, target: Mapping[int, int]) -> int:
@@ -153,7 +174,7 @@ class _Past:
 
     def _shown(self, event: bytes | None) -> Shown:
         self._spoken = time.monotonic()
-        return Shown(str(Vector.of(self._feed.topic_id, self._positions)), event)
+        return Shown(str(Vector.of(self.topic_id, self._positions)), event)
 
 
 async def _taken(turn: asyncio.Semaphore) -> bool:
@@ -162,6 +183,10 @@ async def _taken(turn: asyncio.Semaphore) -> bool:
             return await turn.acquire()
     except TimeoutError:
         return False
+
+
+def _made_anew() -> Problem:
+    return Problem.of("place-gone", "The topic was made anew since: this place is of the one before.")
 
 
 def _away() -> Problem:

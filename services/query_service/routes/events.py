@@ -63,7 +63,8 @@ LastEventId = Annotated[
     responses={
         200: {
             "description": "Server-sent events: each `data` is a CloudEvent in JSON, each `id` the place "
-            "behind it. Ids also come without data, as signs of life.",
+            "behind it. Ids also come without data, as signs of life. They are places in the topic of all "
+            "tenants' events: they show how much the whole installation records, and nothing of whose.",
             "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
         },
     },
@@ -88,9 +89,9 @@ async def live_events(
         start = _start("header.last-event-id", last_event_id)
     with ExitStack() as held:
         held.enter_context(service.streams.hold(caller.tenant))
-        positions = await service.following.begin(start)
+        events = await service.following.begin(wanted, start, held)
         return EventStream(
-            service.following.events(wanted, positions),
+            events,
             held=held.pop_all(),
             stopping=service.stopping,
             # Until then the same token would be let in again.

@@ -1,9 +1,12 @@
 """Events as they happen, over HTTP, from a real Kafka."""
 
 import asyncio
+import itertools
+import json
 import socket
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, aclosing, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -13,10 +16,17 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from harness.waiting import eventually
-from integration.query_service_live.following import LiveService
+from integration.query_service_live.following import DEADLINE, LiveService
 from messaging import KafkaConnection, Vector, ensure_topics
-from query_service.live import feed, following, stream
+from query_service.live import BEGINNING, LetGo, Shown, Wanted, feed, following, stream
 from runtime import http
+
+
+async def next_event(events: AsyncIterator[Shown]) -> Any:
+    """Give the next event, over signs of life."""
+    while (shown := await anext(events)).event is None:
+        pass
+    return json.loads(shown.event)
 
 
 async def test_an_event_comes_as_it_is_on_the_topic(live: LiveService) -> None:
@@ -111,6 +121,112 @@ async def test_readers_join_while_events_pour_in(live: LiveService, monkeypatch:
         for _ in range(8):
             work.create_task(follow())
             await asyncio.sleep(0.05)
+
+
+async def test_a_reader_that_breaks_off_again_and_again_misses_nothing(
+    live: LiveService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken off in the middle and gone on with by Last-Event-ID, while events pour in: each comes once."""
+    monkeypatch.setattr(following, "NEAR", 3)
+    count = 80
+    orders = [uuid4(), uuid4()]
+    seen: dict[str, list[int]] = {str(order): [] for order in orders}
+    at_a_time = itertools.cycle([1, 25, 4, 40, 9])
+
+    async def pour() -> None:
+        for version in range(1, count + 1):
+            await asyncio.gather(
+                *(live.publish(version, order_id=orders[part], partition=part) for part in (0, 1))
+            )
+            await asyncio.sleep(0.05)
+
+    async def follow() -> None:
+        place, left = "", 2 * count
+        while left:
+            start = {"headers": {"Last-Event-ID": place}} if place else {"after": "beginning"}
+            async with live.reader(**start) as reader:
+                for event in await reader.events(min(left, next(at_a_time))):
+                    seen[event["subject"]].append(event["version"])
+                    left -= 1
+            place = reader.place
+
+    async with asyncio.TaskGroup() as work:
+        work.create_task(pour())
+        work.create_task(follow())
+    assert list(seen.values()) == [list(range(1, count + 1))] * 2
+
+
+@pytest.mark.parametrize("from_now", [True, False])
+async def test_nothing_is_missed_before_the_first_word(live: LiveService, from_now: bool) -> None:
+    """What happens between the request and the answer's first word comes, from now and from a level place."""
+    feed = live.service.following._feed
+    start = None if from_now else Vector.of(feed.topic_id, feed.positions)
+    with ExitStack() as held:
+        events = await live.service.following.begin(Wanted("store-1"), start, held)
+        await live.publish(1)
+
+        async def handed_out() -> bool:
+            return feed.positions == {0: 1, 1: 0}
+
+        await eventually(handed_out)
+        async with aclosing(events), asyncio.timeout(DEADLINE):
+            assert (await next_event(events))["version"] == 1
+    assert not feed._readers
+
+
+async def test_a_topic_made_anew_ends_who_is_behind(
+    live: LiveService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits to catch up when the topic becomes another is told places of the old one, and let go."""
+    monkeypatch.setattr(following, "HEARTBEAT", 0.1)
+    await live.publish(1)
+    service = live.service.following
+    topic_id = service._feed.topic_id
+    service._catching_up = turns = asyncio.Semaphore(0)
+    with ExitStack() as held:
+        async with (
+            aclosing(await service.begin(Wanted("store-1"), BEGINNING, held)) as events,
+            asyncio.timeout(DEADLINE),
+        ):
+            service._feed._topic_id = uuid4()
+            assert await anext(events) == (str(Vector(topic_id, (0, 0))), None)
+            turns.release()
+            with pytest.raises(LetGo, match="the topic has changed"):
+                await next_event(events)
+
+
+async def test_readers_that_catch_up_are_so_many(live: LiveService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All tenants' readers have so many consumers between them; who waits for one gets signs of life."""
+    monkeypatch.setattr(following, "HEARTBEAT", 0.1)
+    service = live.service.following
+    service._catching_up = asyncio.Semaphore(1)
+    await live.publish(1, 2)
+    await live.publish(3, tenant="store-2")
+    with ExitStack() as held:
+        async with aclosing(await service.begin(Wanted("store-1"), BEGINNING, held)) as ahead:
+            await next_event(ahead)
+            async with live.reader(tenant="store-2", after="beginning") as waiting:
+                for _ in range(3):
+                    assert not (await waiting.block()).data
+                await ahead.aclose()
+                assert await waiting.numbers(1) == [3]
+
+
+async def test_new_readers_are_told_that_kafka_is_silent(
+    live: LiveService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Kafka can't be asked for a place in time, or has said nothing for long, the answer is 503."""
+    await live.publish(1)
+    async with live.client() as client, asyncio.timeout(DEADLINE):
+        with monkeypatch.context() as full:
+            full.setattr(following, "OPEN_TIMEOUT", 0.1)
+            full.setattr(live.service.following, "_looking_up", asyncio.Semaphore(0))
+            answer = await client.get("/v1/events", params={"after": "beginning"})
+            assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+        monkeypatch.setattr(feed, "SILENCE", -1.0)
+        answer = await client.get("/v1/events")
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+        assert answer.headers["retry-after"]
 
 
 async def test_a_place_that_another_service_gave_is_never_shown_again(live: LiveService) -> None:
