@@ -121,8 +121,9 @@ async def fetch_topic(kafka: KafkaConnection, topic: str) -> TopicFacts:
     Raises aiokafka's UnknownTopicOrPartitionError when there is no such topic, and other KafkaErrors.
     """
     admin = AIOKafkaAdminClient(**kafka.options())
-    await admin.start()
     try:
+        # A start that fails may have opened connections.
+        await admin.start()
         response = await admin._send_request(_MetadataRequest(topic))  # noqa: SLF001 - the one way to send it
     finally:
         await admin.close()
