@@ -4,8 +4,8 @@ import asyncio
 import base64
 import re
 import signal
+from collections.abc import Iterable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,8 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownTopicOrPartitionError
 
+from harness.groups import expel
+from integration.projector.forked import ForkedInstallation
 from integration.projector.order_log import PARTITIONS, VOID, random_log
 from integration.projector.processes import Installation, checkpoints, until
 from integration.projector.reading import NAMES, folded, kept, rows
@@ -36,11 +38,9 @@ app.main()
 
 
 @pytest.fixture
-async def installation(kafka_server: Any, database: Any, topic_prefix: str, tmp_path: Path) -> Installation:
-    """Give an installation with its topics made."""
-    made = Installation(kafka_server, database, topic_prefix, tmp_path)
-    await made.make_topics()
-    return made
+def installation(installation: Installation) -> Installation:
+    """Give an installation with its topics made, whose projectors start at once."""
+    return ForkedInstallation(**vars(installation))
 
 
 async def test_a_rewind_by_kafkas_own_tool_rebuilds_identical_rows(
@@ -62,11 +62,14 @@ async def test_a_rewind_by_kafkas_own_tool_rebuilds_identical_rows(
         assert "only be reset if the group" in printed
         assert await checkpoints(conn, "sales") == ends
 
-        for process in running.values():
-            assert await installation.stop(process) == 0
+        await _stop(installation, running.values())
+    # Java starts slowly: one call for all groups.
+    groups = [part for name in NAMES for part in ("--group", installation.group(name))]
+    reset = ("--topic", installation.topics.events, "--reset-offsets", "--to-earliest", "--execute")
+    printed = await installation.tool("consumer-groups", *groups, *reset)
     for name in NAMES:
-        printed = await installation.reset(name, "--to-earliest")
-        assert "NEW-OFFSET" in printed
+        told = rf"{re.escape(installation.group(name))}\s+{re.escape(installation.topics.events)}\s+\d+\s+0\b"
+        assert len(re.findall(told, printed)) == PARTITIONS, printed
         spoiled = {
             "audit_log": "audit_log_1 SET actor = 'nobody'",
             "process_steps": "process_steps_1 SET to_type = 'nothing'",
@@ -81,8 +84,12 @@ async def test_a_rewind_by_kafkas_own_tool_rebuilds_identical_rows(
             await until(lambda name=name: _decided(conn, name, "rewind_to_start"), f"{name} rewound")
             await installation.level(conn, name, ends)
             assert (await rows(conn, name), await kept(conn, name)) == before[name]
-        for process in running.values():
-            assert await installation.stop(process) == 0
+        await _stop(installation, running.values())
+
+
+async def _stop(installation: Installation, running: Iterable[Any]) -> None:
+    statuses = await asyncio.gather(*(installation.stop(process) for process in running))
+    assert not any(statuses)
 
 
 async def _decided(conn: asyncpg.Connection, name: str, decision: str) -> bool:
@@ -106,6 +113,8 @@ async def test_a_kill_between_the_databases_commit_and_kafkas_goes_on_from_the_c
     )
     assert 0 < sum(reached) < sum(ends)
     assert {found.offset for found in committed.values()} == {0}
+    # Kafka would wait for the killed one's session to time out.
+    await expel(installation.kafka.bootstrap_servers, installation.group("sales"))
     with installation.running("sales") as process:
         await installation.level(conn, "sales", ends)
         assert await rows(conn, "sales") == folded("sales", log.orders.values())
