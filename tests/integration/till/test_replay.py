@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from integration.projector.forked import ForkedInstallation
 from integration.projector.order_log import PARTITIONS, OrderLog, random_log
 from integration.projector.processes import Installation, until
 from integration.projector.reading import expected, rows
@@ -50,11 +51,11 @@ async def conn(database: Any) -> Any:
 async def installation(
     kafka_server: Any, database: Any, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Installation:
-    """Give an installation with its topics made, which till operates."""
+    """Give an installation with its topics made, which till operates; its projectors start at once."""
     monkeypatch.setenv("TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS", kafka_server.bootstrap_servers)
     monkeypatch.setenv("TILLSTREAM_TOPIC_PREFIX", topic_prefix)
     monkeypatch.setenv("TILLSTREAM_OPERATOR_DATABASE_URL", database.dsn("operator"))
-    made = Installation(kafka_server, database, topic_prefix, tmp_path)
+    made = ForkedInstallation(kafka_server, database, topic_prefix, tmp_path)
     await made.make_topics()
     return made
 

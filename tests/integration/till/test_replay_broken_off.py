@@ -3,9 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 
+from integration.projector.forked import Forked, ForkedInstallation
 from integration.projector.order_log import random_log
 from integration.projector.processes import Installation, until
 from integration.projector.reading import expected, kept, rows
@@ -59,24 +57,19 @@ async def conn(database: Any) -> Any:
 async def installation(
     kafka_server: Any, database: Any, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Installation:
-    """Give an installation with its topics made, which till operates."""
+    """Give an installation with its topics made, which till operates; its projectors start at once."""
     monkeypatch.setenv("TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS", kafka_server.bootstrap_servers)
     monkeypatch.setenv("TILLSTREAM_TOPIC_PREFIX", topic_prefix)
     monkeypatch.setenv("TILLSTREAM_OPERATOR_DATABASE_URL", database.dsn("operator"))
-    made = Installation(kafka_server, database, topic_prefix, tmp_path)
+    made = ForkedInstallation(kafka_server, database, topic_prefix, tmp_path)
     await made.make_topics()
     return made
 
 
-def start_till(
-    installation: Installation, *arguments: str, code: Sequence[str] = ()
-) -> subprocess.Popen[bytes]:
+def start_till(installation: Installation, *arguments: str, code: str | None = None) -> Forked:
     """Start till as a process, which has a Ctrl-C of its own."""
-    command = ["-c", *code] if code else ["-c", "from till.app import main; main()"]
-    with (installation.folder / "till.log").open("ab") as output:
-        return subprocess.Popen(
-            [sys.executable, *command, *arguments], env=dict(os.environ), stdout=output, stderr=output
-        )
+    output = installation.folder / "till.log"
+    return Forked("till", *arguments, environment=os.environ, output=output, code=code)
 
 
 async def state(conn: asyncpg.Connection) -> list[str]:
@@ -107,7 +100,7 @@ async def test_a_replay_killed_at_any_point_is_finished_by_continuing(
         await installation.level(conn, NAME, ends)
         before = await kept(conn, NAME)
         await conn.execute("UPDATE projections.order_summary_1 SET total = total + 1")
-        process = start_till(installation, killed, *REWIND, code=[KILLED])
+        process = start_till(installation, killed, *REWIND, code=KILLED)
         assert await asyncio.to_thread(process.wait, 60) == -signal.SIGKILL
         assert await state(conn) == [left_as]
         assert await pause_causes(conn, NAME) == ([] if left_as == "replaying" else ["replay"])
@@ -137,7 +130,7 @@ async def test_a_replay_killed_while_its_read_model_is_paused_is_ended_by_cancel
     with installation.running(NAME):
         ends = await installation.send(log)
         await installation.level(conn, NAME, ends)
-        process = start_till(installation, killed, *REWIND, code=[KILLED])
+        process = start_till(installation, killed, *REWIND, code=KILLED)
         assert await asyncio.to_thread(process.wait, 60) == -signal.SIGKILL
         # Cancelled before the projector has looked, the pause would come and go unseen.
         kafka = KafkaConnection(installation.kafka.bootstrap_servers)
@@ -277,7 +270,7 @@ async def test_an_operators_pause_outlives_a_replay(
     with installation.running(NAME):
         ends = await installation.send(log)
         await installation.level(conn, NAME, ends)
-        await asyncio.to_thread(till_without_json, "pause", NAME)
+        assert await asyncio.to_thread(start_till(installation, "pause", NAME).wait, 60) == 0
         done = await asyncio.to_thread(till, *REWIND)
         assert done["executed"] == {
             "replay": done["executed"]["replay"],
@@ -285,15 +278,10 @@ async def test_an_operators_pause_outlives_a_replay(
             "still_paused_by": ["operator"],
         }
         assert await pause_causes(conn, NAME) == ["operator"]
-        await asyncio.to_thread(till_without_json, "resume", NAME)
+        assert await asyncio.to_thread(start_till(installation, "resume", NAME).wait, 60) == 0
         done = await asyncio.to_thread(till, "replay", NAME, "--continue")
         assert done["executed"]["finished"]
         assert await rows(conn, NAME) == expected(NAME, log)
-
-
-def till_without_json(*arguments: str) -> None:
-    command = [sys.executable, "-c", "from till.app import main; main()", *arguments]
-    subprocess.run(command, check=True, env=dict(os.environ), stderr=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize(
