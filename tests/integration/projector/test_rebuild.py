@@ -3,6 +3,7 @@
 import asyncpg
 import pytest
 
+from integration.projector.forked import ForkedInstallation
 from integration.projector.order_log import CONFIRM, PARTITIONS, VOID, create, item, order_key, random_log
 from integration.projector.processes import Installation, until
 from integration.projector.reading import MOST_NAMES, expected, rows
@@ -19,6 +20,12 @@ DAMAGE = {
     " WHERE order_id = $1",
     "sales": "UPDATE projections.sales_1_orders SET net = net + 1 WHERE order_id = $1",
 }
+
+
+@pytest.fixture
+def installation(installation: Installation) -> Installation:
+    """Give an installation with its topics made, whose projectors start at once."""
+    return ForkedInstallation(**vars(installation))
 
 
 @pytest.mark.parametrize("name", MOST_NAMES)
@@ -117,12 +124,13 @@ async def test_one_build_at_a_time_and_a_cancelled_one_leaves_nothing(
     installation: Installation, conn: asyncpg.Connection, operator: Operator
 ) -> None:
     """A second build is refused by the first's name; a cancelled one is dropped, the live one goes on."""
-    log = random_log(30)
+    log = random_log(60)
     await log.store(conn)
     ends = await installation.send(log)
     with installation.running("order_summary") as process:
         await operator.live_level("order_summary", ends)
-        build = await operator.ask("order_summary", throttle=2)
+        # A minute's work: it is cancelled long before the end.
+        build = await operator.ask("order_summary", throttle=1)
         with pytest.raises(BuildRefused, match="a rebuild of order_summary is under way by ann@here since"):
             await operator.ask("order_summary")
         await operator.reach(build, "scanning")
@@ -172,12 +180,13 @@ async def test_a_paused_read_model_is_not_built(
     installation: Installation, conn: asyncpg.Connection, operator: Operator
 ) -> None:
     """A pause stops a build where it is, and its end lets it go on."""
-    log = random_log(30)
+    log = random_log(60)
     await log.store(conn)
     ends = await installation.send(log)
     with installation.running("order_summary") as process:
         await operator.live_level("order_summary", ends)
-        build = await operator.ask("order_summary", throttle=5)
+        # A minute's work: it is paused long before the end, and goes on as fast as it can.
+        build = await operator.ask("order_summary", throttle=1)
         await operator.reach(build, "scanning")
         async with recorded(operator.connection, "ann@here", "pause", {}) as action:
             await pause(operator.connection, "order_summary", "operator", action.id)
@@ -188,6 +197,7 @@ async def test_a_paused_read_model_is_not_built(
         await until(stood_down, "the builder has stood down")
         done = (await read_build(operator.connection, build)).orders_done
         assert done < len(log.orders)
+        await conn.execute("UPDATE operations.builds SET throttle = NULL")
         await resume(operator.connection, "order_summary", "operator")
         found = await operator.reach(build, "swapped")
         assert found.orders_done == len(log.orders)
