@@ -2,106 +2,32 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
 import pytest
-from aiokafka import AIOKafkaProducer, ConsumerRecord
 from typer.testing import CliRunner
 
-from integration.projector.order_log import CONFIRM, VOID, OrderLog, create, item, order_key, random_log
 from integration.till.read_models_made import make_read_models
-from messaging import KafkaConnection, Topics, ensure_topics
+from integration.till.verified import ORDER, ORDERS, Verified, stored_log
 from readmodels import READ_MODELS
 from till.app import app
 
-ORDERS = 12
-ORDER = order_key("the order that is looked at")
-
-
-@dataclass
-class Verified:
-    """A log with its read models, and what `till verify` says of them."""
-
-    database: Any
-    bootstrap_servers: str
-    topics: Topics
-    log: OrderLog
-
-    def sql(self, statement: str, *arguments: Any) -> list[Any]:
-        """Run a statement as the superuser; give its rows."""
-
-        async def run() -> list[Any]:
-            conn = await asyncpg.connect(self.database.dsn())
-            try:
-                return list(await conn.fetch(statement, *arguments))
-            finally:
-                await conn.close()
-
-        return asyncio.run(run())
-
-    def verify(self, *arguments: str) -> tuple[int, dict[str, Any]]:
-        """Give the exit status and the JSON answer."""
-        result = CliRunner().invoke(app, ["verify", "--patience", "0", *arguments, "-o", "json"])
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        return result.exit_code, json.loads(result.stdout) if result.stdout else {}
-
-    def send(self, records: Iterable[ConsumerRecord]) -> None:
-        """Make the topic and put records on it."""
-
-        async def run() -> None:
-            await ensure_topics(KafkaConnection(self.bootstrap_servers), self.topics, partitions=3)
-            async with AIOKafkaProducer(bootstrap_servers=self.bootstrap_servers) as producer:
-                for each in records:
-                    await producer.send(
-                        self.topics.events, each.value, each.key, each.partition, headers=list(each.headers)
-                    )
-
-        asyncio.run(run())
-
-    def reached(self, name: str) -> None:
-        """Have the checkpoints of a read model stand past the end of every partition."""
-        self.sql(
-            "INSERT INTO projections.checkpoints"
-            " (read_model, generation, topic, partition, topic_id, next_offset, epoch, refolding)"
-            " SELECT $1, 1, $2, n, $3, 1000000, 1, false FROM generate_series(0, 2) AS n",
-            name,
-            self.topics.events,
-            UUID(int=1),
-        )
-
 
 @pytest.fixture
-def stored(database: Any, kafka_server: Any, topic_prefix: str, tmp_path: Path, monkeypatch: Any) -> Verified:
+def stored(
+    database: Any, kafka_server: Any, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Verified:
     """Give a log in the store, without a topic; the read models are the test's."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in {
-        "DATABASE_URL": database.dsn("query"),
-        "OPERATOR_DATABASE_URL": database.dsn("operator"),
-        "KAFKA_BOOTSTRAP_SERVERS": kafka_server.bootstrap_servers,
-        "TOPIC_PREFIX": topic_prefix,
-    }.items():
-        monkeypatch.setenv(f"TILLSTREAM_{name}", value)
-    topics, log = Topics(topic_prefix), random_log(ORDERS)
-    log.do(ORDER, create(), item("10.00", "2"), item("1.50"), CONFIRM)
-
-    async def prepare() -> None:
-        conn = await asyncpg.connect(database.dsn())
-        await log.store(conn)
-        await conn.close()
-
-    asyncio.run(prepare())
-    return Verified(database, kafka_server.bootstrap_servers, topics, log)
+    return stored_log(database, kafka_server, topic_prefix, tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def made(stored: Verified) -> Verified:
     """Give the log with all read models made of it."""
-    asyncio.run(make_read_models(stored.database.dsn("projector"), stored.log))
+    stored.make_read_models()
     return stored
 
 
@@ -349,137 +275,6 @@ def test_a_generation_that_was_replaced_meanwhile_proves_nothing(
     made.sql("UPDATE projections.audit_log_1 SET actor = 'eve'")
     status, answer = made.verify()
     assert (status, answer["first"]["where"]) == (1, "audit_log")
-
-
-Records = list[ConsumerRecord]
-
-
-def _without_the_last(records: Records) -> Records:
-    return records[:-1]
-
-
-def _with_a_stranger(records: Records) -> Records:
-    headers = [(n, b"5" if n == "ce_version" else v) for n, v in records[-1].headers]
-    return [*records, replace(records[-1], headers=tuple(headers))]
-
-
-def _with_another_id(records: Records) -> Records:
-    headers = [(n, str(uuid4()).encode() if n == "ce_id" else v) for n, v in records[-1].headers]
-    return [*records[:-1], replace(records[-1], headers=tuple(headers))]
-
-
-def _out_of_order(records: Records) -> Records:
-    return [*records[:-2], records[-1], records[-2]]
-
-
-def _without_one_in_the_middle(records: Records) -> Records:
-    return [*records[:2], records[3]]
-
-
-def _with_another_key(records: Records) -> Records:
-    return [*records[:-1], replace(records[-1], key=b"another")]
-
-
-@pytest.mark.parametrize(
-    ("change", "what"),
-    [
-        (_without_the_last, "version 4 is in the store and not on the topic"),
-        (_with_a_stranger, "the store lacks its event"),
-        (_with_another_id, "another event than the store has"),
-        (_out_of_order, "version 3 comes after version 4"),
-        (_without_one_in_the_middle, "version 3 is in the store and not on the topic"),
-        (_with_another_key, "no event of an order"),
-    ],
-)
-def test_the_topic_must_have_the_events_of_the_store(
-    made: Verified, change: Callable[[Records], Records], what: str
-) -> None:
-    """Each stored event is on the topic under its id, in version order, and nothing else is."""
-    own = str(ORDER.aggregate_id).encode()
-    others = [each for records in made.log.records.values() for each in records if each.key != own]
-    order = [each for records in made.log.records.values() for each in records if each.key == own]
-    made.send([*others, *change(order)])
-    status, answer = made.verify("sales", "--topic")
-    assert (status, answer["first"]["where"]) == (1, "topic")
-    assert what in answer["first"]["what"]
-
-
-def _own_and_others(made: Verified) -> tuple[Records, Records]:
-    own = str(ORDER.aggregate_id).encode()
-    records = [each for partition in made.log.records.values() for each in partition]
-    return [each for each in records if each.key == own], [each for each in records if each.key != own]
-
-
-@pytest.mark.parametrize("places", [(0, 0, 2, 2), (2, 2, 0, 0)])
-def test_an_order_may_go_on_in_another_partition(made: Verified, places: Sequence[int]) -> None:
-    """After partitions were added an order's events are in two: whichever is read first, nothing differs."""
-    own, others = _own_and_others(made)
-    made.send([*others, *(replace(each, partition=n) for each, n in zip(own, places, strict=True))])
-    status, answer = made.verify("sales", "--topic")
-    assert (status, answer["first"]) == (0, None)
-
-
-def test_what_lacks_is_found_across_partitions(made: Verified) -> None:
-    """An event that is in no partition is missing, though another partition has later ones."""
-    own, others = _own_and_others(made)
-    made.send([*others, replace(own[0], partition=0), *(replace(each, partition=2) for each in own[2:])])
-    status, answer = made.verify("sales", "--topic")
-    assert (status, answer["counts"]["topic"]["differences"]) == (1, 1)
-    assert "version 2 is in the store and not on the topic" in answer["first"]["what"]
-
-
-@pytest.mark.parametrize(
-    ("header", "value"),
-    [
-        ("ce_version", str(10**20 - 1).encode()),
-        ("ce_version", b"0"),
-        ("ce_tenantid", b"store\x00"),
-        ("ce_tenantid", b"\x1b]0;owned\x07\x1b[2J"),
-        ("ce_actor", None),
-        ("ce_id", b"\xff"),
-    ],
-)
-def test_odd_headers_make_a_foreign_record(made: Verified, header: str, value: bytes | None) -> None:
-    """A record with headers that no relay of ours sends is a difference, and nothing else is disturbed."""
-    own, others = _own_and_others(made)
-    odd = tuple((name, value if name == header else raw) for name, raw in own[-1].headers)
-    made.send([*own, *others, replace(own[-1], headers=odd)])
-    status, answer = made.verify("sales", "--topic")
-    assert (status, answer["counts"]["topic"]["differences"]) == (1, 1)
-    assert "is no event of an order" in answer["first"]["what"]
-
-
-def test_repeats_on_the_topic_are_no_difference(made: Verified) -> None:
-    """A record may come again after a crash: only first occurrences must be in order."""
-    records = [each for records in made.log.records.values() for each in records]
-    made.send([*records, *records[-9:]])
-    status, answer = made.verify("sales", "--topic")
-    assert (status, answer["counts"]["topic"]["checked"]) == (0, len(records) + 9)
-
-
-def test_what_waits_in_the_outbox_is_not_missing(made: Verified) -> None:
-    """An event whose message was not sent yet can't be on the topic: not checked, and no difference."""
-    own = str(ORDER.aggregate_id).encode()
-    records = [each for records in made.log.records.values() for each in records]
-    made.send(records)
-    made.log.do(ORDER, VOID)
-    asyncio.run(_store(made))
-    made.sql(
-        "INSERT INTO outbox (shard, topic, key, headers, value) VALUES (0, $1, $2, '[]', '')",
-        made.topics.events,
-        own,
-    )
-    status, answer = made.verify("audit_log", "--topic")
-    assert status == 2
-    assert (answer["counts"]["topic"]["behind"], answer["counts"]["topic"]["differences"]) == (1, 0)
-
-
-async def _store(made: Verified) -> None:
-    conn = await asyncpg.connect(made.database.dsn())
-    try:
-        await made.log.store(conn)
-    finally:
-        await conn.close()
 
 
 def test_a_person_reads_both_rows(made: Verified) -> None:
