@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import asyncpg
 import typer
@@ -16,18 +14,17 @@ from rich.text import Text
 from messaging import KafkaConnection, TopicReader, Topics
 from operations import recorded
 from till.connecting import operator_connection, operator_name, query_connection, run
-from till.dead_letter_rows import letter_document, letter_row, shown_bytes
+from till.dead_letter_rows import letter_document, shown_bytes
 from till.dead_letters import (
     DeadLetter,
     Decision,
     Resending,
     decide,
     find_letters,
-    look_back,
-    offsets_at,
     read_decisions,
     unreadable,
 )
+from till.dead_letters_found import Found, Wanted, list_letters
 from till.errors import NotUpError, TillError
 from till.output import Output, OutputOption, answers, notices, print_json, print_rows
 from till.printable import printable
@@ -40,35 +37,10 @@ dead_letters = typer.Typer(
     no_args_is_help=True,
 )
 
-# So many of the newest are looked through for a list: --until looks further back.
-_LOOKED_THROUGH = 50_000
 _COLUMNS = ("at", "id", "source", "reason", "what")
 _TIME = "such as 2017-01-01T12:00:00Z; UTC unless it says."
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A dead letter's id.")]
 IdsArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="Dead letters' ids.")]
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    everything: bool
-    reason: str | None
-    topic: str | None
-    since: datetime | None
-    until: datetime | None
-    limit: int
-
-    def holds(self, letter: DeadLetter) -> bool:
-        return (self.reason is None or self.reason.lower() in letter.reason.lower()) and (
-            self.topic is None or self.topic == letter.topic
-        )
-
-
-@dataclass
-class _Found:
-    rows: list[dict[str, Any]]
-    records: int = 0
-    foreign: int = 0
-    there_is_more: bool = False
 
 
 @dead_letters.command("list")
@@ -85,7 +57,7 @@ def list_(
     output: OutputOption = Output.table,
 ) -> None:
     """List dead letters that nothing was decided about, newest first (UTC)."""
-    wanted = _Wanted(
+    wanted = Wanted(
         everything,
         reason,
         topic,
@@ -182,33 +154,10 @@ def resolve(
     run(_resolve(till_settings(), letter_ids, note))
 
 
-async def _list(settings: TillSettings, wanted: _Wanted) -> _Found:
+async def _list(settings: TillSettings, wanted: Wanted) -> Found:
     kafka, topic = KafkaConnection.of(settings), Topics(settings.topic_prefix).dead_letters
-    # By id: one that was published twice is one.
-    letters: dict[str, tuple[DeadLetter, Decision | None]] = {}
-    found = _Found([])
     async with query_connection(settings) as connection, _reader(kafka, topic) as reader:
-        begin = await offsets_at(reader, kafka, topic, wanted.since) if wanted.since else reader.beginnings
-        end = await offsets_at(reader, kafka, topic, wanted.until) if wanted.until else reader.ends
-        async for looked in look_back(reader, begin, end):
-            found.records += looked.records
-            found.foreign += looked.foreign
-            held = [letter for letter in looked.letters if wanted.holds(letter)]
-            decisions = await read_decisions(connection, [letter.id for letter in held])
-            letters |= {
-                letter.id: (letter, decisions[letter.id][-1] if letter.id in decisions else None)
-                for letter in held
-                if wanted.everything or letter.id not in decisions
-            }
-            found.there_is_more = looked.older_than is not None
-            newest = sorted((letter.at for letter, _ in letters.values()), reverse=True)[: wanted.limit]
-            enough = len(newest) == wanted.limit and (looked.older_than or newest[-1]) <= newest[-1]
-            if enough or found.records >= _LOOKED_THROUGH:
-                break
-    rows = sorted(letters.values(), key=lambda each: each[0].at, reverse=True)
-    found.there_is_more |= len(rows) > wanted.limit
-    found.rows = [letter_row(*each) for each in rows[: wanted.limit]]
-    return found
+        return await list_letters(connection, reader, kafka, topic, wanted)
 
 
 async def _show(settings: TillSettings, letter_id: str) -> tuple[DeadLetter, list[Decision]]:

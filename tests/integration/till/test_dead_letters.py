@@ -174,7 +174,7 @@ def test_a_long_topic_is_read_from_its_end(
     assert listed(till) == [11, 10, 8, 7, 5, 4, 2, 1, *listed(till)[8:]]
     assert listed(till, "--reason", "rare") == [0]
     assert "Only the newest 6 were looked through" in letters.till("list", "--limit", "2").stderr
-    monkeypatch.setattr("till.verbs.dead_letters._LOOKED_THROUGH", 6)
+    monkeypatch.setattr("till.dead_letters_found.LOOKED_THROUGH", 6)
     assert "Only the newest 6 were" in letters.till("list", "--reason", "rare").stderr
 
 
