@@ -32,6 +32,8 @@ class Forked:
         output: Path,
         code: str | None = None,
     ) -> None:
+        # The log is there as soon as the process is.
+        output.touch()
         self._process = _FORKING.Process(
             target=_run, args=(service, arguments, dict(environment), output, code)
         )
