@@ -220,7 +220,11 @@ Price = Annotated[Decimal, BeforeValidator(_price), _number(10**9, 6)]
 # The range of a discount is a rule of the domain with its own code, so these two bound only the digits.
 Amount = Annotated[Decimal, BeforeValidator(_amount), _number(10**15, 6, negative=True)]
 Percent = Annotated[Decimal, BeforeValidator(_percent), _number(10**9, 2, negative=True)]
-CurrencyCode = Annotated[str, BeforeValidator(_currency), _as_json(type="string", pattern="^[A-Z]{3}$")]
+CurrencyCode = Annotated[
+    str,
+    BeforeValidator(_currency),
+    _as_json(type="string", pattern="^[A-Z]{3}$", description="Three capital letters, as ISO 4217 has them."),
+]
 RoundingMode = Annotated[
     Rounding, BeforeValidator(_rounding), _as_json(type="string", enum=[mode.value for mode in Rounding])
 ]

@@ -10,9 +10,10 @@ _PROBLEM = {"$ref": f"#/components/schemas/{ProblemDetails.__name__}"}
 
 
 class DocumentedApi(FastAPI):
-    """An app whose document gives problems the media type that they have.
+    """An app whose document gives problems the media type that they have, and operations their own words.
 
-    FastAPI describes every answer of a route under that of its successes.
+    FastAPI describes every answer of a route under that of its successes, and makes an operation's summary of
+    its function's name.
     """
 
     def openapi(self) -> dict[str, Any]:
@@ -20,6 +21,8 @@ class DocumentedApi(FastAPI):
         if self.openapi_schema is None:
             for operations in super().openapi()["paths"].values():
                 for operation in operations.values():
+                    summary, _, description = operation["description"].partition("\n\n")
+                    operation |= {"summary": summary.removesuffix("."), "description": description}
                     for response in operation["responses"].values():
                         _correct(response)
         return super().openapi()

@@ -24,8 +24,10 @@ def written() -> dict[str, bytes]:
     }
     return {
         **{path: to_json(document, indent=2) + b"\n" for path, document in documents.items()},
-        "docs/index.html": swagger_page(base="files/").encode(),
-        "docs/messages.html": messages_page(asyncapi_document(), base="files/").encode(),
+        "docs/index.html": swagger_page(base="files/", messages="messages.html").encode(),
+        "docs/messages.html": messages_page(
+            asyncapi_document(), base="files/", http_api="index.html"
+        ).encode(),
         **{f"docs/files/{name}": file.content for name, file in page_files().items()},
     }
 

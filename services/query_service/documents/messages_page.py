@@ -28,18 +28,19 @@ _KINDS = {"string": "text", "integer": "whole number"}
 _FORMS = {"uuid": "UUID, lower case", "date": "day", "date-time": "time"}
 
 
-def messages_page(document: Mapping[str, Any], *, base: str) -> str:
+def messages_page(document: Mapping[str, Any], *, base: str, http_api: str) -> str:
     """Return the page of an AsyncAPI document; `base` leads to its style sheet and ends with a slash."""
-    return "".join(_page(document, base))
+    return "".join(_page(document, base, http_api))
 
 
-def _page(document: Mapping[str, Any], base: str) -> Iterator[str]:
+def _page(document: Mapping[str, Any], base: str, http_api: str) -> Iterator[str]:
     info, channels = document["info"], document["channels"]
     yield _HEAD.format(title=escape(info["title"]), base=escape(base))
     yield f"<header><h1>{escape(info['title'])}: messages</h1>"
     for paragraph in info["description"].split("\n\n"):
         yield f"<p>{_prose(paragraph)}</p>"
-    yield '<p>For programs: <a href="../asyncapi.json">asyncapi.json</a></p>'
+    yield '<p>For programs: <a href="../asyncapi.json">asyncapi.json</a>.'
+    yield f' Questions and commands over HTTP: <a href="{escape(http_api)}">HTTP API</a>.</p>'
     yield "</header><nav><h2>Topics</h2><ul>"
     for name, channel in channels.items():
         yield f'<li><a href="#{escape(name)}">{escape(channel["address"])}</a><ul>'

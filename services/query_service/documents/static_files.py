@@ -45,6 +45,10 @@ pre { background: var(--soft); padding: .7rem; overflow-x: auto; border-radius: 
 details { margin-top: .6rem; }
 summary { cursor: pointer; }
 """
+# As wide and as far in as Swagger UI sets its own.
+_PAGE_STYLE = """\
+nav { font: 14px/1.5 sans-serif; max-width: 1460px; margin: 0 auto; padding: 1rem 20px 0; }
+"""
 _SWAGGER_PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -54,8 +58,10 @@ _SWAGGER_PAGE = """\
 <title>Tillstream: HTTP API</title>
 <link rel="icon" type="image/png" href="{base}favicon.png">
 <link rel="stylesheet" href="{base}swagger-ui.css">
+<link rel="stylesheet" href="{base}page.css">
 </head>
 <body>
+<nav>What goes over Kafka: <a href="{messages}">messages</a></nav>
 <div id="swagger-ui"></div>
 <noscript>This page needs scripts; <a href="../openapi.json">what it shows</a> doesn't.</noscript>
 <script src="{base}swagger-ui-bundle.js"></script>
@@ -77,9 +83,9 @@ class File(NamedTuple):
     media_type: str
 
 
-def swagger_page(*, base: str) -> str:
+def swagger_page(*, base: str, messages: str) -> str:
     """Return the page of Swagger UI; `base` leads to its files and ends with a slash."""
-    return _SWAGGER_PAGE.format(base=base)
+    return _SWAGGER_PAGE.format(base=base, messages=messages)
 
 
 @cache
@@ -88,5 +94,6 @@ def page_files() -> dict[str, File]:
     shipped = files("fastapi_offline") / "static"
     found = {name: File((shipped / name).read_bytes(), kind) for name, kind in _SHIPPED.items()}
     found["start.js"] = File(_START.encode(), "text/javascript")
+    found["page.css"] = File(_PAGE_STYLE.encode(), "text/css")
     found["messages.css"] = File(_MESSAGES_STYLE.encode(), "text/css")
     return found

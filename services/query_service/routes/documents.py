@@ -4,7 +4,7 @@ from functools import cache
 
 from fastapi import APIRouter
 from pydantic_core import to_json
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from query_service.documents import (
     CONTENT_SECURITY_POLICY,
@@ -22,11 +22,19 @@ SCHEMA_JSON = "application/schema+json"
 router = APIRouter(include_in_schema=False)
 
 
+@router.get("/")
+async def start() -> Response:
+    """Lead whoever opens the bare address to the page that explains it."""
+    # Relative: whatever a proxy puts before it stays.
+    return RedirectResponse("docs")
+
+
 @router.get("/docs")
 async def http_api_page() -> Response:
     """Show the HTTP API with Swagger UI, from this service's own files."""
     return HTMLResponse(
-        swagger_page(base="docs/files/"), headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+        swagger_page(base="docs/files/", messages="docs/messages"),
+        headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY},
     )
 
 
@@ -34,7 +42,8 @@ async def http_api_page() -> Response:
 async def messages() -> Response:
     """Show the messages on Kafka."""
     return HTMLResponse(
-        messages_page(asyncapi_document(), base="files/"), headers={"Content-Security-Policy": PLAIN_POLICY}
+        messages_page(asyncapi_document(), base="files/", http_api="../docs"),
+        headers={"Content-Security-Policy": PLAIN_POLICY},
     )
 
 

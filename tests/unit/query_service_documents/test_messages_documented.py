@@ -220,7 +220,7 @@ class _Page(HTMLParser):
 def test_the_page_of_messages_runs_nothing_and_loads_nothing_from_elsewhere() -> None:
     """It is well-formed, has no script, leads nowhere outside, and every link within it has its end."""
     page = _Page()
-    page.feed(messages_page(DOCUMENT, base="files/"))
+    page.feed(messages_page(DOCUMENT, base="files/", http_api="../docs"))
     assert page.open == []
     ids = {attributes.get("id") for _, attributes in page.tags}
     for tag, attributes in page.tags:
@@ -236,7 +236,7 @@ def test_the_page_of_messages_runs_nothing_and_loads_nothing_from_elsewhere() ->
 def test_what_is_shown_is_data_and_never_markup() -> None:
     """A text from the document appears as it is."""
     hostile = json.loads(json.dumps(DOCUMENT).replace("Sell the order.", "<img src=x onerror=alert(1)>"))
-    assert "<img" not in messages_page(hostile, base="files/")
+    assert "<img" not in messages_page(hostile, base="files/", http_api="../docs")
 
 
 def test_all_documents_are_written() -> None:

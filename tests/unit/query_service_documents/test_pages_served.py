@@ -35,6 +35,17 @@ async def test_pages_load_only_what_this_service_has(client: httpx.AsyncClient) 
             assert found.url.host == "localhost"
 
 
+async def test_the_bare_address_leads_to_the_pages(client: httpx.AsyncClient) -> None:
+    """Whoever opens the service sees the HTTP API, and gets from there to the messages and back."""
+    start = await client.get("/", follow_redirects=True)
+    assert start.url.path == "/docs"
+    (to_messages,) = re.findall(r'<a href="([^"]+)">messages<', start.text)
+    messages = await client.get(str(start.url.join(to_messages)))
+    assert messages.url.path == "/docs/messages"
+    (back,) = re.findall(r'<a href="([^"]+)">HTTP API<', messages.text)
+    assert messages.url.join(back).path == "/docs"
+
+
 async def test_documents_are_served_for_programs(client: httpx.AsyncClient) -> None:
     """The AsyncAPI document, and the schema of each type at the address that it names."""
     assert (await client.get("/asyncapi.json")).json()["asyncapi"] == "3.0.0"
