@@ -28,9 +28,11 @@ EVENTS, KILLS = 1_000_000, 100
 NAME = "order_summary"
 DEADLINE = 3000.0
 FORKING = Path(__file__).with_name("forking.py")
-DIGEST = """
-SELECT md5(string_agg(md5(o::text), '' ORDER BY tenant_id, order_id)), count(*)
-FROM projections.order_summary_1 AS o
+KEPT = "CREATE TABLE public.kept AS TABLE projections.order_summary_1"
+OTHERWISE = """
+SELECT k AS was, o AS now
+FROM public.kept AS k FULL JOIN projections.order_summary_1 AS o USING (tenant_id, order_id)
+WHERE k::text IS DISTINCT FROM o::text ORDER BY tenant_id, order_id LIMIT 5
 """
 # Moves with each batch applied and each page of orders folded again.
 LEVEL = """
@@ -208,11 +210,12 @@ async def test_a_million_events_replayed_under_a_hundred_kills(installation: Ins
         await running.end(signal.SIGTERM)
         projected = time.monotonic()
         assert await rows(conn, NAME) == summaries(copy.order for copy in copies)
-        digest, topics_end = tuple(await conn.fetchrow(DIGEST)), await ends(installation)
+        await conn.execute(KEPT)
+        topics_end = await ends(installation)
         # What a replay is to put right.
         spoiled = "UPDATE projections.order_summary_1 SET total = total + 1 WHERE order_id::text < '1'"
         await conn.execute(spoiled)
-        assert tuple(await conn.fetchrow(DIGEST)) != digest
+        assert await conn.fetch(OTHERWISE)
 
         rewound = time.monotonic()
         await replay.begin()
@@ -220,7 +223,7 @@ async def test_a_million_events_replayed_under_a_hundred_kills(installation: Ins
         await eventually(replay.level, deadline=DEADLINE)
         seconds = time.monotonic() - rewound
         await running.end(signal.SIGTERM)
-    assert tuple(await conn.fetchrow(DIGEST)) == digest
+    assert await conn.fetch(OTHERWISE) == []
     assert await ends(installation) == topics_end
     await conn.close()
     sys.stderr.write(
