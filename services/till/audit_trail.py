@@ -11,6 +11,7 @@ import asyncpg
 
 from queries import REFUSED, AuditFilter, audit_trail
 from till.errors import TillError
+from till.read_models_missing import read_models_may_be_missing
 
 _TENANTS = "SELECT DISTINCT tenant_id FROM read_models.audit_log WHERE order_id = $1 ORDER BY tenant_id"
 
@@ -23,15 +24,14 @@ async def read_trail(
     Raises TillError when there is no trail yet, when it has nothing on the order, and when several tenants
     have an order of this id and none is wanted by name.
     """
-    try:
+    missing = read_models_may_be_missing(
+        "There is no audit trail yet: its projector has not started.",
+        "Start everything with `till up --detach`; elsewhere run `python -m projector audit_log`.",
+    )
+    with missing:
         if wanted.order_id is not None:
             await _check_tenant(connection, wanted.order_id, tenant)
         page = await audit_trail(connection, tenant, wanted, limit=limit)
-    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
-        raise TillError(
-            "There is no audit trail yet: its projector has not started.",
-            "Start everything with `till up --detach`; elsewhere run `python -m projector audit_log`.",
-        ) from None
     return [asdict(entry) for entry in page.items], page.next_cursor is not None
 
 

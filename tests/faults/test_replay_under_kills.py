@@ -223,6 +223,7 @@ async def test_a_million_events_replayed_under_a_hundred_kills(installation: Ins
         await eventually(replay.level, deadline=DEADLINE)
         seconds = time.monotonic() - rewound
         await running.end(signal.SIGTERM)
+    assert await conn.fetch("SELECT * FROM projections.parked") == []
     assert await conn.fetch(OTHERWISE) == []
     assert await ends(installation) == topics_end
     await conn.close()

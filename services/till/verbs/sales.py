@@ -6,7 +6,6 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Annotated, Any
 
-import asyncpg
 import typer
 
 from queries import Clock, SalesGroup
@@ -14,6 +13,7 @@ from queries import sales as sales_of
 from till.connecting import query_connection, run
 from till.errors import TillError
 from till.output import Output, OutputOption, notices, print_rows
+from till.read_models_missing import read_models_may_be_missing
 from till.settings import till_settings
 from till.tenants_found import find_tenants
 from till.times import parse_time
@@ -78,8 +78,12 @@ async def _sales(
     as_of: datetime | None,
     clock: Clock,
 ) -> list[dict[str, Any]]:
+    missing = read_models_may_be_missing(
+        "There are no sales yet: their projector has not started, or still makes its new tables.",
+        "`till lag` says which; start everything with `till up --detach`.",
+    )
     async with query_connection(till_settings()) as connection:
-        try:
+        with missing:
             return [
                 {"tenant_id": tenant_id, **asdict(row)}
                 for tenant_id in await find_tenants(connection, tenant)
@@ -93,8 +97,3 @@ async def _sales(
                     clock=clock,
                 )
             ]
-        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
-            raise TillError(
-                "There are no sales yet: their projector has not started, or still makes its new tables.",
-                "`till lag` says which; start everything with `till up --detach`.",
-            ) from None

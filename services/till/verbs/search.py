@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-import asyncpg
 import typer
 
 from queries import MOST_ORDERS
 from queries import search as search_orders
 from till.connecting import query_connection, run
-from till.errors import TillError
 from till.output import Output, OutputOption, notices, print_rows
+from till.read_models_missing import read_models_may_be_missing
 from till.settings import till_settings
 from till.tenants_found import find_tenants
 
@@ -38,18 +37,17 @@ def search(
 
 
 async def _search(text: str, tenant: str | None, limit: int) -> list[dict[str, Any]]:
+    missing = read_models_may_be_missing(
+        "There is nothing to search yet: a projector has not started.",
+        "`till lag` says which; start everything with `till up --detach`.",
+    )
     async with query_connection(till_settings()) as connection:
-        try:
+        with missing:
             return [
                 {"kind": hit.kind.value, "tenant_id": tenant_id, **_rest(asdict(hit))}
                 for tenant_id in await find_tenants(connection, tenant)
                 for hit in await search_orders(connection, tenant_id, text, limit=limit)
             ]
-        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
-            raise TillError(
-                "There is nothing to search yet: a projector has not started.",
-                "`till lag` says which; start everything with `till up --detach`.",
-            ) from None
 
 
 def _rest(hit: dict[str, Any]) -> dict[str, Any]:

@@ -89,3 +89,36 @@ def test_what_is_not_there_yet_is_told(till: Till, database: Any, made: OrderLog
     with pytest.raises(TillError, match="nothing to search yet"):
         till("search", "p")
     assert made.orders
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize(
+    ("read_model", "unanswered", "answered"),
+    [
+        ("sales", [("sales", "--as-of", "2026-03-02")], [("sales",)]),
+        ("audit_log", [("search", "p"), ("audit",)], [("sales", "--as-of", "2026-03-02")]),
+    ],
+)
+def test_what_an_earlier_version_cannot_tell_is_told(
+    till: Till,
+    database: Any,
+    read_model: str,
+    unanswered: list[tuple[str, ...]],
+    answered: list[tuple[str, ...]],
+) -> None:
+    """After a rollback, a question that needs the newer version names it, and what makes it."""
+
+    async def roll_back() -> None:
+        conn = await asyncpg.connect(database.dsn())
+        live = "read_model = $1 AND state = 'live'"
+        await conn.execute(f"UPDATE projections.generations SET version = 1 WHERE {live}", read_model)
+        await conn.close()
+
+    for each in [*unanswered, *answered]:
+        assert till(*each), each
+    asyncio.run(roll_back())
+    for each in unanswered:
+        with pytest.raises(TillError, match=f"is at its version 1.*till rebuild {read_model}"):
+            till(*each)
+    for each in answered:
+        assert till(*each), each
