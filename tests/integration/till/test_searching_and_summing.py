@@ -17,6 +17,7 @@ from till.errors import TillError
 
 SOLD, VOIDED = order_key("sold"), order_key("voided")
 ELSEWHERE = StreamKey("store-2", SOLD.aggregate_id)
+ROLL_BACK = "UPDATE projections.generations SET version = 1 WHERE read_model = $1 AND state = 'live'"
 
 
 @pytest.fixture
@@ -110,8 +111,7 @@ def test_what_an_earlier_version_cannot_tell_is_told(
 
     async def roll_back() -> None:
         conn = await asyncpg.connect(database.dsn())
-        live = "read_model = $1 AND state = 'live'"
-        await conn.execute(f"UPDATE projections.generations SET version = 1 WHERE {live}", read_model)
+        await conn.execute(ROLL_BACK, read_model)
         await conn.close()
 
     for each in [*unanswered, *answered]:
