@@ -41,13 +41,19 @@ async def sales(
     caller: TheCaller,
     *,
     response: Response,
-    group_by: Annotated[list[SalesGroup] | None, Query(max_length=len(SalesGroup))] = None,
+    group_by: Annotated[
+        list[SalesGroup] | None,
+        Query(
+            description="Tell sales apart by this; may be repeated. By business day unless given.",
+            max_length=len(SalesGroup),
+        ),
+    ] = None,
     day_from: DayFrom = None,
     day_to: DayTo = None,
     as_of: AsOf = None,
     clock: ByClock = Clock.recorded,
 ) -> dict[str, Any]:
-    """Sum up what was sold, by day unless `group_by` (which may be repeated) says otherwise."""
+    """Sum up what was sold, now or as of a time, by day or by what else is named."""
     groups = [SalesGroup.business_day] if group_by is None else group_by
 
     async def question(conn: asyncpg.Connection) -> list[queries.SalesRow]:
