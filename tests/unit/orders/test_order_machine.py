@@ -5,7 +5,7 @@ The model undoes by going back to a copy, so it shares nothing with how the orde
 
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from typing import NamedTuple
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -46,14 +46,23 @@ AMOUNTS = st.integers(0, 20)
 PERCENTS = st.sampled_from(["0", "5", "33.33", "100", "101"])
 
 
+class Discount(NamedTuple):
+    """A line's discount. Five percent is not an amount of five, so each has a field of its own."""
+
+    percent: Decimal | None = None
+    amount: int | None = None
+
+
 @dataclass(frozen=True)
 class Basket:
     """The model: lines by id, each with quantity, price and discount, and the order's discount."""
 
-    lines: dict[str, tuple[Decimal, Decimal, Any]] = field(default_factory=dict)
+    lines: dict[str, tuple[Decimal, Decimal, Discount | None]] = field(default_factory=dict)
     discount: Decimal | None = None
 
-    def with_line(self, line_id: str, quantity: Decimal, price: Decimal, discount: Any) -> "Basket":
+    def with_line(
+        self, line_id: str, quantity: Decimal, price: Decimal, discount: Discount | None
+    ) -> "Basket":
         return replace(self, lines={**self.lines, line_id: (quantity, price, discount)})
 
 
@@ -108,7 +117,8 @@ class OrderMachine(RuleBasedStateMachine):
         else:
             old, price, discount = new.lines[line_id]
             new = new.with_line(line_id, Decimal(quantity), price, discount)
-            too_much = isinstance(discount, int) and discount > self.gross(Decimal(quantity), price)
+            amount = discount.amount if discount else None
+            too_much = amount is not None and amount > self.gross(Decimal(quantity), price)
             if too_much and old != Decimal(quantity):
                 refused = RejectionCode.DISCOUNT_EXCEEDS_LINE
         self.expect(ChangeItemQuantity(line_id=line_id, quantity=quantity), new, refused)
@@ -132,7 +142,7 @@ class OrderMachine(RuleBasedStateMachine):
             refused = RejectionCode.DISCOUNT_OUT_OF_RANGE
         else:
             quantity, price, _ = new.lines[line_id]
-            new = new.with_line(line_id, quantity, price, Decimal(percent))
+            new = new.with_line(line_id, quantity, price, Discount(percent=Decimal(percent)))
         self.expect(ApplyLineDiscount(line_id=line_id, percent=percent, authorised_by=9), new, refused)
 
     @rule(line_id=LINE_IDS, amount=AMOUNTS)
@@ -146,7 +156,7 @@ class OrderMachine(RuleBasedStateMachine):
             quantity, price, _ = new.lines[line_id]
             if amount > self.gross(quantity, price):
                 refused = RejectionCode.DISCOUNT_EXCEEDS_LINE
-            new = new.with_line(line_id, quantity, price, amount)
+            new = new.with_line(line_id, quantity, price, Discount(amount=amount))
         self.expect(ApplyLineDiscount(line_id=line_id, amount=amount, authorised_by=9), new, refused)
 
     @rule(line_id=LINE_IDS)
@@ -210,7 +220,7 @@ class OrderMachine(RuleBasedStateMachine):
         for line in order.lines:
             quantity, price, discount = self.basket.lines[line.line_id]
             assert (line.quantity, line.unit_price) == (quantity, price)
-            given = None if line.discount is None else line.discount.amount or line.discount.percent
+            given = line.discount and Discount(line.discount.percent, line.discount.amount)
             assert given == discount
         assert (None if order.discount is None else order.discount.percent) == self.basket.discount
         if self.status == "open":
