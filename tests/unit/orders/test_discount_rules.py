@@ -101,7 +101,7 @@ def test_the_same_line_discount_changes_nothing() -> None:
 
 
 def test_five_percent_is_not_an_amount_of_five() -> None:
-    """A percentage of the same number as the amount before it is another discount, also with the same reason."""
+    """A percentage of the same number as the amount before it is another discount, whatever its reason."""
     data = ApplyLineDiscount(line_id="1", percent="5", authorised_by="9", reason="dented")
     five_percent = LineDiscountApplied(line_id="1", percent=Decimal(5), authorised_by="9", reason="dented")
     given(created(), item(), LINE_FIVE).when(data).then(five_percent)
