@@ -61,4 +61,4 @@ lock: setup ## renew requirements.lock, what the image takes of it, and the lock
 		--generate-hashes --no-header --no-annotate --quiet --upgrade --output-file requirements.lock
 	$(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --constraint requirements.lock \
 		--generate-hashes --no-header --no-annotate --quiet --upgrade --output-file deploy/requirements.lock
-	$(VENV)/bin/python -m localservers.lock
+	$(VENV)/bin/python -m local.servers.lock

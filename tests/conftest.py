@@ -22,7 +22,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from eventstore import migrate, set_passwords
-from localservers import Kafka, Postgres, free_port, kafka_tool
+from local.servers import Kafka, Postgres, free_port, kafka_tool
 
 _ADDRESSES = ("TILLSTREAM_ADMIN_DATABASE_URL", "TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS")
 _CHOICE = pytest.StashKey["_Choice"]()

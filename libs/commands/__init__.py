@@ -3,6 +3,8 @@
 The command service does this with what comes in; `till recover` with what a restored database has lost.
 """
 
+from __future__ import annotations
+
 from commands.deciding import (
     ACCEPTED,
     DEAD_LETTERED,

@@ -1,5 +1,7 @@
 """Decides a batch of commands against the orders they name: no I/O, so that a conflict can decide anew."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

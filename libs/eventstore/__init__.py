@@ -3,6 +3,8 @@
 It knows nothing of what the events mean: an `AggregateType` tells it how to fold, upcast and snapshot them.
 """
 
+from __future__ import annotations
+
 from eventstore.aggregate import Aggregate, AggregateType, Upcaster
 from eventstore.connection import Connection
 from eventstore.errors import (
@@ -17,7 +19,7 @@ from eventstore.errors import (
     VersionConflict,
     VersionNotFound,
 )
-from eventstore.finding import find_event_ids, newest_versions
+from eventstore.event_ids import find_event_ids, newest_versions
 from eventstore.migrations import migrate
 from eventstore.outbox import SENDERS_LOCK, SHARDS, decode_headers, encode_headers, shard_of
 from eventstore.records import (

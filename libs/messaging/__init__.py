@@ -1,24 +1,26 @@
 """Kafka as Tillstream speaks it: topics, CloudEvents messages, offsets that follow a database."""
 
+from __future__ import annotations
+
 from messaging.acls import Acl, AppliedAcls, apply_acls, read_acls
 from messaging.attributes import Attributes, InvalidAttribute
+from messaging.batch_handler import Assigned, BatchHandler, Fenced, Unrecoverable
 from messaging.cloudevents import JSON_CONTENT, Envelope, Undecodable, format_time, open_envelope
 from messaging.connection import KafkaConnection
 from messaging.consumer import BatchConsumer
 from messaging.events import SOURCE, TYPE_PREFIX, EventMessage, decode_event, event_headers, event_json
 from messaging.groups import group_members
-from messaging.handling import Assigned, BatchHandler, Fenced, Unrecoverable
 from messaging.offsets import Committed, committed_offsets
 from messaging.partitioning import partition_of
 from messaging.producer import Message, Producer
+from messaging.read_range import read_again
 from messaging.refusals import KafkaRefused, telling_refusals
-from messaging.rereading import read_again
 from messaging.stopping import stop_consumer
 from messaging.tail import RecordsGone, TopicMadeAnew, TopicTail
 from messaging.topic_id import TopicFacts, fetch_topic, fetch_topic_id
+from messaging.topic_position import BadVector, Vector
 from messaging.topic_reader import Offsets, TopicReader
 from messaging.topics import Topics, ensure_topics
-from messaging.vector import BadVector, Vector
 
 __all__ = [
     "JSON_CONTENT",

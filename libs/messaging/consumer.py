@@ -6,6 +6,8 @@ handled, an assignment is taken up in a task with the partitions paused (no hear
 callback runs), and a process that gives up ends non-zero.
 """
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
@@ -17,9 +19,9 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, UnknownTopicOr
 from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import Counter, Histogram
 
+from messaging.batch_handler import Assigned, BatchHandler, Fenced, Unrecoverable
 from messaging.connection import KafkaConnection
 from messaging.fetching import Fetched, GetMany, fetch_batch
-from messaging.handling import Assigned, BatchHandler, Fenced, Unrecoverable
 from messaging.header_names import accept_any_header_name
 from messaging.offsets import MARKER, committed_offsets
 from messaging.progress import Progress

@@ -1,5 +1,7 @@
 """The messages on `orders.events`."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime

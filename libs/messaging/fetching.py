@@ -4,6 +4,8 @@ aiokafka bounds the number only, and takes what it holds of all partitions apart
 tens of megabytes: no heartbeat goes out meanwhile, and their handling outlives the group's session.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -11,7 +13,7 @@ from typing import TypeAlias
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, KafkaError, UnsupportedCodecError
 
-from messaging.handling import Unrecoverable
+from messaging.batch_handler import Unrecoverable
 
 BATCH_BYTES = 2 * 1024 * 1024
 """No further partition is taken from once a batch holds so much; one alone gives 1 MiB at the most."""

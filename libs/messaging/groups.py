@@ -1,5 +1,7 @@
 """What Kafka knows of a consumer group's members."""
 
+from __future__ import annotations
+
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import for_code
 

@@ -1,5 +1,7 @@
 """Committed offsets with their metadata, which tells our own commits from an operator's reset."""
 
+from __future__ import annotations
+
 from collections.abc import Collection
 from typing import NamedTuple
 

@@ -1,5 +1,7 @@
 """Whether a member of a consumer group gets its work done: its lag, its readiness, and Kafka's silence."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -9,8 +11,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError
 from prometheus_client import Gauge
 
+from messaging.batch_handler import Unrecoverable
 from messaging.connection import KafkaConnection
-from messaging.handling import Unrecoverable
 from messaging.lag import OldestUnhandled
 from messaging.retrying import Budget
 from runtime import Settings

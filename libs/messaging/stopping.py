@@ -1,5 +1,7 @@
 """Stopping aiokafka's consumers, whatever state they are in."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Coroutine
 from typing import Any

@@ -1,5 +1,7 @@
 """FastStream's part in a consumer: it hands over raw batches and commits nothing by itself."""
 
+from __future__ import annotations
+
 import logging
 from typing import Any
 

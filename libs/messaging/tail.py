@@ -1,5 +1,7 @@
 """Following a topic as it grows, outside of any consumer group."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping

@@ -1,5 +1,7 @@
 """Reading a topic, or stretches of it, outside of any consumer group."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager

@@ -1,5 +1,7 @@
 """The topics: their names, how long they keep what, and how they are made."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic

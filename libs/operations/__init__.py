@@ -1,8 +1,10 @@
 """What operators ask of running services, through the database, and the record of it."""
 
+from __future__ import annotations
+
 from operations.actions import Action, recorded
 from operations.pauses import Cause, pause, pause_causes, resume
-from operations.restored import TopicAhead, check_database_has_topics, check_log_has_topic, refused
+from operations.start_check import TopicAhead, check_database_has_topics, check_log_has_topic, refused
 
 __all__ = [
     "Action",

@@ -3,6 +3,8 @@
 `decide(command, order)` gives events or raises Rejected; `evolve(order, event)` gives the order after it.
 """
 
+from __future__ import annotations
+
 from orders.commands import (
     COMMAND_TYPES,
     AddItem,
@@ -41,9 +43,9 @@ from orders.fields import identifier
 from orders.lines import Line, LineDiscount, OrderDiscount
 from orders.money import Rounding
 from orders.order import Order, Step, evolve, initial_state
+from orders.order_storage import ORDER, OrderType, decode_event, encode_event, event_metadata
 from orders.parsing import canonical_json, parse_command
 from orders.rejections import Malformed, Rejected, RejectionCode
-from orders.stored import ORDER, OrderType, decode_event, encode_event, event_metadata
 from orders.totals import LineTotals, Totals
 
 __all__ = [

@@ -1,5 +1,7 @@
 """An order's lines and the discounts on them. Stored in snapshots: see `stored.STATE_VERSION`."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from decimal import Decimal
 

@@ -3,6 +3,8 @@
 Stored in snapshots: see `stored.STATE_VERSION`.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal

@@ -3,6 +3,8 @@
 Stored and sent: a code never changes its spelling once released.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Self

@@ -1,5 +1,7 @@
 """Numbers as PostgreSQL writes them."""
 
+from __future__ import annotations
+
 from decimal import Decimal
 
 import asyncpg

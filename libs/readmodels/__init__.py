@@ -1,10 +1,12 @@
 """The read models: tables computed from the folded orders, each of them disposable."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 from readmodels.audit_log import AuditLog
+from readmodels.event_rows import Ledger
 from readmodels.generation_tables import tables_of
-from readmodels.ledger import Ledger
 from readmodels.order_summary import OrderSummary
 from readmodels.process_steps import ProcessSteps
 from readmodels.product_movements import ProductMovements

@@ -4,13 +4,15 @@ Events come from the topic. Refused commands change nothing and are no events: t
 `command_outcomes`, and the view reads them there.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from pydantic_core import to_json
 
 from readmodels.changed_fields import changed_fields
-from readmodels.ledger import Ledger, Row
+from readmodels.event_rows import Ledger, Row
 from readmodels.read_model import OrderChange
 
 _TABLES = """

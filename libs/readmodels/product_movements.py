@@ -5,11 +5,13 @@ Their sum up to a moment is what was sold by then. An order that is voided witho
 moves nothing.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import ClassVar
 
 from orders import Order, OrderConfirmed, OrderVoided
-from readmodels.ledger import Ledger, Row, first_version, occurred_by, with_occurred_by
+from readmodels.event_rows import Ledger, Row, first_version, occurred_by, with_occurred_by
 from readmodels.read_model import OrderChange
 
 _TABLES = """

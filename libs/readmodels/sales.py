@@ -7,12 +7,14 @@ the old one. Totals are kept per partition of the topic, so that two projectors 
 The moves themselves are kept too, each with its time: their sum up to a moment is what sales were then.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import ClassVar
 
 from orders import Order, OrderConfirmed, OrderVoided
-from readmodels.ledger import Ledger, Row, first_version, occurred_by, with_occurred_by
+from readmodels.event_rows import Ledger, Row, first_version, occurred_by, with_occurred_by
 from readmodels.read_model import OrderChange
 
 _TABLES = """

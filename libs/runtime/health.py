@@ -1,5 +1,7 @@
 """Liveness and readiness: ready means that work gets done, not that a connection is open."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 Probe = Callable[[], str | None]

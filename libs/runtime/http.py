@@ -1,5 +1,7 @@
 """The small HTTP face of every service: `/healthz`, `/readyz`, `/metrics`."""
 
+from __future__ import annotations
+
 import asyncio
 import socket as sockets
 from collections.abc import AsyncIterator, Iterator

@@ -1,5 +1,7 @@
 """JSON logs through structlog, those of the libraries included."""
 
+from __future__ import annotations
+
 import logging
 import sys
 

@@ -1,5 +1,7 @@
 """Settings of our own processes, read from the environment under the names `TILLSTREAM_*`."""
 
+from __future__ import annotations
+
 import re
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit

@@ -1,5 +1,7 @@
 """The command service's composition root."""
 
+from __future__ import annotations
+
 from functools import partial
 
 from command_service.dead_letter_limit import DeadLetterLimit, dead_offsets

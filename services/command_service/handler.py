@@ -1,5 +1,7 @@
 """Handles a batch of command records: read, look up, decide, store in one transaction."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import asyncpg

@@ -1,5 +1,7 @@
 """The relay's composition root."""
 
+from __future__ import annotations
+
 import asyncio
 from functools import partial
 

@@ -1,12 +1,14 @@
 """The projector's composition root."""
 
+from __future__ import annotations
+
 import argparse
 
 import structlog
 
-from projector.assignment import RebuildNeeded
-from projector.running import ReadModelProcess
+from projector.read_model_process import ReadModelProcess
 from readmodels import READ_MODELS
+from readmodels.assignment import RebuildNeeded
 from runtime import EXIT_FATAL, Health, Settings, configure_logging, on_stop, run, serve_http
 
 log = structlog.get_logger(__name__)

@@ -1,5 +1,7 @@
 """Folds orders from what arrived and from the event store; what fails is one order's failure."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
@@ -9,7 +11,7 @@ import jiter
 
 from eventstore import BrokenStream, EventStore, StoredEvent, StreamKey
 from orders import Event, Order, decode_event, evolve, initial_state
-from projector.arrivals import Arrival, read_provenance
+from projector.event_records import Arrival, read_provenance
 from projector.faults import Failure, is_orders_fault
 from readmodels import AppliedEvent, OrderKey, Provenance
 

@@ -1,5 +1,7 @@
 """The projector: takes partitions up, applies batches, and gives partitions back."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -11,15 +13,15 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 
 from messaging import Assigned, Fenced, TopicFacts
-from projector.arrivals import Arrival, Unreadable, read_arrivals
-from projector.assignment import PLAIN, Decision, classify
-from projector.checkpoints import Checkpoints, Move
+from projector.event_records import Arrival, Unreadable, read_arrivals
 from projector.faults import Failure, is_orders_fault, tell
 from projector.parking import Parking, Waiting, place_of
 from projector.projection import Applied, Projection
 from projector.refolding import BEFORE_ALL, PATIENCE, Refolding, cut
 from projector.unparking import try_again
 from readmodels import OrderKey, ReadModel
+from readmodels.assignment import PLAIN, Decision, classify
+from readmodels.checkpoints import Checkpoints, Move
 from runtime import Database, is_passing_fault
 
 log = structlog.get_logger(__name__)

@@ -4,6 +4,8 @@ The model is the parking lot of EventStoreDB's subscriptions, by order instead o
 the same order can't be applied over the one before it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,7 +14,7 @@ import structlog
 from prometheus_client import Gauge
 
 from messaging import Unrecoverable
-from projector.arrivals import Arrival
+from projector.event_records import Arrival
 from projector.faults import Failure, tell
 from readmodels import OrderKey, ReadModel
 

@@ -1,5 +1,7 @@
 """Turns records of `orders.events` into folded orders and has a read model write them."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,7 +11,7 @@ from prometheus_client import Counter
 
 from eventstore import EventStore, StreamKey, VersionNotFound
 from orders import Order, initial_state
-from projector.arrivals import Arrival
+from projector.event_records import Arrival
 from projector.faults import Failure, is_orders_fault, write_apart
 from projector.folding import Folded, fold_arrivals, fold_stored, replay
 from readmodels import OrderChange, OrderKey, ReadModel

@@ -5,6 +5,8 @@ orders for as long as that takes, and orders whose events the topic no longer ha
 Rows are rewritten in place, page by page in short transactions, each of them fenced by the partition's epoch.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import accumulate, islice, takewhile
@@ -15,13 +17,13 @@ import asyncpg
 
 from eventstore import StreamKey
 from messaging import Fenced, partition_of
-from projector.assignment import Decision
-from projector.checkpoints import Checkpoints
 from projector.faults import Failure, write_apart
 from projector.parking import Parking, Waiting
 from projector.projection import Projection
 from projector.unparking import try_again
 from readmodels import UNKNOWN_OFFSET, OrderChange, OrderKey, Placed, ReadModel
+from readmodels.assignment import Decision
+from readmodels.checkpoints import Checkpoints
 
 REFOLDED_AT_ONCE = 200
 LOOKED_AT_AT_ONCE = 500

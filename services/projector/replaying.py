@@ -1,9 +1,11 @@
 """Tells that a read model makes up for a rewind, as a metric and beside readiness."""
 
+from __future__ import annotations
+
 import asyncpg
 from prometheus_client import Gauge
 
-from operations.standing import read_places, tell_replay
+from readmodels.read_model_status import read_places, tell_replay
 from runtime import Health
 
 REPLAYING = Gauge(

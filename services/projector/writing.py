@@ -1,5 +1,7 @@
 """The handler that writes one generation, as the live group and a build use it."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
@@ -9,10 +11,10 @@ from aiokafka import ConsumerRecord, TopicPartition
 from eventstore import EventStore
 from messaging import Assigned, Committed, Fenced, KafkaConnection, Topics, fetch_topic
 from orders import ORDER
-from projector.checkpoints import Checkpoints
 from projector.handler import Projector
 from projector.projection import Projection
 from readmodels import ReadModel
+from readmodels.checkpoints import Checkpoints
 from runtime import Database, Settings
 
 T = TypeVar("T")

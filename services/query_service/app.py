@@ -1,5 +1,7 @@
 """The query service's composition root."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,16 +13,16 @@ from fastapi import FastAPI
 from messaging import KafkaConnection, Topics
 from query_service.access import PERMISSIONS, Admission, InvalidKeys, TokenChecker
 from query_service.access.development import parse_development_identity
-from query_service.answering import answer_with_problems
+from query_service.access_log import Observed
 from query_service.commands import Outcomes, Sender
 from query_service.database import TenantDatabase
+from query_service.error_handlers import answer_with_problems
 from query_service.freshness import Freshness
 from query_service.limits import RateLimit, StreamLimit
 from query_service.live import Feed, Following
-from query_service.observing import Observed
 from query_service.openapi import DocumentedApi
 from query_service.routes import ROUTERS
-from query_service.routes.guarded import GuardedRoute
+from query_service.routes.authenticated_route import GuardedRoute
 from query_service.routes.tags import TAGS
 from query_service.service import Service
 from query_service.settings import QuerySettings

@@ -1,5 +1,7 @@
 """How far each read model is behind the topic, looked up beside the requests and not by each of them."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -8,10 +10,10 @@ import asyncpg
 import structlog
 from prometheus_client import Gauge
 
-from operations.standing import Place, read_standings
 from query_service.database import TenantDatabase
 from query_service.problems import Problem
 from readmodels import READ_MODELS
+from readmodels.read_model_status import Place, read_statuses
 from runtime import Health
 
 log = structlog.get_logger(__name__)
@@ -90,8 +92,8 @@ class Freshness:
         """Find out anew. Raises Problem when the database doesn't answer."""
 
         async def places(conn: asyncpg.Connection) -> Mapping[str, Mapping[int, Place]]:
-            standings = await read_standings(conn, self._topic, READ_MODELS)
-            return {name: standing.places for name, standing in standings.items()}
+            statuses = await read_statuses(conn, self._topic, READ_MODELS)
+            return {name: status.places for name, status in statuses.items()}
 
         found = await self._database.ask(_NO_TENANT, places)
         # Last, so that what was applied meanwhile does not count as ahead of it.

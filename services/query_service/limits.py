@@ -1,5 +1,7 @@
 """How often one caller may ask, and how much at a time."""
 
+from __future__ import annotations
+
 import math
 import time
 from collections import Counter

@@ -1,5 +1,7 @@
 """What one tenant may hold of what all tenants share."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

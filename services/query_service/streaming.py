@@ -1,5 +1,7 @@
 """Answers that are sent bit by bit."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterable
 from contextlib import ExitStack
 from typing import Any

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from till.app import main
 
 main()

@@ -7,8 +7,8 @@ import sys
 import typer
 from rich.markup import escape
 
-from localservers import LocalServerError
-from till.errors import TillError
+from local.servers import LocalServerError
+from operations.errors import OperationRefused
 from till.output import notices
 from till.verbs.acls import acls
 from till.verbs.actions import actions
@@ -77,7 +77,7 @@ def main() -> None:
     """Run the command line; an error a person can act on becomes one line, advice and exit code 1."""
     try:
         app()
-    except (TillError, LocalServerError) as error:
+    except (OperationRefused, LocalServerError) as error:
         # What it quotes is data, never markup.
         notices.print(f"[bold red]till:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         notices.print(escape(error.advice), highlight=False, soft_wrap=True)

@@ -3,17 +3,14 @@
 `NotUpError` is the `TillError` of a verb whose servers or services do not run.
 """
 
+from __future__ import annotations
 
-class TillError(Exception):
+from operations.errors import OperationRefused, Unreachable
+
+
+class TillError(OperationRefused):
     """A failure told in one line, with what to do next in another."""
 
-    def __init__(self, message: str, advice: str) -> None:
-        super().__init__(message)
-        self.advice = advice
 
-
-class NotUpError(TillError):
+class NotUpError(Unreachable, TillError):
     """The servers or services that the verb needs do not run."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, "Start everything with `till up --detach`, then try again.")

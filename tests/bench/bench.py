@@ -4,6 +4,8 @@ An absolute figure says little about another machine; the one beside it says how
 top of what the server takes for the same rows or records by the plainest means.
 """
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import json
@@ -19,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.installation import Installation
-from localservers import Kafka, Postgres, free_port
+from local.servers import Kafka, Postgres, free_port
 from messaging import KafkaConnection, Topics, ensure_topics
 
 sys.path.insert(0, str(Path(__file__).parent))

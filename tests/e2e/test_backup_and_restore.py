@@ -1,5 +1,7 @@
 """A backup taken in mid-load, the database lost, and the way back: docs/recovery.md as a test."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os
@@ -21,7 +23,7 @@ from harness.plain_client import PlainClient
 from harness.processes import ServiceProcess
 from harness.waiting import eventually
 from harness.whole_topics import WholeTopics, whole_topics
-from localservers import postgres_tool
+from local.servers import postgres_tool
 from readmodels import READ_MODELS
 from till.app import app
 

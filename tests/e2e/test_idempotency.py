@@ -1,5 +1,7 @@
 """At most one effect, one distinct outcome: whatever is sent again, and wherever."""
 
+from __future__ import annotations
+
 import asyncio
 from uuid import uuid4
 

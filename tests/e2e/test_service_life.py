@@ -1,5 +1,7 @@
 """How service processes start, say how they are, stop, and come back."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from uuid import uuid4
@@ -10,7 +12,7 @@ import pytest
 from harness.installation import Installation
 from harness.plain_client import PlainClient, command, headers_of
 from harness.waiting import eventually
-from localservers import free_port
+from local.servers import free_port
 
 CREATE = {"cashier_id": "anna", "currency": "EUR"}
 ITEM = {"product_id": "p", "name": "Tea", "quantity": "1", "unit_price": "1.00"}

@@ -6,6 +6,8 @@ From outside, it wraps the function that the window lies before or after. On the
 writes `window hit: WINDOW` to its log and sends itself SIGKILL, or SIGSTOP and goes on once it is woken.
 """
 
+from __future__ import annotations
+
 import asyncio
 import importlib
 import os
@@ -22,9 +24,9 @@ from aiokafka import AIOKafkaProducer
 from command_service.handler import CommandHandler
 from messaging import Producer
 from projector import refolding
-from projector.checkpoints import Checkpoints
 from projector.handler import Projector
 from readmodels import ReadModel
+from readmodels.checkpoints import Checkpoints
 
 
 class Window(NamedTuple):

@@ -1,5 +1,7 @@
 """Certificates for servers of this machine, from an authority made for the session."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import trustme
@@ -10,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from localservers import Tls
+from local.servers import Tls
 
 
 def issue(folder: Path, name: str, authority: trustme.CA, *hosts: str) -> Tls:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from dotenv import dotenv_values
 
-from localservers import free_port
+from local.servers import free_port
 
 TOP = Path(__file__).parents[2]
 _PATIENCE_SECONDS = 900

@@ -1,5 +1,7 @@
 """Services as the processes they are in production."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os
@@ -14,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from harness.waiting import eventually
-from localservers import free_port
+from local.servers import free_port
 
 
 class ServiceProcess:

@@ -1,5 +1,7 @@
 """The command line as the process that an operator runs."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os

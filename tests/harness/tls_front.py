@@ -1,12 +1,14 @@
 """TLS before a PostgreSQL that was built without it, as the embedded one is."""
 
+from __future__ import annotations
+
 import asyncio
 import ssl
 import threading
 from types import TracebackType
 from typing import Self
 
-from localservers import Tls
+from local.servers import Tls
 
 # SSLRequest of PostgreSQL's protocol: its length, and the code in place of a protocol version.
 _SSL_REQUEST = (8).to_bytes(4) + (80877103).to_bytes(4)

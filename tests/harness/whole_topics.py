@@ -1,5 +1,7 @@
 """Whole topics of one installation, as they are at a moment."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 

@@ -1,5 +1,7 @@
 """Carries out the builds that a process's version of the read model is asked for."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
 
@@ -8,9 +10,9 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from messaging import KafkaConnection, Topics
+from projector.building.build_lease import Holding, NotHeld
 from projector.building.catching_up import CatchingUp, ConsumerEnded, catching_up
 from projector.building.comparing import Comparison
-from projector.building.holding import Holding, NotHeld
 from projector.building.record import (
     Build,
     Cancelled,
@@ -24,10 +26,10 @@ from projector.building.record import (
 )
 from projector.building.scanning import Scan, begin
 from projector.building.swapping import try_swap
+from projector.desired_state import LOOK_INTERVAL, Wanted
 from projector.faults import tell
-from projector.generations import LOCK_GENERATIONS, drop_generation
-from projector.wanted import LOOK_INTERVAL, Wanted
 from readmodels import ReadModel
+from readmodels.generations import LOCK_GENERATIONS, drop_generation
 from runtime import Settings, is_passing_fault
 
 log = structlog.get_logger(__name__)

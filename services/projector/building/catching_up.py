@@ -1,5 +1,7 @@
 """A generation that is not live goes on from its checkpoints, in a group of its own, until it is level."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -9,10 +11,10 @@ from uuid import UUID
 import asyncpg
 
 from messaging import BatchConsumer, KafkaConnection, TopicReader, Topics, fetch_topic
-from projector.assignment import RebuildNeeded
-from projector.building.holding import Holding
+from projector.building.build_lease import Holding
 from projector.writing import NextWriter
 from readmodels import ReadModel
+from readmodels.assignment import RebuildNeeded
 from runtime import Database, Health, Settings, is_passing_fault
 
 # What took no longer than this to catch up with is level: the rest is made up for at the swap.

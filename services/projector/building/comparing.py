@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import asyncpg
 from pydantic_core import from_json
 
-from projector.building.holding import Holding
+from projector.building.build_lease import Holding
 from projector.building.tables import Comparable, comparable_tables
 from readmodels import ReadModel
 

@@ -1,14 +1,16 @@
 """A build's row, as the projector that works at it reads and writes it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import asyncpg
 from pydantic_core import to_json
 
-from operations.turns import take_turn
-from projector.generations import LOCK_GENERATIONS
+from operations.operation_lock import take_turn
 from readmodels import OrderKey
+from readmodels.generations import LOCK_GENERATIONS
 
 _READ = """
 SELECT id, read_model, kind, version, generation, state, throttle, hold, cancel_requested, after_tenant,

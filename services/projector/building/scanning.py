@@ -1,5 +1,7 @@
 """The beginning of a build, and its scan of the event store by order."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -9,14 +11,14 @@ import asyncpg
 from eventstore import EventStore, StreamKey
 from messaging import KafkaConnection, TopicReader, fetch_topic, partition_of
 from orders import ORDER
-from projector.building.holding import Holding
+from projector.building.build_lease import Holding
 from projector.building.record import Build, move_cursor
 from projector.faults import write_apart
-from projector.generations import LOCK_GENERATIONS
 from projector.parking import Parking, Waiting
 from projector.projection import Projection
 from projector.refolding import PATIENCE, cut
 from readmodels import UNKNOWN_OFFSET, OrderChange, OrderKey, Placed, ReadModel
+from readmodels.generations import LOCK_GENERATIONS
 
 # Small, so that the live consumer of the same process is not kept waiting.
 ORDERS_AT_ONCE = 100

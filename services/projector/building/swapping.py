@@ -1,5 +1,7 @@
 """The swap: in one transaction the view, the pointer to the live generation and the fences change."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import Mapping
@@ -11,8 +13,8 @@ import structlog
 
 from projector.building.catching_up import CatchingUp, at_or_past
 from projector.building.record import Build
-from projector.generations import LOCK_GENERATIONS, publish
 from readmodels import ReadModel
+from readmodels.generations import LOCK_GENERATIONS, publish
 
 log = structlog.get_logger(__name__)
 

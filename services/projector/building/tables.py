@@ -1,5 +1,7 @@
 """How two generations' tables are compared: columns and keys are found out, so that versions may differ."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,5 +1,7 @@
 """Lets a request in: who it comes from, whether their role may do that, and how often."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 import structlog

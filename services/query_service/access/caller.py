@@ -1,5 +1,7 @@
 """Whoever a request comes from."""
 
+from __future__ import annotations
+
 from enum import StrEnum
 from typing import NamedTuple
 

@@ -1,5 +1,7 @@
 """Sends commands with one producer, which is replaced when a send has failed."""
 
+from __future__ import annotations
+
 import asyncio
 
 import structlog

@@ -1,5 +1,7 @@
 """The body of a command over HTTP, for the OpenAPI document."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from messaging import Topics

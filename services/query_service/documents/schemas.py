@@ -1,5 +1,7 @@
 """JSON Schemas of what commands, events and outcomes carry as they are on the wire."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Which events a reader wants: told from a record's headers, before anything is parsed."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
@@ -18,7 +20,7 @@ class Wanted(NamedTuple):
     order_id: UUID | None = None
     actor: str | None = None
 
-    def test(self) -> "Test":
+    def test(self) -> Test:
         """Return the same, ready to be asked of many records."""
         return Test(self)
 

@@ -1,5 +1,7 @@
 """What can be asked: one module a kind of question."""
 
+from __future__ import annotations
+
 from query_service.routes import (
     audit,
     commands,
@@ -9,8 +11,8 @@ from query_service.routes import (
     history,
     orders,
     problem_pages,
+    read_models,
     searching,
-    standing,
 )
 
 ROUTERS = (
@@ -20,7 +22,7 @@ ROUTERS = (
     searching.router,
     figures.router,
     audit.router,
-    standing.router,
+    read_models.router,
     commands.router,
     events.router,
     problem_pages.router,

@@ -1,5 +1,7 @@
 """The audit trail: a page of it as JSON, all of it as CSV or as lines of JSON."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from operator import attrgetter
@@ -12,14 +14,14 @@ from pydantic_core import PydanticCustomError
 
 import queries
 from queries import AUDIT_KINDS, AuditFilter, BadCursor
-from query_service.answers.csv_rows import csv_lines
-from query_service.answers.found import AuditEntry, AuditPage
-from query_service.forms import MEDIA_TYPES, Form, form_wanted
+from queries.answers.csv_rows import csv_lines
+from queries.answers.found import AuditEntry, AuditPage
+from query_service.content_negotiation import MEDIA_TYPES, Form, form_wanted
 from query_service.freshness import FROM_READ_MODELS
 from query_service.parameters import Cursor, Identifier, Moment, OrderIdFilter
 from query_service.problems import ProblemDetails
 from query_service.query_models import described, query_into
-from query_service.routes.guarded import v1_router
+from query_service.routes.authenticated_route import v1_router
 from query_service.routes.refusals import bad_cursor
 from query_service.routes.tags import Tag
 from query_service.service import Service, TheCaller, TheService

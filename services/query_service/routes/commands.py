@@ -1,5 +1,7 @@
 """Commands over HTTP, and what became of them."""
 
+from __future__ import annotations
+
 import asyncio
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -13,14 +15,14 @@ from starlette.responses import JSONResponse
 
 from commands import UNKNOWN_FINGERPRINT
 from messaging import Topics
+from queries.answers.read_model_state import CommandOutcome, outcome_of
 from query_service.access import Caller, Role
-from query_service.answers.standing import CommandOutcome, outcome_of
 from query_service.commands import NotSent, Sent, Waiting, read_body
 from query_service.database import RETRY_AFTER
 from query_service.documents import command_body
 from query_service.parameters import CommandId, Wait
 from query_service.problems import Problem, ProblemDetails
-from query_service.routes.guarded import v1_router
+from query_service.routes.authenticated_route import v1_router
 from query_service.routes.tags import Tag
 from query_service.service import Service, TheCaller, TheService
 

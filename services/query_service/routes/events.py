@@ -1,5 +1,7 @@
 """Events as they happen."""
 
+from __future__ import annotations
+
 from contextlib import ExitStack
 from typing import Annotated
 from uuid import UUID
@@ -7,14 +9,14 @@ from uuid import UUID
 from fastapi import Header, Query
 
 from messaging import BadVector, Vector
-from messaging.vector import LONGEST_VECTOR
+from messaging.topic_position import LONGEST_VECTOR
 from orders import EVENT_TYPES
 from query_service.access.tokens import LEEWAY
 from query_service.live import BEGINNING, EventStream, Wanted
 from query_service.live.following import Start
 from query_service.parameters import Identifier
 from query_service.problems import Problem
-from query_service.routes.guarded import v1_router
+from query_service.routes.authenticated_route import v1_router
 from query_service.routes.tags import Tag
 from query_service.service import TheCaller, TheService
 

@@ -1,5 +1,7 @@
 """What was sold, of what how much, and how orders flow."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any
 
 import asyncpg
@@ -7,11 +9,11 @@ from fastapi import Query, Response
 
 import queries
 from queries import MOST_PRODUCTS, BadCursor, Clock, SalesGroup
-from query_service.answers.found import ProcessMap, Products, Sales
+from queries.answers.found import ProcessMap, Products, Sales
 from query_service.freshness import FROM_READ_MODELS
 from query_service.parameters import Cursor, Day, Identifier, Moment
 from query_service.problems import Problem
-from query_service.routes.guarded import v1_router
+from query_service.routes.authenticated_route import v1_router
 from query_service.routes.refusals import bad_cursor
 from query_service.routes.tags import Tag
 from query_service.service import TheCaller, TheService

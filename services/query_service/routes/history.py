@@ -1,5 +1,7 @@
 """What happened to an order, what it was like before, and what is different now."""
 
+from __future__ import annotations
+
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -9,11 +11,11 @@ from fastapi import Query
 from eventstore import EventStore, StoredEvent, StreamKey, VersionNotFound
 from orders import Order, difference
 from queries import Clock
-from query_service.answers.history import Difference, History, difference_of, event_of
-from query_service.answers.orders import OrderState, state_of
+from queries.answers.history import Difference, History, difference_of, event_of
+from queries.answers.orders import OrderState, state_of
 from query_service.parameters import HIGHEST_VERSION, Moment, OrderId, Point, Version
 from query_service.problems import Problem, ProblemDetails
-from query_service.routes.guarded import v1_router
+from query_service.routes.authenticated_route import v1_router
 from query_service.routes.refusals import no_such_order
 from query_service.routes.tags import Tag
 from query_service.service import TheCaller, TheService

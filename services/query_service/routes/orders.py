@@ -1,5 +1,7 @@
 """Orders as the read model has them: lists, and one of them."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from typing import Annotated, Any, Literal, NamedTuple
@@ -13,12 +15,12 @@ import queries
 from eventstore import StreamKey, VersionNotFound
 from orders import Order
 from queries import MOST_ORDERS, BadCursor, OrderFilter, OrderSort, OrderStatus, OrderSummaryRow
-from query_service.answers.orders import SUMMARY_FIELDS, OrdersPage, OrderState, beside_summary
+from queries.answers.orders import SUMMARY_FIELDS, OrdersPage, OrderState, beside_summary
 from query_service.freshness import FROM_READ_MODELS
 from query_service.parameters import Currency, Cursor, Day, Identifier, Moment, OrderId, Total, Version, Wait
 from query_service.problems import Problem, ProblemDetails
 from query_service.query_models import described, query_into
-from query_service.routes.guarded import v1_router
+from query_service.routes.authenticated_route import v1_router
 from query_service.routes.refusals import bad_cursor, no_such_order, not_there_yet
 from query_service.routes.tags import Tag
 from query_service.service import Service, TheCaller, TheService

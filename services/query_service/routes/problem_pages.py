@@ -1,5 +1,7 @@
 """The pages that a problem's `type` leads to."""
 
+from __future__ import annotations
+
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse
 

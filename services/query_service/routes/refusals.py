@@ -1,5 +1,7 @@
 """Refusals that several routes have in common."""
 
+from __future__ import annotations
+
 from queries import BadCursor
 from query_service.database import RETRY_AFTER
 from query_service.problems import Problem

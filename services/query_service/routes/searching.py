@@ -1,5 +1,7 @@
 """Search by whatever id somebody has at hand."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any
 
 import asyncpg
@@ -7,10 +9,10 @@ from fastapi import Query, Response
 
 import queries
 from queries import MOST_ORDERS
-from query_service.answers.found import Hits
+from queries.answers.found import Hits
 from query_service.freshness import FROM_READ_MODELS
 from query_service.parameters import Searched
-from query_service.routes.guarded import v1_router
+from query_service.routes.authenticated_route import v1_router
 from query_service.routes.tags import Tag
 from query_service.service import TheCaller, TheService
 

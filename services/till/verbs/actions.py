@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from pydantic_core import from_json, to_json
 
+from runtime.printable import printable
 from till.connecting import query_connection, run
 from till.output import Output, OutputOption, notices, print_rows
-from till.printable import printable
 from till.settings import till_settings
 from till.times import parse_time
 

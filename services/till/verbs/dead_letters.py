@@ -13,9 +13,7 @@ from rich.text import Text
 
 from messaging import KafkaConnection, TopicReader, Topics
 from operations import recorded
-from till.connecting import operator_connection, operator_name, query_connection, run
-from till.dead_letter_rows import letter_document, shown_bytes
-from till.dead_letters import (
+from operations.dead_letters.letters import (
     DeadLetter,
     Decision,
     Resending,
@@ -24,10 +22,12 @@ from till.dead_letters import (
     read_decisions,
     unreadable,
 )
-from till.dead_letters_found import Found, Wanted, list_letters
+from operations.dead_letters.rows import letter_document, shown_bytes
+from operations.dead_letters.search import Found, Wanted, list_letters
+from runtime.printable import printable
+from till.connecting import operator_connection, operator_name, query_connection, run
 from till.errors import NotUpError, TillError
 from till.output import Output, OutputOption, answers, notices, print_json, print_rows
-from till.printable import printable
 from till.settings import TillSettings, till_settings
 from till.times import parse_time
 

@@ -17,12 +17,13 @@ from rich.box import SIMPLE_HEAD
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from localservers import kafka_jars
+from demo import Comparison, compare, expected_figures, read_figures
+from demo.arrival import Arrival
+from local import Home, Supervisor, bring_up, take_down
+from local.servers import kafka_jars
+from messaging import KafkaConnection, Topics
 from till.connecting import query_connection, run
-from till.demo import Comparison, compare, expected_figures, read_figures
-from till.demo.arrival import Arrival
 from till.errors import TillError
-from till.local import Home, Supervisor, bring_up, take_down
 from till.output import Output, OutputOption, answers, notices, print_json
 from till.settings import TillSettings, till_settings
 from till.verbs.load import LoadedBaskets, send_baskets
@@ -95,7 +96,9 @@ async def _load_and_check(where: TillSettings, orders: int) -> _Result:
         before = await connection.fetchval(_EVENTS)
         loaded = await send_baskets(where, orders)
         with _progress() as progress:
-            arrival = Arrival(where, loaded.commands_of)
+            arrival = Arrival(
+                connection, KafkaConnection.of(where), Topics(where.topic_prefix), loaded.commands_of
+            )
             task = progress.add_task("Waiting for the read models", total=arrival.total)
             await arrival.wait(lambda applied: progress.update(task, completed=applied))
         seconds = time.monotonic() - loaded.began

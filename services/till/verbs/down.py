@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from till.local import Home, take_down
+from local import Home, take_down
 from till.output import Output, OutputOption, notices, print_json
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from localservers import TOOLS, kafka_tool
+from local.servers import TOOLS, kafka_tool
 from messaging import KafkaConnection
 from till.errors import TillError
 from till.recording import recorded_where_possible

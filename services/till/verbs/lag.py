@@ -12,12 +12,13 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from operations.standing import Standing, tell_replay
-from till.connecting import run
-from till.lag import Lag, Lags, lag_reader, read_lags
+from messaging import KafkaConnection, Topics
+from operations.status.lag import Lag, Lags, lag_reader, read_lags
+from operations.status.rates import Rates
+from readmodels.read_model_status import ReadModelStatus, tell_replay
+from till.connecting import query_connection, run
 from till.output import Output, OutputOption, answers, print_json, print_rows, rows_table
-from till.rates import Rates
-from till.settings import till_settings
+from till.settings import TillSettings, till_settings
 
 _REFRESH_SECONDS = 1.0
 _MINUTE, _HOUR = 60, 3600
@@ -48,7 +49,7 @@ def lag(
         with suppress(KeyboardInterrupt):
             run(_watch(partitions=partitions))
         return
-    lags = run(read_lags(till_settings()))
+    lags = run(_read(till_settings()))
     if output is Output.json:
         print_json(_document(lags, partitions=partitions))
         return
@@ -59,9 +60,17 @@ def lag(
     answers.print(_outbox(lags, None), soft_wrap=True)
 
 
+async def _read(where: TillSettings) -> Lags:
+    async with query_connection(where) as connection:
+        return await read_lags(connection, KafkaConnection.of(where), Topics(where.topic_prefix))
+
+
 async def _watch(*, partitions: bool) -> None:
-    rates = Rates()
-    async with lag_reader(till_settings()) as reader:
+    rates, where = Rates(), till_settings()
+    async with (
+        query_connection(where) as connection,
+        lag_reader(connection, KafkaConnection.of(where), Topics(where.topic_prefix)) as reader,
+    ):
         with Live(console=answers, auto_refresh=False) as live:
             while True:
                 lags = await reader.read()
@@ -110,15 +119,15 @@ def _outbox(lags: Lags, growth: float | None) -> Text:
 def _document(lags: Lags, *, partitions: bool) -> Mapping[str, Any]:
     read_models = {}
     for name, each in lags.read_models.items():
-        standing = each.standing
+        status = each.status
         row = {
             "records": each.records,
             "oldest_seconds": each.oldest_seconds,
             "parked_orders": each.parked_orders,
-            "state": _word(standing),
-            "paused_by": standing.pauses,
-            "to_replay": sum(place.to_replay for place in standing.places.values()),
-            "building": standing.build and standing.build._asdict(),
+            "state": _word(status),
+            "paused_by": status.pauses,
+            "to_replay": sum(place.to_replay for place in status.places.values()),
+            "building": status.build and status.build._asdict(),
         }
         if partitions:
             row["partitions"] = {number: partition._asdict() for number, partition in each.partitions.items()}
@@ -145,38 +154,38 @@ def _partition_rows(lags: Lags) -> list[dict[str, Any]]:
             "read_model": name,
             "partition": number,
             **partition._asdict(),
-            "state": _told_of_partition(each.standing, number),
+            "state": _told_of_partition(each.status, number),
         }
         for name, each in lags.read_models.items()
         for number, partition in each.partitions.items()
     ]
 
 
-def _word(standing: Standing) -> str:
+def _word(status: ReadModelStatus) -> str:
     """Return the state in one word, for programs: what an operator did counts before what follows from it."""
-    if standing.pauses:
+    if status.pauses:
         return "paused"
-    if any(place.replaying for place in standing.places.values()):
+    if any(place.replaying for place in status.places.values()):
         return "replaying"
-    if standing.build:
+    if status.build:
         return "building"
-    return "live" if standing.places else "not started"
+    return "live" if status.places else "not started"
 
 
 def _told(lag: Lag) -> str:
     """Return all that is to be said of a read model's state."""
-    standing, told = lag.standing, []
-    if standing.pauses:
-        told.append(f"paused by {' and '.join(standing.pauses)}")
-    if replay := tell_replay(standing.places.values()):
+    status, told = lag.status, []
+    if status.pauses:
+        told.append(f"paused by {' and '.join(status.pauses)}")
+    if replay := tell_replay(status.places.values()):
         told.append(replay)
-    if build := standing.build:
+    if build := status.build:
         share = f", {build.orders_done / build.orders_total:.0%}" if build.orders_total else ""
         told.append(f"{build.kind}: {build.state.replace('_', ' ')}{share}")
-    return "; ".join(told) or _word(standing)
+    return "; ".join(told) or _word(status)
 
 
-def _told_of_partition(standing: Standing, number: int) -> str:
-    place = standing.places.get(number)
+def _told_of_partition(status: ReadModelStatus, number: int) -> str:
+    place = status.places.get(number)
     replay = tell_replay([place]) if place else None
-    return replay or ("paused" if standing.pauses else "live" if place else "not started")
+    return replay or ("paused" if status.pauses else "live" if place else "not started")

@@ -20,10 +20,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from demo import Basket, commands, order_id_of, read_baskets
 from messaging import KafkaConnection, KafkaRefused, Message, Producer, Topics
 from runtime import Settings
 from till.connecting import run
-from till.demo import Basket, commands, order_id_of, read_baskets
 from till.errors import NotUpError, TillError
 from till.output import Output, OutputOption, notices, print_json, print_rows
 from till.settings import till_settings

@@ -3,9 +3,9 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from operations import recorded
+from operations.migration import Migrated, migrate_all
 from till.connecting import admin_connection, operator_name, run
 from till.errors import TillError
-from till.local.migration import Migrated, migrate_all
 from till.output import Output, OutputOption, notices, print_json
 from till.settings import TillSettings, till_settings
 
@@ -27,7 +27,8 @@ def migrate(output: OutputOption = Output.table) -> None:
 
 async def _migrate(settings: TillSettings, admin_dsn: str) -> Migrated:
     """Migrate, and record what was made: at the end, for before the first time there is nowhere to."""
-    made = await migrate_all(settings, admin_dsn)
+    passwords = {role: secret.get_secret_value() for role, secret in settings.role_passwords.items()}
+    made = await migrate_all(settings, admin_dsn, passwords)
     if made.migrations or made.passwords or made.topics:
         async with (
             admin_connection(settings) as connection,

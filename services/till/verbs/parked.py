@@ -10,11 +10,11 @@ import typer
 from rich.text import Text
 
 from operations import recorded
+from operations.parked_orders import ParkedOrder, Result, await_retry, find_parked, read_event, want_retry
+from runtime.printable import printable
 from till.connecting import operator_connection, operator_name, query_connection, run
 from till.errors import TillError
 from till.output import Output, OutputOption, answers, notices, print_json, print_rows
-from till.parked import ParkedOrder, Result, await_retry, find_parked, read_event, want_retry
-from till.printable import printable
 from till.read_models_named import known_read_model
 from till.settings import TillSettings, till_settings
 

@@ -10,8 +10,8 @@ from messaging import KafkaConnection, Topics
 from operations import pause as pause_read_model
 from operations import pause_causes, recorded
 from operations import resume as resume_read_model
+from operations.groups import wait_until_left
 from till.connecting import operator_connection, operator_name, run
-from till.groups import wait_until_left
 from till.output import notices
 from till.read_models_named import ReadModelArgument
 from till.settings import TillSettings, till_settings

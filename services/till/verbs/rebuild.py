@@ -9,7 +9,7 @@ import asyncpg
 import typer
 
 from operations import Action, recorded
-from operations.builds import (
+from operations.rebuild.builds import (
     Build,
     BuildRefused,
     cancel_build,
@@ -17,19 +17,13 @@ from operations.builds import (
     read_build,
     release_build,
 )
+from operations.rebuild.requests import ask_for_rebuild, ask_for_rollback, under_way
+from till.build_outcome import comparison_counts, print_build
+from till.build_progress import follow, wait_until_dropped
 from till.connecting import operator_connection, operator_name, run
 from till.errors import TillError
 from till.output import Output, OutputOption, notices
 from till.read_models_named import ReadModelArgument
-from till.rebuilding import (
-    ask_for_rebuild,
-    ask_for_rollback,
-    comparison_counts,
-    follow,
-    print_build,
-    under_way,
-    wait_until_dropped,
-)
 from till.settings import TillSettings, till_settings
 
 _INTERRUPTED = 130

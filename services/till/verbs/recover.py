@@ -12,12 +12,12 @@ from aiokafka.errors import KafkaError
 
 from messaging import KafkaConnection, Topics
 from operations import recorded
+from operations.groups import wait_until_left
+from operations.recover import Contradiction, Survey, Work, survey
+from operations.recover import execute as carry_out
 from till.connecting import admin_connection, operator_name, run
 from till.errors import NotUpError, TillError
-from till.groups import wait_until_left
 from till.output import Output, OutputOption, answers, notices, print_json
-from till.recovery import Contradiction, Survey, Work, survey
-from till.recovery import execute as carry_out
 from till.settings import till_settings
 
 # Two recoveries at a time would each take what the other writes for a contradiction.

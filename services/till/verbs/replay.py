@@ -12,11 +12,7 @@ import typer
 
 from messaging import KafkaConnection, Topics
 from operations import recorded
-from operations.replays import open_replay, tell_open
-from till.connecting import operator_connection, operator_name, run
-from till.output import Output, OutputOption, answers, notices, print_json, print_rows
-from till.read_models_named import ReadModelArgument
-from till.replaying import (
+from operations.replay import (
     Execution,
     Forecast,
     Group,
@@ -28,6 +24,10 @@ from till.replaying import (
     parse_partitions,
     read_offsets_file,
 )
+from operations.replay.record import open_replay, tell_open
+from till.connecting import operator_connection, operator_name, run
+from till.output import Output, OutputOption, answers, notices, print_json, print_rows
+from till.read_models_named import ReadModelArgument
 from till.settings import TillSettings, till_settings
 from till.times import parse_time
 

@@ -10,11 +10,11 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from messaging import KafkaConnection, Topics
 from operations import recorded
+from operations.recover import Work, check_nobody_appends, forecast
+from operations.recover import republish as put_out
 from till.connecting import admin_connection, operator_name, run
 from till.errors import NotUpError, TillError
 from till.output import Output, OutputOption, answers, notices, print_json
-from till.recovery import Work, check_nobody_appends, forecast
-from till.recovery import republish as put_out
 from till.settings import till_settings
 
 

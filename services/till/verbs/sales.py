@@ -10,12 +10,12 @@ import typer
 
 from queries import Clock, SalesGroup
 from queries import sales as sales_of
+from queries.tenants import find_tenants
 from till.connecting import query_connection, run
 from till.errors import TillError
 from till.output import Output, OutputOption, notices, print_rows
 from till.read_models_missing import read_models_may_be_missing
 from till.settings import till_settings
-from till.tenants_found import find_tenants
 from till.times import parse_time
 
 _AMOUNTS = ("currency", "orders", "gross", "discount", "net", "voids")

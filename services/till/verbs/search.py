@@ -9,11 +9,11 @@ import typer
 
 from queries import MOST_ORDERS
 from queries import search as search_orders
+from queries.tenants import find_tenants
 from till.connecting import query_connection, run
 from till.output import Output, OutputOption, notices, print_rows
 from till.read_models_missing import read_models_may_be_missing
 from till.settings import till_settings
-from till.tenants_found import find_tenants
 
 
 def search(

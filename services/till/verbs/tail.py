@@ -11,11 +11,11 @@ from rich.text import Text
 
 from messaging import BadVector, Vector, event_json
 from orders import EVENT_TYPES
+from runtime.printable import printable
 from till.connecting import run
 from till.errors import TillError
 from till.following import BEGINNING, Wanted, follow, told
 from till.output import Output, OutputOption, answers, notices, print_json_line
-from till.printable import printable
 from till.settings import till_settings
 
 # Column → its width; what is longer pushes the rest of its line.

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from localservers import kafka_jars
+from local import Home, Supervisor, bring_up, caller_settings, take_down
+from local.servers import kafka_jars
 from till.errors import TillError
-from till.local import Home, Supervisor, bring_up, caller_settings, take_down
 from till.output import Output, OutputOption, notices, print_rows
 
 _LOOK_SECONDS = 1.0

@@ -13,14 +13,14 @@ from rich.markup import escape
 
 from messaging import KafkaConnection, Topics
 from operations import recorded
+from operations.verify import CouldNotCheck, Difference, Findings, verify_read_models, verify_topic
 from readmodels import READ_MODELS
+from runtime.printable import printable
 from till.connecting import operator_connection, operator_name, run
 from till.errors import TillError
 from till.output import Output, OutputOption, answers, notices, print_json, print_rows
-from till.printable import printable
 from till.read_models_named import known_read_model
 from till.settings import till_settings
-from till.verifying import CouldNotCheck, Difference, Findings, verify_read_models, verify_topic
 
 COULD_NOT_CHECK = 2
 _UNCHECKABLE = (CouldNotCheck, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)

@@ -21,6 +21,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from pydantic import SecretStr
 
+from demo import Comparison, commands, compare, expected_figures, order_id_of, read_baskets, read_figures
+from harness.arrival import wait_for_arrival
 from harness.compose import Compose
 from harness.waiting import eventually
 from integration.query_service.conftest import AUDIENCE, ISSUER, Issuer
@@ -29,8 +31,6 @@ from messaging.topics import PARTITIONS
 from readmodels import READ_MODELS
 from runtime import Settings
 from till.connecting import query_connection
-from till.demo import Comparison, commands, compare, expected_figures, order_id_of, read_baskets, read_figures
-from till.demo.arrival import Arrival
 
 SERVICES = ("command_service", "outbox_relay", *(f"projector_{name}" for name in READ_MODELS))
 QUERY_SERVICE = "query_service"
@@ -69,7 +69,7 @@ def where(compose: Compose) -> Settings:
 
 async def arrived(where: Settings, commands_of: dict[UUID, int]) -> Comparison:
     """Wait until these orders are in every read model, and compare with the data set."""
-    await Arrival(where, commands_of).wait(lambda _applied: None)
+    await wait_for_arrival(where, commands_of)
     async with query_connection(where) as connection:
         found = await read_figures(connection)
     return compare(expected_figures(len(commands_of), found.orders.keys()), found)

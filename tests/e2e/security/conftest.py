@@ -1,5 +1,7 @@
 """A Kafka with TLS, users and ACLs, and a PostgreSQL behind TLS: one of each for the session."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import secrets
@@ -23,7 +25,7 @@ from harness.plain_client import PlainClient, plain_client
 from harness.processes import ServiceProcess
 from harness.tls_front import TlsFront
 from harness.waiting import eventually
-from localservers import Kafka, KafkaSecurity, Tls, free_port
+from local.servers import Kafka, KafkaSecurity, Tls, free_port
 from messaging import KafkaConnection, Topics, apply_acls, ensure_topics, read_acls
 from runtime import SaslMechanism, Settings
 

@@ -1,5 +1,7 @@
 """`till` as the operator of deploy/kafka-acls.toml."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys

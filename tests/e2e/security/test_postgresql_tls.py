@@ -1,5 +1,7 @@
 """PostgreSQL's own TLS, in a container: the embedded PostgreSQL is built without OpenSSL."""
 
+from __future__ import annotations
+
 import asyncio
 import re
 import ssl
@@ -15,10 +17,10 @@ from pydantic import SecretStr
 
 from eventstore import migrate, set_passwords
 from harness.waiting import eventually
-from localservers import Tls
+from local.servers import Tls
+from operations.errors import Unreachable
 from runtime import Database, Settings
 from till.connecting import query_connection
-from till.errors import NotUpError
 
 ROLE, PASSWORD = "tillstream_query", "a2b4c6d8e0"
 
@@ -107,7 +109,7 @@ async def test_another_host_or_authority_is_refused(
     with pytest.raises(ssl.SSLCertVerificationError, match=re.escape(told)):
         await connected(where)
     with pytest.raises(
-        NotUpError, match=f"PostgreSQL at {host}:{port} does not let us in: .*{re.escape(told)}"
+        Unreachable, match=f"PostgreSQL at {host}:{port} does not let us in: .*{re.escape(told)}"
     ) as error:
         async with query_connection(where):
             pass

@@ -1,5 +1,7 @@
 """Each principal of deploy/kafka-acls.toml does what it is for, and nothing else."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from collections.abc import AsyncIterator
@@ -24,8 +26,8 @@ from typer.testing import CliRunner
 
 from e2e.security.conftest import PRINCIPALS, SecuredKafka
 from messaging import Acl, KafkaConnection, apply_acls, read_acls
+from operations.errors import OperationRefused
 from till.app import app
-from till.errors import TillError
 
 COMMANDS, EVENTS, OUTCOMES, LETTERS = TOPICS = (
     "orders.commands",
@@ -154,9 +156,9 @@ def test_permissions_are_applied_by_till(
     everybody = Acl("*", "read", "topic", "lobby", prefixed=False)
     asyncio.run(apply_acls(secured_kafka.connection("admin"), [everybody]))
     assert applied(old) == {"made": [], "beside": [*lines[:1], "User:* may read topic lobby"]}
-    with pytest.raises(TillError, match="visitor"):
+    with pytest.raises(OperationRefused, match="visitor"):
         applied('[visitor]\nread = ["table lobby"]')
     monkeypatch.setenv("TILLSTREAM_KAFKA_SASL_USERNAME", "operator")
     monkeypatch.setenv("TILLSTREAM_KAFKA_SASL_PASSWORD", secured_kafka.password("operator"))
-    with pytest.raises(TillError, match="operator may not change permissions"):
+    with pytest.raises(OperationRefused, match="operator may not change permissions"):
         applied(old)

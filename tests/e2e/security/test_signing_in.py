@@ -1,5 +1,7 @@
 """The ways by which Kafka knows who we are, and what we say when it doesn't."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 from collections.abc import Callable

@@ -16,14 +16,14 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
+from demo import commands, compare, expected_figures, order_id_of, read_baskets, read_figures
 from eventstore import LOGIN_ROLES
+from harness.arrival import wait_for_arrival
 from harness.installation import Installation
 from messaging import Topics
 from readmodels import READ_MODELS
 from runtime import Settings
 from till.connecting import query_connection
-from till.demo import commands, compare, expected_figures, order_id_of, read_baskets, read_figures
-from till.demo.arrival import Arrival
 
 ORDERS = 20
 
@@ -94,7 +94,7 @@ async def test_an_installation_is_made_by_settings_alone(
     )
     _, baskets = read_baskets(ORDERS)
     commands_of = {order_id_of(basket.basket_id): len(list(commands(basket))) for basket in baskets}
-    await Arrival(where, commands_of).wait(lambda _applied: None)
+    await wait_for_arrival(where, commands_of)
     async with query_connection(where) as connection:
         found = await read_figures(connection)
     assert compare(expected_figures(ORDERS, found.orders.keys()), found).differences == []

@@ -16,8 +16,8 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from dotenv import dotenv_values
 
+from local.supervisor import MARK
 from readmodels import READ_MODELS
-from till.local.supervisor import MARK
 
 TILL = [sys.executable, "-m", "till"]
 PROJECTORS = [f"projector_{name}" for name in READ_MODELS]

@@ -1,5 +1,7 @@
 """Reading a partition again for the dead letters that came before a start, on a real Kafka."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -10,7 +12,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from command_service.dead_letter_limit import dead_offsets
 from harness.plain_client import command
-from localservers import Kafka
+from local.servers import Kafka
 from messaging import KafkaConnection, Topics, ensure_topics, rereading
 
 MEGABYTE = b"[" * 1_000_000

@@ -1,5 +1,7 @@
 """The consumer that every service handles its batches with, on a real Kafka."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any

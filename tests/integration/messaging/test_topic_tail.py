@@ -1,5 +1,7 @@
 """Following a topic without a consumer group, on a real Kafka."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +12,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 
-from localservers import Kafka, free_port
+from local.servers import Kafka, free_port
 from messaging import KafkaConnection, RecordsGone, TopicMadeAnew, TopicTail
 from messaging import tail as tail_module
 

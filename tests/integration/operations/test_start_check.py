@@ -1,5 +1,7 @@
 """What a service that writes looks at before it starts: records on the topics, against a database."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import uuid4
@@ -10,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 
 from messaging import KafkaConnection, Topics, ensure_topics
 from operations import TopicAhead, check_database_has_topics
-from operations.restored import LOOKED_AT
+from operations.start_check import LOOKED_AT
 from outbox_relay.relay import ROWS
 
 Headers = Sequence[tuple[str, bytes | None]]

@@ -1,5 +1,7 @@
 """The relay on a real outbox and a real Kafka."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any

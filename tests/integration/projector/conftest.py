@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,11 +18,11 @@ from integration.projector.processes import Installation
 from integration.projector.rebuilding import Operator
 from messaging import Committed, TopicFacts
 from orders import ORDER
-from projector.checkpoints import Checkpoints
-from projector.generations import open_live
 from projector.handler import Projector
 from projector.projection import Projection
 from readmodels import READ_MODELS
+from readmodels.checkpoints import Checkpoints
+from readmodels.generations import open_live
 from runtime import Database
 
 

@@ -4,6 +4,8 @@ An import takes seconds, and a test that starts several processes waits for litt
 process like any other: it has its own environment and log, and a kill -9 takes it alone.
 """
 
+from __future__ import annotations
+
 import importlib
 import multiprocessing
 import os

@@ -1,5 +1,7 @@
 """What the read models with rows of single events should hold, written in plain Python from what happened."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta

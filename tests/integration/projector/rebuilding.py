@@ -1,5 +1,7 @@
 """Asking for builds as an operator does, and following them."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +11,7 @@ import asyncpg
 
 from integration.projector.processes import Installation, until
 from operations import recorded
-from operations.builds import Build, Kind, read_build, request_build
+from operations.rebuild.builds import Build, Kind, read_build, request_build
 from readmodels import READ_MODELS
 
 _LIVE = "SELECT generation FROM projections.generations WHERE read_model = $1 AND state = 'live'"

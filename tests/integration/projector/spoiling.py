@@ -1,5 +1,7 @@
 """Rows made wrong on purpose, and what the projector wrote down of its decisions."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import asyncpg

@@ -1,5 +1,7 @@
 """What the topic no longer has comes from the store."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 import asyncpg
@@ -11,8 +13,8 @@ from integration.projector.order_log import TOPIC, VOID, OrderLog, item, random_
 from integration.projector.reading import MOST_NAMES, NAMES, expected, kept, rows
 from integration.projector.spoiling import decided, spoil
 from projector import refolding
-from projector.checkpoints import forget_all
 from readmodels import READ_MODELS, UNKNOWN_OFFSET
+from readmodels.checkpoints import forget_all
 
 FIRST = TopicPartition(TOPIC, 0)
 

@@ -1,5 +1,7 @@
 """A replay, a build and a clean-up that are asked for at the same moment: the first one stands."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -8,8 +10,8 @@ import asyncpg
 import pytest
 
 from operations import recorded
-from operations.builds import BuildRefused, drop_previous, request_build
-from operations.replays import UnderWay, begin_replay, end_replay, open_replay
+from operations.rebuild.builds import BuildRefused, drop_previous, request_build
+from operations.replay.record import UnderWay, begin_replay, end_replay, open_replay
 from projector.building.record import request_upgrade
 
 NAME = "sales"

@@ -1,5 +1,7 @@
 """`till parked`, beside a projector that carries out what it wants."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
@@ -16,9 +18,9 @@ from integration.projector.breaking import Breaker
 from integration.projector.consuming import Consumer, NewConsumer
 from integration.projector.order_log import CONFIRM, OrderLog, create, item, order_key
 from integration.projector.reading import expected, rows
+from operations.errors import OperationRefused
 from projector import handler
 from till.app import app
-from till.errors import TillError
 
 KEY = order_key("a")
 Till = Callable[..., Awaitable[Result]]
@@ -134,7 +136,7 @@ async def test_what_is_not_parked_is_refused(
     conn: asyncpg.Connection, till: Till, arguments: list[str]
 ) -> None:
     """An order that isn't parked, or none at all, is an error with advice, and nothing is asked for."""
-    with pytest.raises(TillError):
+    with pytest.raises(OperationRefused):
         await till(*arguments)
     assert not await conn.fetchval("SELECT bool_or(retry_requested) FROM projections.parked")
 

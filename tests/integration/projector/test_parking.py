@@ -1,5 +1,7 @@
 """An order that can't be applied is parked: its neighbours go on, and a retry folds it from the store."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -25,8 +27,8 @@ from integration.projector.order_log import (
 from integration.projector.reading import MOST_NAMES, NAMES, expected, kept, rows, summed
 from messaging import Unrecoverable
 from projector import handler
-from projector.checkpoints import Checkpoints
 from readmodels import READ_MODELS
+from readmodels.checkpoints import Checkpoints
 
 FIRST = TopicPartition(TOPIC, 0)
 

@@ -1,5 +1,7 @@
 """What the projector writes, given the events of a log in any order of delivery."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,5 +1,7 @@
 """Rebuilding a read model beside the live one, on a real PostgreSQL and a real Kafka."""
 
+from __future__ import annotations
+
 import asyncpg
 import pytest
 
@@ -9,7 +11,7 @@ from integration.projector.processes import Installation, until
 from integration.projector.reading import MOST_NAMES, expected, rows
 from integration.projector.rebuilding import Operator, logged
 from operations import pause, recorded, resume
-from operations.builds import BuildRefused, cancel_build, drop_previous, read_build, release_build
+from operations.rebuild.builds import BuildRefused, cancel_build, drop_previous, read_build, release_build
 
 DAMAGE = {
     "audit_log": "UPDATE projections.audit_log_1 SET actor = 'nobody' WHERE version = 2 AND order_id = $1",

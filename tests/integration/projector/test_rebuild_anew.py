@@ -1,5 +1,7 @@
 """A rebuild is what mends a read model whose topic was deleted and made anew."""
 
+from __future__ import annotations
+
 import asyncpg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient

@@ -1,5 +1,7 @@
 """A build goes on wherever it is broken off: kill -9 at its worst moments."""
 
+from __future__ import annotations
+
 import asyncio
 import signal
 
@@ -18,7 +20,7 @@ from integration.projector.order_log import (
 from integration.projector.processes import Installation, until
 from integration.projector.reading import NAMES, expected, rows
 from integration.projector.rebuilding import Operator, logged
-from operations.builds import read_build
+from operations.rebuild.builds import read_build
 
 DIES = """
 import os, signal

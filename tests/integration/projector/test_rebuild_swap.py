@@ -1,5 +1,7 @@
 """What readers see of a swap, while commands go on."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Mapping
 from typing import Any

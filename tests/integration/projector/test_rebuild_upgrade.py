@@ -1,5 +1,7 @@
 """How a changed projection is deployed: the newer version builds beside and swaps when it is level."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import urllib.error
@@ -11,7 +13,7 @@ from integration.projector.order_log import CONFIRM, OrderLog, create, item, ord
 from integration.projector.processes import Installation, until
 from integration.projector.reading import expected, rows
 from integration.projector.rebuilding import Operator, logged
-from operations.builds import open_build
+from operations.rebuild.builds import open_build
 from readmodels import OrderSummary
 
 NAME = "order_summary"

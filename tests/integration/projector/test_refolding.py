@@ -1,5 +1,7 @@
 """Rewinds: orders are folded again from the store, in place, and survive being cut off anywhere."""
 
+from __future__ import annotations
+
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +15,8 @@ from integration.projector.reading import MOST_NAMES, NAMES, expected, kept, row
 from integration.projector.spoiling import decided, spoil
 from messaging import Fenced
 from projector import refolding
-from projector.checkpoints import Checkpoints
 from readmodels import READ_MODELS
+from readmodels.checkpoints import Checkpoints
 
 FIRST = TopicPartition(TOPIC, 0)
 

@@ -5,6 +5,8 @@ groups and checkpoints are lost, and projectors die before any of their statemen
 each read model is what a fold of the log gives. The database is real; the topic is a list.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,6 +38,9 @@ from integration.projector.order_log import (
 from integration.projector.reading import NAMES, expected, rows
 from integration.projector.spoiling import spoil
 from messaging import Committed, TopicFacts
+from operations.errors import OperationRefused
+from operations.replay import Kind, Offsets, Scenario, aims
+from operations.replay.forecast import foretell, read_checkpoints
 from orders import (
     ORDER,
     ApplyDiscount,
@@ -48,15 +53,12 @@ from orders import (
     UndoLastChange,
 )
 from projector import refolding
-from projector.checkpoints import Checkpoints
-from projector.generations import open_live
 from projector.handler import Projector
 from projector.projection import Projection
 from readmodels import READ_MODELS
+from readmodels.checkpoints import Checkpoints
+from readmodels.generations import open_live
 from runtime import Database
-from till.errors import TillError
-from till.replaying import Kind, Offsets, Scenario, aims
-from till.replaying.forecast import foretell, read_checkpoints
 
 NUMBERS = range(PARTITIONS)
 COMMANDS: list[CommandData] = [
@@ -201,7 +203,7 @@ class ReplayMachine(RuleBasedStateMachine):
         topic = {n: self._offsets(n, at_time) for n in NUMBERS}
         try:
             targets = aims(scenario, topic)
-        except TillError:
+        except OperationRefused:
             # A shift from nowhere.
             self._start(dies)
             return

@@ -1,5 +1,7 @@
 """How much of the event store a build's scan takes at a time, on PostgreSQL alone."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
@@ -12,11 +14,11 @@ from integration.projector.order_log import PARTITIONS, TOPIC, OrderLog, create,
 from integration.projector.reading import MOST_NAMES
 from projector import refolding
 from projector.building import scanning
-from projector.building.holding import Holding
+from projector.building.build_lease import Holding
 from projector.building.record import read_build
 from projector.building.scanning import Scan
-from projector.generations import open_live
 from readmodels import READ_MODELS, OrderChange, ReadModel
+from readmodels.generations import open_live
 
 _CHECKPOINTS = """
 INSERT INTO projections.checkpoints

@@ -1,5 +1,7 @@
 """What a swap looks at before it changes anything, on PostgreSQL alone."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,15 +13,15 @@ from pydantic import SecretStr
 
 from integration.projector.order_log import PARTITIONS, TOPIC
 from messaging import TopicFacts
-from projector.assignment import RebuildNeeded
 from projector.building import catching_up
+from projector.building.build_lease import Holding
 from projector.building.catching_up import CatchingUp
-from projector.building.holding import Holding
 from projector.building.record import Build, read_build
 from projector.building.swapping import try_swap
-from projector.generations import open_live
 from projector.writing import NextWriter
 from readmodels import Sales
+from readmodels.assignment import RebuildNeeded
+from readmodels.generations import open_live
 from runtime import Database, Settings
 
 GONE, THERE = UUID(int=1), UUID(int=2)

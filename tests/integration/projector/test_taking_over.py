@@ -1,5 +1,7 @@
 """How a projector takes partitions up: after a crash, from another owner, after a reset that is no rewind."""
 
+from __future__ import annotations
+
 import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
@@ -14,9 +16,9 @@ from integration.projector.order_log import TOPIC, random_log
 from integration.projector.reading import MOST_NAMES, NAMES, expected, kept, rows, summed
 from integration.projector.spoiling import decided
 from messaging import Fenced
-from projector.assignment import RebuildNeeded
-from projector.generations import drop_generation, open_live
 from readmodels import READ_MODELS, tables_of
+from readmodels.assignment import RebuildNeeded
+from readmodels.generations import drop_generation, open_live
 
 FIRST = TopicPartition(TOPIC, 0)
 SECOND = TopicPartition(TOPIC, 1)

@@ -1,5 +1,7 @@
 """As of a moment: what the queries answer is what the log folds to when it is cut off there."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Mapping
 from dataclasses import astuple
@@ -17,9 +19,9 @@ from eventstore import StreamKey
 from integration.queries import cut_logs
 from integration.queries.cut_logs import Span
 from integration.queries.late_orders import STORE, keys, live, pieces, store
-from projector.generations import open_live
 from queries import Clock, SalesGroup, process_map, product_quantities, sales
 from readmodels import READ_MODELS, AppliedEvent, ReadModel
+from readmodels.generations import open_live
 
 ORDERS = 12
 FED = ("sales", "product_movements", "process_steps")

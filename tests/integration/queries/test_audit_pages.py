@@ -1,5 +1,7 @@
 """Pages of the audit trail."""
 
+from __future__ import annotations
+
 from datetime import timedelta
 from typing import Any
 

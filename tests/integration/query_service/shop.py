@@ -1,5 +1,7 @@
 """A few tenants' orders, stored and projected by the services' own code, without Kafka."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -16,11 +18,11 @@ from integration.projector.consuming import Consumer
 from integration.projector.order_log import TOPIC, OrderLog
 from messaging import TopicFacts, Topics, format_time
 from orders import ORDER
-from projector.checkpoints import Checkpoints
-from projector.generations import open_live
 from projector.handler import Projector
 from projector.projection import Projection
 from readmodels import READ_MODELS
+from readmodels.checkpoints import Checkpoints
+from readmodels.generations import open_live
 from runtime import Database
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

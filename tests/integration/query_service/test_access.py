@@ -1,5 +1,7 @@
 """Who may ask what, route by route; how often; and how much."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import time
@@ -14,7 +16,7 @@ from fastapi import FastAPI
 
 from integration.query_service.conftest import AUDIENCE, ISSUER, Clients, Issuer
 from integration.query_service.town import OPEN, OTHERS, OURS, REFUSED_COMMAND, SOLD, THEIRS, VOIDED
-from query_service.routes.guarded import GuardedRoute
+from query_service.routes.authenticated_route import GuardedRoute
 
 ROLES = ("cashier", "manager", "auditor", "operator")
 # Who may do what, by method and path: whoever adds a route says so here too.

@@ -1,5 +1,7 @@
 """Two tenants' orders, some with the same ids, in one database that tests only read."""
 
+from __future__ import annotations
+
 import asyncio
 import secrets
 from collections.abc import Iterator

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from integration.query_service.conftest import AUDIENCE, ISSUER, Issuer, issuer, new_client, shop, town
-from localservers import free_port
+from local.servers import free_port
 from query_service.app import assembled, create_app
 from query_service.settings import QuerySettings
 from runtime import serve_app

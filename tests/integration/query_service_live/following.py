@@ -1,5 +1,7 @@
 """Events on a topic, and readers that follow them over HTTP."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from collections.abc import AsyncIterator

@@ -1,5 +1,7 @@
 """Commands over HTTP, on a real Kafka and a real PostgreSQL."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from contextlib import ExitStack

@@ -10,8 +10,8 @@ import pytest
 from integration.projector.order_log import OrderLog
 from integration.tenants.catalogue import SERVICE, TENANTS, Connect, tenants_seen
 from integration.tenants.earlier_build import leave_tenants_together
-from projector.generations import open_live
 from readmodels import READ_MODELS
+from readmodels.generations import open_live
 
 NAME = "order_summary"
 

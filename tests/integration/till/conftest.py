@@ -1,5 +1,7 @@
 """Verbs run in-process against a test's servers."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ Till = Callable[..., Any]
 
 @pytest.fixture
 def till(database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Till:
-    """Run a verb as the role `query` and give its JSON answer; a TillError is raised."""
+    """Run a verb as the role `query` and give its JSON answer; a OperationRefused is raised."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TILLSTREAM_DATABASE_URL", database.dsn("query"))
 

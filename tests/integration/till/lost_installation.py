@@ -1,5 +1,7 @@
 """A history whose messages were sent, or not: what tests of recovery and republishing begin with."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +21,10 @@ from command_service.handler import CommandHandler
 from eventstore import EventStore, decode_headers
 from harness.plain_client import command
 from messaging import KafkaConnection, TopicReader, Topics, committed_offsets, ensure_topics
+from operations.recover import move_group
 from orders import ORDER
 from runtime import Database
 from till.app import app
-from till.recovery import move_group
 
 ITEM = {"product_id": "p", "name": "Tea", "quantity": "1", "unit_price": "1.00"}
 LINE = {"line_id": "1"}

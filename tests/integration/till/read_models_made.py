@@ -1,5 +1,7 @@
 """Read models as a projector would have made them of a log, without one."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterator, Mapping
 from itertools import groupby
 
@@ -7,8 +9,8 @@ import asyncpg
 
 from eventstore import StreamKey
 from integration.projector.order_log import CORRELATION_ID, RECORDED_AT, OrderLog
-from projector.generations import open_live
 from readmodels import READ_MODELS, AppliedEvent, OrderChange, Provenance
+from readmodels.generations import open_live
 
 
 def changes(log: OrderLog, versions: Mapping[StreamKey, int]) -> Iterator[OrderChange]:

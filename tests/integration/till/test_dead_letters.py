@@ -1,5 +1,7 @@
 """Dead letters in an operator's hands: found, shown, sent again, settled."""
 
+from __future__ import annotations
+
 import asyncio
 import base64
 from collections.abc import Sequence
@@ -14,9 +16,9 @@ from typer.testing import CliRunner, Result
 from harness.plain_client import command
 from integration.till.conftest import Till
 from messaging import KafkaConnection, Topics, ensure_topics
+from operations.errors import OperationRefused
 from till import dead_letters
 from till.app import app
-from till.errors import TillError
 
 Headers = Sequence[tuple[str, bytes | None]]
 # Of the first partition: two hours old, one hour old, new.
@@ -174,7 +176,7 @@ def test_a_long_topic_is_read_from_its_end(
     assert listed(till) == [11, 10, 8, 7, 5, 4, 2, 1, *listed(till)[8:]]
     assert listed(till, "--reason", "rare") == [0]
     assert "Only the newest 6 were looked through" in letters.till("list", "--limit", "2").stderr
-    monkeypatch.setattr("till.dead_letters_found.LOOKED_THROUGH", 6)
+    monkeypatch.setattr("operations.dead_letters.search.LOOKED_THROUGH", 6)
     assert "Only the newest 6 were" in letters.till("list", "--reason", "rare").stderr
 
 
@@ -263,7 +265,7 @@ def test_what_still_cannot_be_read_is_not_sent(
 ) -> None:
     """It would only count towards the limit that stops the command service: it goes out with --anyway."""
     good, bad = letters.put(0, **sound()), letters.put(1, **letter)
-    with pytest.raises(TillError, match=f"{bad} can't be read by this build either: {reason}"):
+    with pytest.raises(OperationRefused, match=f"{bad} can't be read by this build either: {reason}"):
         letters.till("retry", good, bad)
     assert letters.commands() == []
     assert letters.recorded() == []
@@ -278,7 +280,7 @@ def test_what_is_decided_is_not_sent_unasked(letters: Letters, decision: str) ->
     done, other = letters.put(0, **sound()), letters.put(1, **sound())
     letters.till(*(["retry", done] if decision == "retried" else ["resolve", done, "--note", "junk"]))
     before = len(letters.commands())
-    with pytest.raises(TillError, match=f"{done} was {decision} at 2.* by .*@"):
+    with pytest.raises(OperationRefused, match=f"{done} was {decision} at 2.* by .*@"):
         letters.till("retry", other, done)
     assert len(letters.commands()) == before
     letters.till("retry", other, done, "--again")
@@ -289,13 +291,13 @@ def test_nothing_is_done_unless_all_can_be(letters: Letters) -> None:
     """One id that is unknown, or one letter from elsewhere, and no letter is sent or settled."""
     good = letters.put(0, **sound())
     other = letters.put(1, topic="elsewhere.commands", **sound())
-    with pytest.raises(TillError, match=f"no dead letter {other[:-1]}x"):
+    with pytest.raises(OperationRefused, match=f"no dead letter {other[:-1]}x"):
         letters.till("retry", good, other[:-1] + "x")
-    with pytest.raises(TillError, match="no dead letter 7"):
+    with pytest.raises(OperationRefused, match="no dead letter 7"):
         letters.till("resolve", good, "7", "--note", "n")
-    with pytest.raises(TillError, match="takes no commands"):
+    with pytest.raises(OperationRefused, match="takes no commands"):
         letters.till("retry", good, other)
-    with pytest.raises(TillError, match="says nothing"):
+    with pytest.raises(OperationRefused, match="says nothing"):
         letters.till("resolve", good, "--note", " ")
     assert letters.commands() == []
     assert letters.recorded() == []
@@ -311,7 +313,7 @@ def test_a_send_that_fails_is_recorded_and_decides_nothing(
 
     monkeypatch.setattr(dead_letters.Resending, "send", fail)
     id_ = letters.put(0, **sound())
-    with pytest.raises(TillError, match="does not answer"):
+    with pytest.raises(OperationRefused, match="does not answer"):
         letters.till("retry", id_)
     assert letters.recorded() == [("dead-letters retry", id_, None, None, "failed")]
     assert listed(till) == [0]

@@ -1,5 +1,7 @@
 """diff: what differs between an order at one point and at another."""
 
+from __future__ import annotations
+
 from typing import Any
 from uuid import uuid4
 
@@ -8,8 +10,8 @@ from typer.testing import CliRunner
 
 from integration.till.conftest import Till
 from integration.till.test_looking_at_orders import ORDER_ID, store_order
+from operations.errors import OperationRefused
 from till.app import app
-from till.errors import TillError
 
 
 @pytest.fixture
@@ -59,8 +61,8 @@ def test_a_person_gets_a_table() -> None:
 )
 def test_a_point_that_is_none_is_told(till: Till, arguments: list[str], told: str) -> None:
     """A version or time at which there was no order gives an error that says so, with advice."""
-    with pytest.raises(TillError, match=told) as caught:
+    with pytest.raises(OperationRefused, match=told) as caught:
         till("diff", str(ORDER_ID), *arguments)
     assert caught.value.advice
-    with pytest.raises(TillError):
+    with pytest.raises(OperationRefused):
         till("diff", str(uuid4()), "1", "2")

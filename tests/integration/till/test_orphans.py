@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from till.local.home import Home
-from till.local.supervisor import MARK, Supervisor, end_orphans
+from local.home import Home
+from local.supervisor import MARK, Supervisor, end_orphans
 
 Sleeper = Callable[[dict[str, str]], subprocess.Popen[bytes]]
 

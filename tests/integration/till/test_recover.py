@@ -1,5 +1,7 @@
 """`till recover`: a database that has lost all since its backup, and topics that have it, or nearly."""
 
+from __future__ import annotations
+
 import asyncio
 import importlib
 from collections.abc import Callable, Iterator
@@ -25,7 +27,7 @@ from integration.till.lost_installation import (
 )
 from messaging import partition_of
 from operations import TopicAhead, check_log_has_topic
-from till.errors import TillError
+from operations.errors import OperationRefused
 
 
 @pytest.fixture
@@ -161,7 +163,7 @@ def test_a_recovery_refuses_while_a_relay_sends(lost: Lost) -> None:
     async def as_relay() -> None:
         conn = await asyncpg.connect(lost.restored)
         await conn.execute("SELECT pg_advisory_lock($1, 3)", SENDERS_LOCK)
-        with pytest.raises(TillError, match="relay runs"):
+        with pytest.raises(OperationRefused, match="relay runs"):
             await asyncio.to_thread(lost.recover, "--execute")
         await conn.close()
 

@@ -1,5 +1,7 @@
 """A replay that is broken off, at any point: what is told, and how it is finished or ended."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import signal
@@ -18,9 +20,9 @@ from integration.projector.reading import expected, kept, rows
 from integration.till.conftest import Till
 from messaging import KafkaConnection, group_members
 from operations import pause_causes
-from till.errors import TillError
-from till.groups import wait_until_left
-from till.replaying import execution
+from operations.errors import OperationRefused
+from operations.groups import wait_until_left
+from operations.replay import execution
 
 NAME = "order_summary"
 REWIND = ("replay", NAME, "--to-earliest", "--execute")
@@ -28,7 +30,7 @@ REWIND = ("replay", NAME, "--to-earliest", "--execute")
 KILLED = """
 import os, signal, sys
 from till import app
-from till.replaying import execution, offsets
+from operations.replay import execution, offsets
 
 owner, name = {
     "plan": (execution.Execution, "_plan"),
@@ -107,7 +109,7 @@ async def test_a_replay_killed_at_any_point_is_finished_by_continuing(
         if left_as != "replaying":
             told = await asyncio.to_thread(till, "replay", NAME, "--to-earliest")
             assert told["under_way"].endswith(left_as)
-            with pytest.raises(TillError, match=f"a replay of .* since .*, {left_as}"):
+            with pytest.raises(OperationRefused, match=f"a replay of .* since .*, {left_as}"):
                 await asyncio.to_thread(till, *REWIND)
         done = await asyncio.to_thread(till, "replay", NAME, "--continue")
         assert done["executed"]["finished"]
@@ -149,7 +151,7 @@ async def test_a_replay_killed_while_its_read_model_is_paused_is_ended_by_cancel
         assert await rows(conn, NAME) == expected(NAME, log)
     decisions = await conn.fetch("SELECT DISTINCT decision FROM projections.assignments")
     assert [row["decision"] for row in decisions] == (["rewind_to_start"] if rewound else [])
-    with pytest.raises(TillError, match="No replay of order_summary is under way"):
+    with pytest.raises(OperationRefused, match="No replay of order_summary is under way"):
         await asyncio.to_thread(till, "replay", NAME, "--cancel")
 
 
@@ -170,7 +172,7 @@ async def test_ctrl_c_leaves_the_replay_to_the_projectors(
         return await state(conn) == ["replaying"]
 
     await until(replaying, "the offsets reset")
-    with pytest.raises(TillError, match=r"a replay of .* since .*, replaying"):
+    with pytest.raises(OperationRefused, match=r"a replay of .* since .*, replaying"):
         await asyncio.to_thread(till, "replay", NAME, "--continue")
     process.send_signal(signal.SIGINT)
     assert await asyncio.to_thread(process.wait, 60) == 130
@@ -178,7 +180,7 @@ async def test_ctrl_c_leaves_the_replay_to_the_projectors(
     assert "The projectors go on replaying order_summary" in " ".join(told.split())
     assert (await outcomes(conn))[0] == ("replay", "interrupted")
     assert await state(conn) == ["replaying"]
-    with pytest.raises(TillError, match=r"a replay of .* since .*, replaying"):
+    with pytest.raises(OperationRefused, match=r"a replay of .* since .*, replaying"):
         await asyncio.to_thread(till, *REWIND)
     with installation.running(NAME):
         decided = "SELECT count(*) > 0 FROM projections.assignments"
@@ -231,7 +233,7 @@ async def test_a_replay_beside_a_build_is_refused(conn: asyncpg.Connection, till
         " SELECT $1, 'rebuild', id, 1 FROM operations.actions",
         NAME,
     )
-    with pytest.raises(TillError, match=r"a rebuild since .*, asked for by ann@here"):
+    with pytest.raises(OperationRefused, match=r"a rebuild since .*, asked for by ann@here"):
         await asyncio.to_thread(till, *REWIND)
     assert await state(conn) == []
     assert await pause_causes(conn, NAME) == []
@@ -247,14 +249,14 @@ async def test_a_group_that_does_not_empty_is_not_reset(
         topic, bootstrap_servers=installation.kafka.bootstrap_servers, group_id=group
     ) as stranger:
         await stranger.getmany(timeout_ms=100)
-        with pytest.raises(TillError, match=r"is paused, but the group .* still has members") as told:
+        with pytest.raises(OperationRefused, match=r"is paused, but the group .* still has members") as told:
             await asyncio.to_thread(till, *REWIND)
         assert "--continue" in told.value.advice
         assert "--cancel" in told.value.advice
         assert await state(conn) == ["pausing"]
         monkeypatch.setattr(execution, "wait_until_left", lambda *_: asyncio.sleep(0, result=True))
         # Kafka itself refuses what only an empty group may have done.
-        with pytest.raises(TillError, match="is in use"):
+        with pytest.raises(OperationRefused, match="is in use"):
             await asyncio.to_thread(till, "replay", NAME, "--continue")
         assert await state(conn) == ["resetting"]
         await asyncio.to_thread(till, "replay", NAME, "--cancel")

@@ -1,5 +1,7 @@
 """`till republish`: the topic of events is gone, and is filled from the log."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from collections.abc import Iterator
@@ -12,9 +14,9 @@ from typer.testing import CliRunner
 
 from eventstore import SENDERS_LOCK, decode_headers
 from integration.till.lost_installation import Lost, lost_installation, sql
+from operations.errors import OperationRefused
+from operations.recover import republishing
 from till.app import app
-from till.errors import TillError
-from till.recovery import republishing
 
 
 @pytest.fixture
@@ -96,14 +98,14 @@ def test_a_topic_that_is_emptied_again_is_not_called_filled(kept: Lost) -> None:
     assert republish()["finished"]
     kept.empty(kept.topics.events)
     for arguments in ([], ["--execute"]):
-        with pytest.raises(TillError, match="was emptied after it was filled"):
+        with pytest.raises(OperationRefused, match="was emptied after it was filled"):
             republish(*arguments)
 
 
 def test_a_topic_with_records_is_left_alone(kept: Lost) -> None:
     """After other records the log's events would be out of order: the topic must be made anew."""
     kept.send(lambda message: message.is_event and message.command == 0)
-    with pytest.raises(TillError, match="is not empty"):
+    with pytest.raises(OperationRefused, match="is not empty"):
         republish("--execute")
     assert outbox(kept) == []
 
@@ -114,7 +116,7 @@ def test_a_relay_at_work_is_not_overtaken(kept: Lost) -> None:
     async def as_relay() -> None:
         conn = await asyncpg.connect(kept.lost)
         await conn.execute("SELECT pg_advisory_lock($1, 3)", SENDERS_LOCK)
-        with pytest.raises(TillError, match="relay runs"):
+        with pytest.raises(OperationRefused, match="relay runs"):
             await asyncio.to_thread(republish, "--execute")
         await conn.close()
 

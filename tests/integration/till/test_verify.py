@@ -1,5 +1,7 @@
 """`till verify`: what is equal, what is not, and what could not be checked."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from pathlib import Path
@@ -267,7 +269,7 @@ def test_a_generation_that_was_replaced_meanwhile_proves_nothing(
         await conn.close()
 
     made.sql("UPDATE projections.order_summary_1 SET total = 99")
-    monkeypatch.setattr("till.verifying.checking.check_views", replaced)
+    monkeypatch.setattr("operations.verify.checking.check_views", replaced)
     status, answer = made.verify("order_summary")
     assert (status, answer["first"]) == (2, None)
     assert "a new generation of order_summary went live" in answer["unchecked"]

@@ -1,5 +1,7 @@
 """When dead letters are too many, without a topic."""
 
+from __future__ import annotations
+
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 

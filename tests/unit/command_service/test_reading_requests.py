@@ -1,5 +1,7 @@
 """Whatever bytes come in: a request or a named reason, and rows and messages that can be stored and sent."""
 
+from __future__ import annotations
+
 import gc
 import json
 from datetime import UTC, datetime

@@ -1,5 +1,7 @@
 """The alert rules and the dashboard against what the services export."""
 
+from __future__ import annotations
+
 import json
 import re
 

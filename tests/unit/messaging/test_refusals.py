@@ -1,12 +1,14 @@
 """What is told apart when a client of ours gets no connection; against Kafka in tests/e2e/security."""
 
+from __future__ import annotations
+
 import asyncio
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, UnsupportedSaslMechanismError
 from pydantic import SecretStr
 
-from localservers import free_port
+from local.servers import free_port
 from messaging import KafkaConnection, KafkaRefused, refusals, telling_refusals
 
 SECRET = SecretStr("hunter2")

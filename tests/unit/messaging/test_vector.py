@@ -1,5 +1,7 @@
 """A place in a topic as text."""
 
+from __future__ import annotations
+
 from uuid import UUID
 
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging import BadVector, Vector
-from messaging.vector import LONGEST_VECTOR, MOST_PARTITIONS
+from messaging.topic_position import LONGEST_VECTOR, MOST_PARTITIONS
 
 ID = UUID(int=1)
 VECTORS = st.builds(

@@ -1,5 +1,7 @@
 """Confirming and voiding an order."""
 
+from __future__ import annotations
+
 from datetime import UTC, date, datetime
 from decimal import Decimal
 

@@ -1,5 +1,7 @@
 """What is different between two states of an order."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any

@@ -1,5 +1,7 @@
 """Discounts on the order and on a line."""
 
+from __future__ import annotations
+
 from decimal import Decimal
 
 import pytest

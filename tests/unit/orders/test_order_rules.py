@@ -1,5 +1,7 @@
 """Creating an order and changing its items."""
 
+from __future__ import annotations
+
 from datetime import UTC, date, datetime
 from decimal import Decimal
 

@@ -1,5 +1,7 @@
 """The stored spelling of events and snapshots: a change here breaks what lies in databases."""
 
+from __future__ import annotations
+
 import json
 from datetime import date
 from decimal import Decimal

@@ -1,5 +1,7 @@
 """What an order comes to."""
 
+from __future__ import annotations
+
 from decimal import Decimal
 
 import pytest

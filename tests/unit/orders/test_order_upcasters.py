@@ -1,5 +1,7 @@
 """Version 1 of the stored events: the shapes of the founding document."""
 
+from __future__ import annotations
+
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any

@@ -1,5 +1,7 @@
 """Undo and redo."""
 
+from __future__ import annotations
+
 from decimal import Decimal
 
 import pytest

@@ -1,5 +1,7 @@
 """What a record of the topic is read as, also where the relay can't have written it."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -7,7 +9,7 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
 from messaging import event_headers
-from projector.arrivals import NO_TENANT, read_arrivals
+from projector.event_records import NO_TENANT, read_arrivals
 
 PARTITION = TopicPartition("orders.events", 0)
 ORDER = UUID(int=5)

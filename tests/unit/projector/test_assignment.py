@@ -1,11 +1,13 @@
 """Each row of the design's table of assignments."""
 
+from __future__ import annotations
+
 from uuid import UUID
 
 import pytest
 
 from messaging import Assigned, Committed
-from projector.assignment import PLAIN, Case, Checkpoint, Decision, RebuildNeeded, classify
+from readmodels.assignment import PLAIN, Case, Checkpoint, Decision, RebuildNeeded, classify
 
 TOPIC_ID = UUID(int=1)
 BEGINNING, END = 100, 1000

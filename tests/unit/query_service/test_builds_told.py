@@ -1,9 +1,11 @@
 """How far a build is, as tenants are told."""
 
+from __future__ import annotations
+
 import pytest
 
-from operations.standing import Build
-from query_service.answers.standing import build_of
+from queries.answers.read_model_state import build_of
+from readmodels.read_model_status import Build
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Lines of CSV that no spreadsheet computes."""
 
+from __future__ import annotations
+
 import csv
 from datetime import UTC, datetime
 from io import StringIO
@@ -9,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_service.answers.csv_rows import csv_lines
-from query_service.forms import Form, form_wanted
+from queries.answers.csv_rows import csv_lines
+from query_service.content_negotiation import Form, form_wanted
 from query_service.problems import Problem
 
 

@@ -1,8 +1,10 @@
 """Which form of a list an Accept header gets."""
 
+from __future__ import annotations
+
 import pytest
 
-from query_service.forms import Form, form_wanted
+from query_service.content_negotiation import Form, form_wanted
 from query_service.problems import Problem
 
 

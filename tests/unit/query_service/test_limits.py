@@ -1,5 +1,7 @@
 """How many requests a minute may have."""
 
+from __future__ import annotations
+
 from fractions import Fraction
 
 import pytest

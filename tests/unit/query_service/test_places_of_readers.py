@@ -1,5 +1,7 @@
 """The places that readers of live events are told, to come back to."""
 
+from __future__ import annotations
+
 import pytest
 
 from messaging import KafkaConnection

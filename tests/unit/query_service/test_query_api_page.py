@@ -1,12 +1,14 @@
 """docs/query-api.md repeats three lists of the code: nothing is missing there, and nothing is too much."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 
 from query_service.access import PERMISSIONS, Role
 from query_service.app import bare_app
 from query_service.problems import KINDS
-from query_service.routes.guarded import GuardedRoute
+from query_service.routes.authenticated_route import GuardedRoute
 from query_service.settings import QuerySettings
 from runtime import Settings
 

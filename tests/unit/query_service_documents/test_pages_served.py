@@ -1,14 +1,16 @@
 """The documents and pages as they are served."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from query_service.answering import answer_with_problems
 from query_service.app import bare_app
 from query_service.documents import schema_addresses
+from query_service.error_handlers import answer_with_problems
 
 
 @pytest.fixture

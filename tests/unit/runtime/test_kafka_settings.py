@@ -1,5 +1,7 @@
 """The settings of a secured Kafka, which are only right together."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,7 @@
 """Settings, logs, health and the faults that pass."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import logging

@@ -1,0 +1,28 @@
+"""The demo's baskets: read from the data set, turned into commands, and the figures to check against.
+
+`expected` computes those figures from the data set alone. It, `selection` and `dataset` import nothing of
+`orders`, `eventstore` or `readmodels`, so that no mistake there can hide itself.
+"""
+
+from __future__ import annotations
+
+from demo.baskets import Basket, BasketLine, read_baskets
+from demo.check import Comparison, Difference, compare, read_figures
+from demo.commands import CommandRecord, commands
+from demo.expected import Figures, expected_figures
+from demo.selection import order_id_of
+
+__all__ = [
+    "Basket",
+    "BasketLine",
+    "CommandRecord",
+    "Comparison",
+    "Difference",
+    "Figures",
+    "commands",
+    "compare",
+    "expected_figures",
+    "order_id_of",
+    "read_baskets",
+    "read_figures",
+]

@@ -1,0 +1,49 @@
+"""What a service does with the records that a consumer feeds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from messaging.offsets import Committed
+
+
+class Fenced(Exception):
+    """Another process has taken over these partitions; nothing of the batch was written."""
+
+
+class Unrecoverable(Exception):
+    """What no further try can mend: the consumer ends at once, with the text as its reason."""
+
+
+class Assigned(NamedTuple):
+    """What Kafka knows of a newly assigned partition: the committed offset, the first one and the end."""
+
+    committed: Committed | None
+    beginning: int
+    end: int
+
+
+class BatchHandler(Protocol):
+    """What a service does with its records."""
+
+    async def assigned(self, partitions: Mapping[TopicPartition, Assigned]) -> Mapping[TopicPartition, int]:
+        """Return the offset each newly assigned partition goes on from; it is committed as ours at once.
+
+        The partitions are paused meanwhile, so this may take long; it is cancelled when they are taken away.
+        """
+
+    async def handle(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]) -> None:
+        """Handle the records in one database transaction.
+
+        When it raises, the same batch comes again, until it succeeds, the partitions are taken away, or the
+        retry budget is spent and the process ends.
+        """
+
+    def acknowledged(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Learn which offsets Kafka has acknowledged as committed."""
+
+    async def revoked(self) -> None:
+        """Forget what is only true while the partitions are ours. No batch is in flight."""

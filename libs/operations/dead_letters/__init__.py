@@ -1,0 +1,1 @@
+"""Records that name no command: found on their topic, sent again, or settled."""

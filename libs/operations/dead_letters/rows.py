@@ -1,0 +1,58 @@
+"""A dead letter as rows: for a list, for a program, and for a person's terminal."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import Any
+
+from operations.dead_letters.letters import DeadLetter, Decision
+from runtime.printable import printable
+
+_SHOWN_CHARACTERS = 4_000
+
+
+def letter_row(letter: DeadLetter, decision: Decision | None) -> dict[str, Any]:
+    """Return what a list has of a letter; `decision` is the newest about it."""
+    return {
+        "at": letter.at,
+        "id": letter.id,
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "reason": letter.reason,
+        "tenant_id": letter.names.get("tenantid"),
+        "order_id": letter.names.get("subject"),
+        "command_type": letter.names.get("type"),
+        "command_id": letter.names.get("id"),
+        "decision": decision.decision if decision else "open",
+    }
+
+
+def letter_document(letter: DeadLetter, decisions: Sequence[Decision]) -> dict[str, Any]:
+    """Return all of a letter for a program: texts as they can be read, and the bytes beside them."""
+    return {
+        **letter_row(letter, decisions[-1] if decisions else None),
+        "key": None if letter.key is None else printable(letter.key),
+        "key_base64": _base64(letter.key),
+        "headers": [
+            {"name": name, "value": None if raw is None else printable(raw), "value_base64": _base64(raw)}
+            for name, raw in letter.headers
+        ],
+        "value": None if letter.value is None else printable(letter.value),
+        "value_base64": _base64(letter.value),
+        "decisions": [decision._asdict() for decision in decisions],
+    }
+
+
+def _base64(raw: bytes | None) -> str | None:
+    return None if raw is None else b64encode(raw).decode()
+
+
+def shown_bytes(raw: bytes | None) -> str:
+    """Return bytes as a terminal may have them, the first few thousand of them."""
+    if raw is None:
+        return ""
+    # Escapes are longer than what they stand for, so this much of it is enough.
+    text = printable(raw[:_SHOWN_CHARACTERS])
+    return f"{text}… (-o json gives the rest)" if len(raw) > _SHOWN_CHARACTERS else text

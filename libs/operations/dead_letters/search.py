@@ -1,0 +1,81 @@
+"""Which dead letters a list has: the newest that are wanted, with what was decided about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from messaging import KafkaConnection, TopicReader
+from operations.dead_letters.letters import DeadLetter, Decision, look_back, offsets_at, read_decisions
+from operations.dead_letters.rows import letter_row
+
+# So many of the newest are looked through for a list: --until looks further back.
+LOOKED_THROUGH = 50_000
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a list is to have: of those with this text in the reason that came on this topic, the newest.
+
+    `since` and `until` bound when they became dead letters; None bounds nothing. Those that something was
+    decided about are wanted with `everything` only.
+    """
+
+    everything: bool
+    reason: str | None
+    topic: str | None
+    since: datetime | None
+    until: datetime | None
+    limit: int
+
+    def holds(self, letter: DeadLetter) -> bool:
+        """Tell whether reason and topic are the ones wanted."""
+        return (self.reason is None or self.reason.lower() in letter.reason.lower()) and (
+            self.topic is None or self.topic == letter.topic
+        )
+
+
+@dataclass
+class Found:
+    """Rows of `letter_row`, newest first; how many records were looked through, and how many were not ours.
+
+    `there_is_more` when further ones could be found by a higher limit, or further back.
+    """
+
+    rows: list[dict[str, Any]]
+    records: int = 0
+    foreign: int = 0
+    there_is_more: bool = False
+
+
+async def list_letters(
+    connection: asyncpg.Connection, reader: TopicReader, kafka: KafkaConnection, topic: str, wanted: Wanted
+) -> Found:
+    """Return the dead letters that are wanted of those on `topic`. Raises KafkaError and TimeoutError."""
+    # By id: one that was published twice is one.
+    letters: dict[str, tuple[DeadLetter, Decision | None]] = {}
+    found = Found([])
+    begin = await offsets_at(reader, kafka, topic, wanted.since) if wanted.since else reader.beginnings
+    end = await offsets_at(reader, kafka, topic, wanted.until) if wanted.until else reader.ends
+    async for looked in look_back(reader, begin, end):
+        found.records += looked.records
+        found.foreign += looked.foreign
+        held = [letter for letter in looked.letters if wanted.holds(letter)]
+        decisions = await read_decisions(connection, [letter.id for letter in held])
+        letters |= {
+            letter.id: (letter, decisions[letter.id][-1] if letter.id in decisions else None)
+            for letter in held
+            if wanted.everything or letter.id not in decisions
+        }
+        found.there_is_more = looked.older_than is not None
+        newest = sorted((letter.at for letter, _ in letters.values()), reverse=True)[: wanted.limit]
+        enough = len(newest) == wanted.limit and (looked.older_than or newest[-1]) <= newest[-1]
+        if enough or found.records >= LOOKED_THROUGH:
+            break
+    rows = sorted(letters.values(), key=lambda each: each[0].at, reverse=True)
+    found.there_is_more |= len(rows) > wanted.limit
+    found.rows = [letter_row(*each) for each in rows[: wanted.limit]]
+    return found

@@ -1,0 +1,70 @@
+"""Brings a database and a Kafka cluster to what the services expect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import asyncpg
+from aiokafka.errors import KafkaError
+
+from eventstore import MigrationRefused, migrate, set_passwords
+from messaging import KafkaConnection, Topics, ensure_topics
+from operations.errors import OperationRefused
+from runtime import Settings
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """What was missing and has been made."""
+
+    database: str
+    migrations: list[str]
+    passwords: list[str]
+    topics: list[str]
+
+
+async def migrate_all(settings: Settings, admin_dsn: str, passwords: Mapping[str, str]) -> Migrated:
+    """Make the database, its schema and roles, and the topics, as far as they are missing.
+
+    `admin_dsn` names the database and a superuser; `passwords` (role → password) are set. The read models'
+    tables are each projector's own to make.
+    Doing it again changes nothing. Raises OperationRefused.
+    """
+    try:
+        return await _migrate(settings, admin_dsn, passwords)
+    except MigrationRefused as error:
+        raise OperationRefused(
+            f"The database is not this build's: {error}.",
+            "Use the build that made it, or, where its data may go, `till down` and remove .tillstream.",
+        ) from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError, OSError) as error:
+        raise OperationRefused(
+            f"Migrating failed: {error or type(error).__name__}.",
+            "Check that both servers answer and that the superuser's address is right, then try again.",
+        ) from error
+
+
+async def _migrate(settings: Settings, admin_dsn: str, passwords: Mapping[str, str]) -> Migrated:
+    name = unquote(urlsplit(admin_dsn).path[1:])
+    await _ensure_database(admin_dsn, name)
+    connection = await asyncpg.connect(admin_dsn)
+    try:
+        migrations = await migrate(connection)
+        await set_passwords(connection, passwords)
+    finally:
+        await connection.close()
+    topics = await ensure_topics(KafkaConnection.of(settings), Topics(settings.topic_prefix))
+    return Migrated(name, migrations, sorted(passwords), topics)
+
+
+async def _ensure_database(admin_dsn: str, name: str) -> None:
+    connection = await asyncpg.connect(urlunsplit(urlsplit(admin_dsn)._replace(path="/postgres")))
+    try:
+        if await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
+            return
+        quoted = await connection.fetchval("SELECT quote_ident($1)", name)
+        await connection.execute(f"CREATE DATABASE {quoted}")
+    finally:
+        await connection.close()

@@ -1,0 +1,218 @@
+"""Builds of new generations, as an operator asks for them and sees them; a projector carries them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import asyncpg
+from pydantic_core import from_json
+
+from operations.operation_lock import take_turn
+from operations.pauses import pause_causes
+
+Kind = Literal["rebuild", "rollback", "upgrade"]
+State = Literal["requested", "scanning", "catching_up", "comparing", "swapped", "failed", "cancelled"]
+ENDED: frozenset[State] = frozenset({"swapped", "failed", "cancelled"})
+
+_REQUEST = """
+INSERT INTO operations.builds (read_model, kind, action_id, version, throttle, hold, generation)
+VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id
+"""
+_BUILD = """
+SELECT b.id, b.read_model, b.kind, b.state, b.version, b.generation, b.throttle, b.hold, b.cancel_requested,
+    b.requested_at, a.actor, b.started_at, b.finished_at,
+    extract(epoch FROM clock_timestamp() - coalesce(b.advanced_at, b.requested_at))::float8 AS silent_seconds,
+    b.orders_total, b.orders_done, b.comparison, b.error
+FROM operations.builds AS b LEFT JOIN operations.actions AS a ON a.id = b.action_id
+"""
+_BY_ID = f"{_BUILD} WHERE b.id = $1"
+_OPEN = f"{_BUILD} WHERE b.read_model = $1 AND b.state NOT IN ('swapped', 'failed', 'cancelled')"
+_REPLAY = """
+SELECT actor, started_at FROM operations.replays JOIN operations.actions ON id = action_id
+WHERE read_model = $1 AND state NOT IN ('done', 'cancelled')
+"""
+_TO_CATCH_UP = """
+SELECT coalesce(sum(greatest(0, live.next_offset - new.next_offset)), 0)::bigint
+FROM projections.generations AS g
+JOIN projections.checkpoints AS live USING (read_model, generation)
+JOIN projections.checkpoints AS new
+    ON new.read_model = live.read_model AND new.topic = live.topic AND new.topic_id = live.topic_id
+    AND new.partition = live.partition AND new.generation = $2
+WHERE g.read_model = $1 AND g.state = 'live'
+"""
+_GENERATIONS = """
+SELECT generation, state, version, created_at FROM projections.generations
+WHERE read_model = $1 AND NOT drop_requested ORDER BY generation
+"""
+_KEPT = """
+SELECT EXISTS (
+    SELECT FROM projections.generations
+    WHERE read_model = $1 AND generation = $2 AND state = 'previous' AND NOT drop_requested
+)
+"""
+_DROP = """
+UPDATE projections.generations SET drop_requested = true WHERE read_model = $1 AND state = 'previous'
+RETURNING generation
+"""
+_DROPPING = "SELECT count(*) FROM projections.generations WHERE read_model = $1 AND drop_requested"
+
+
+class BuildRefused(Exception):
+    """Something stands against a build; the text says what, and whose it is since when."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build: who asked for it (an upgrade: nobody), how far it is, and what came of it.
+
+    `silent_seconds` tells how long nobody has worked at it. `orders_total` is about right, None before the
+    scan.
+    """
+
+    id: int
+    read_model: str
+    kind: Kind
+    state: State
+    version: int
+    generation: int | None
+    throttle: int | None
+    hold: bool
+    cancel_requested: bool
+    requested_at: datetime
+    actor: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    silent_seconds: float
+    orders_total: int | None
+    orders_done: int
+    comparison: dict[str, Any] | None
+    error: str | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over, well or not."""
+        return self.state in ENDED
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is level and compared, and waits for the operator to let it swap."""
+        return self.hold and self.state == "comparing" and self.comparison is not None
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One set of a read model's tables: `building`, `live`, or `previous` (kept for a rollback)."""
+
+    generation: int
+    state: str
+    version: int
+    created_at: datetime
+
+
+def _build(row: asyncpg.Record) -> Build:
+    fields = dict(row)
+    fields["comparison"] = None if row["comparison"] is None else from_json(row["comparison"])
+    return Build(**fields)
+
+
+async def request_build(
+    conn: asyncpg.Connection,
+    read_model: str,
+    kind: Kind,
+    version: int,
+    action_id: int,
+    *,
+    throttle: int | None = None,
+    hold: bool = False,
+    generation: int | None = None,
+) -> int:
+    """Ask for a build and return its id; `version` is that of the read model's code which is to do it.
+
+    `throttle` is in orders a second (None: as fast as it goes); a build that holds does not swap before
+    `release_build`. `generation` is the kept one that a rollback goes back to. Raises BuildRefused while
+    another build or a replay of this read model is under way, and when that generation is kept no longer.
+    """
+    async with conn.transaction():
+        await take_turn(conn, read_model)
+        if replay := await conn.fetchrow(_REPLAY, read_model):
+            since = _told(replay["started_at"])
+            raise BuildRefused(f"a replay of {read_model} is under way, by {replay['actor']} since {since}")
+        if other := await open_build(conn, read_model):
+            raise BuildRefused(tell_open(other))
+        if generation is not None and not await conn.fetchval(_KEPT, read_model, generation):
+            raise BuildRefused(f"generation {generation} of {read_model} is kept no longer")
+        build: int = await conn.fetchval(
+            _REQUEST, read_model, kind, action_id, version, throttle, hold, generation
+        )
+    return build
+
+
+async def read_build(conn: asyncpg.Connection, build: int) -> Build:
+    """Return a build by its id."""
+    (row,) = await conn.fetch(_BY_ID, build)
+    return _build(row)
+
+
+async def open_build(conn: asyncpg.Connection, read_model: str) -> Build | None:
+    """Return the build of a read model that is under way."""
+    row = await conn.fetchrow(_OPEN, read_model)
+    return None if row is None else _build(row)
+
+
+async def cancel_build(conn: asyncpg.Connection, build: int) -> None:
+    """Ask for the end of a build; the projector that sees it drops what was built."""
+    await conn.execute("UPDATE operations.builds SET cancel_requested = true WHERE id = $1", build)
+
+
+async def release_build(conn: asyncpg.Connection, build: int) -> None:
+    """Let a build that holds swap."""
+    await conn.execute("UPDATE operations.builds SET hold = false WHERE id = $1", build)
+
+
+async def events_to_catch_up(conn: asyncpg.Connection, read_model: str, generation: int) -> int:
+    """Return how many records a generation is behind the live one."""
+    count: int = await conn.fetchval(_TO_CATCH_UP, read_model, generation)
+    return count
+
+
+async def read_generations(conn: asyncpg.Connection, read_model: str) -> list[Generation]:
+    """Return a read model's generations, oldest first, without those that are about to be dropped."""
+    return [Generation(*tuple(row)) for row in await conn.fetch(_GENERATIONS, read_model)]
+
+
+async def drop_previous(conn: asyncpg.Connection, read_model: str) -> list[int]:
+    """Ask for the kept generation to be dropped; return which, none when there was none.
+
+    Raises BuildRefused while a build is under way: a rollback needs it.
+    """
+    async with conn.transaction():
+        await take_turn(conn, read_model)
+        if build := await open_build(conn, read_model):
+            raise BuildRefused(tell_open(build))
+        return [row["generation"] for row in await conn.fetch(_DROP, read_model)]
+
+
+async def generations_to_drop(conn: asyncpg.Connection, read_model: str) -> int:
+    """Return how many generations are still to be dropped by a projector."""
+    count: int = await conn.fetchval(_DROPPING, read_model)
+    return count
+
+
+async def why_waiting(conn: asyncpg.Connection, read_model: str) -> str | None:
+    """Say what a build waits for beside a projector: the end of a pause."""
+    causes = await pause_causes(conn, read_model)
+    return f"{read_model} is paused by {', '.join(causes)}" if causes else None
+
+
+def tell_open(build: Build) -> str:
+    """Say whose build is under way, since when, and how far it is."""
+    whose = f" by {build.actor}" if build.actor else ""
+    state = build.state.replace("_", " ")
+    since = _told(build.requested_at)
+    return f"a {build.kind} of {build.read_model} is under way{whose} since {since}: {state}"
+
+
+def _told(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%SZ}"

@@ -1,0 +1,145 @@
+"""What became of a command whose outcome is lost: told by the topics, else decided as it was then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from commands import Deciding, Request
+from eventstore import EventStore, OutboxMessage, Outcome, StreamKey, VersionNotFound, newest_versions
+from messaging import Topics
+from operations.recover.contradictions import Contradiction
+from operations.recover.lost_messages import LostEvent, LostOutcome
+from operations.recover.writing import DatedOutcome
+from orders import ORDER, Order
+
+_OTHERWISE = "is this the build, and are these the time zones, that it was decided with?"
+
+
+class Happened(NamedTuple):
+    """An event that is in the log: what a command led to."""
+
+    version: int
+    event_id: UUID
+    recorded_at: datetime
+    actor: str
+    correlation_id: str
+
+
+class Answer(NamedTuple):
+    """A command's outcome, the events of it that were on no topic, and what has to be sent now."""
+
+    dated: DatedOutcome
+    events: Sequence[LostEvent] = ()
+    messages: Sequence[OutboxMessage] = ()
+
+
+class Answering:
+    """Answers one command at a time, in the order they came. It reads the log and writes nothing."""
+
+    def __init__(self, conn: asyncpg.Connection, topics: Topics) -> None:
+        self._conn = conn
+        self._topics = topics
+        self._store: EventStore[Order] = EventStore(ORDER)
+
+    async def answer(
+        self, request: Request, told: LostOutcome | None, happened: Sequence[Happened]
+    ) -> Answer | None:
+        """Answer a command by its outcome on the topic and its events in the log; None without either.
+
+        The two are sent at the same time, so a relay that died in mid-send may have left one without the
+        other, or the first of two events. What is missing is decided once more, against the order as it was:
+        it comes out the same, ids and times included. Raises Contradiction where it doesn't.
+        """
+        ids = tuple(each.event_id for each in happened)
+        if told is not None and (told.code is not None or told.event_ids == ids):
+            return Answer(DatedOutcome(stored_outcome(request, told), told.decided_at))
+        if happened:
+            before, at = happened[0].version - 1, happened[0].recorded_at
+        elif told is not None and told.version is not None:
+            before, at = told.version - len(told.event_ids), told.decided_at
+        else:
+            return None
+        answer = await self._decide(request, before, at if told is None else told.decided_at, ids)
+        if answer is None or (told is not None and _event_ids(answer, happened) != told.event_ids):
+            raise Contradiction(
+                [f"the command {request.command_id} comes out otherwise than told: {_OTHERWISE}"]
+            )
+        if told is None:
+            return answer
+        return answer._replace(
+            dated=DatedOutcome(stored_outcome(request, told), told.decided_at),
+            # Its outcome is on the topic.
+            messages=answer.messages[:-1],
+        )
+
+    async def answer_without_effect(self, request: Request, version: int, at: datetime) -> Answer | None:
+        """Answer a command that led to nothing when its order was at a version; None where it would have."""
+        answer = await self._decide(request, version, at, ())
+        return None if answer is None or answer.events else answer
+
+    async def _decide(
+        self, request: Request, before: int, at: datetime, happened: Sequence[UUID]
+    ) -> Answer | None:
+        """Decide a command as of a version and a time; None unless its first events are the given ones."""
+        if request.order_id is None:
+            return None
+        key = StreamKey(request.tenant_id, request.order_id)
+        try:
+            loaded = await self._store.load_at_version(self._conn, key, before)
+        except VersionNotFound as error:
+            nowhere = f"the command {request.command_id} follows events that are nowhere: {error}"
+            raise Contradiction([nowhere]) from error
+        deciding = Deciding(self._store, self._topics, known={}, states={key: loaded}, now=at)
+        deciding.decide(request)
+        batch = deciding.result().batch
+        events = [
+            LostEvent(
+                key,
+                version,
+                UUID(str(event.event_id)),
+                event.event_type,
+                event.schema_version,
+                event.payload,
+                event.metadata,
+                event.occurred_at,
+                append.recorded_at,
+                request.command_id,
+                "",
+            )
+            for append in batch.appends
+            for version, event in enumerate(append.events, before + 1)
+        ]
+        if tuple(event.event_id for event in events[: len(happened)]) != tuple(happened):
+            return None
+        missing = events[len(happened) :]
+        if missing and (await newest_versions(self._conn, [key])).get(key, 0) != missing[0].version - 1:
+            return None
+        (outcome,) = batch.outcomes
+        return Answer(DatedOutcome(outcome, at), missing, batch.messages[len(happened) :])
+
+
+def _event_ids(answer: Answer, happened: Sequence[Happened]) -> tuple[UUID, ...]:
+    return (*(each.event_id for each in happened), *(event.event_id for event in answer.events))
+
+
+def stored_outcome(request: Request, told: LostOutcome) -> Outcome:
+    """Return the row of a command whose outcome is on the topic."""
+    return Outcome(
+        tenant_id=request.tenant_id,
+        command_id=request.command_id,
+        aggregate_id=request.order_id,
+        command_type=request.command_type,
+        actor=request.actor,
+        data=request.data,
+        occurred_at=request.occurred_at,
+        fingerprint=request.fingerprint,
+        code=told.code,
+        version=told.version,
+        headers=told.headers,
+        value=told.value,
+    )

@@ -1,0 +1,33 @@
+"""Replaying a read model: Kafka's scenarios, what they would do, and their execution."""
+
+from __future__ import annotations
+
+from operations.replay.execution import Execution
+from operations.replay.forecast import Effect, Forecast, forecast
+from operations.replay.offsets import Group
+from operations.replay.scenarios import (
+    Kind,
+    Offsets,
+    Scenario,
+    aims,
+    moment_ago,
+    parse_duration,
+    parse_partitions,
+    read_offsets_file,
+)
+
+__all__ = [
+    "Effect",
+    "Execution",
+    "Forecast",
+    "Group",
+    "Kind",
+    "Offsets",
+    "Scenario",
+    "aims",
+    "forecast",
+    "moment_ago",
+    "parse_duration",
+    "parse_partitions",
+    "read_offsets_file",
+]

@@ -1,0 +1,133 @@
+"""How far the projectors are with a replay, by their checkpoints, and a picture of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from operations import pause_causes
+from operations.replay.forecast import Checkpoint, live_generation, read_checkpoints
+from operations.replay.offsets import Group
+from operations.replay.record import Planned, Replay
+from till.output import notices
+
+_LOOK_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class ReplayProgress:
+    """Where a replay is: partitions taken up, level again and still folding orders, and events read again."""
+
+    partitions: int
+    taken: int
+    level: int
+    refolding: int
+    replayed: int
+    events: int
+
+
+def progress_of(plan: Sequence[Planned], checkpoints: Mapping[int, Checkpoint]) -> ReplayProgress:
+    """Reckon how far a replay is."""
+    taken = level = refolding = replayed = 0
+    for planned in plan:
+        found = checkpoints.get(planned.partition)
+        # Until an assignment after the reset, a checkpoint says where it was, not where it is.
+        if found is None or found.epoch <= (planned.epoch or 0):
+            continue
+        taken += 1
+        refolding += found.refolding
+        level += not found.refolding and found.next_offset >= (planned.end or 0)
+        replayed += max(0, min(planned.events, found.next_offset - planned.to))
+    events = sum(planned.events for planned in plan)
+    return ReplayProgress(len(plan), taken, level, refolding, replayed, events)
+
+
+class Watch:
+    """Looks at a replay again and again; measures its rate from the first look on."""
+
+    def __init__(self, conn: asyncpg.Connection, group: Group, replay: Replay) -> None:
+        self._conn = conn
+        self._group = group
+        self._replay = replay
+        self._began = time.monotonic()
+        self._first: int | None = None
+        self.superseded = False
+
+    async def look(self) -> ReplayProgress:
+        """Return where the replay is. Another generation than the planned one has nothing to make up for."""
+        name, plan = self._replay.read_model, self._replay.plan
+        generation = await live_generation(self._conn, name)
+        self.superseded = any(each.generation not in {None, generation} for each in plan)
+        now = progress_of(plan, await read_checkpoints(self._conn, self._group.topic, name, generation))
+        if self._first is None:
+            self._began, self._first = time.monotonic(), now.replayed
+        return now
+
+    async def finished(self, progress: ReplayProgress) -> bool:
+        """Tell whether the projectors have followed every reset and are where they were before."""
+        if self.superseded:
+            return True
+        if progress.level < progress.partitions:
+            return False
+        # An assignment that knew nothing of the reset leaves it progress at Kafka.
+        committed = await self._group.committed([planned.partition for planned in self._replay.plan])
+        return all(found.ours for found in committed.values())
+
+    async def until_finished(self) -> None:
+        """Show how far it is until it is finished."""
+        with Progress(
+            TextColumn("[progress.description]{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} events"),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[doing]}"),
+            console=notices,
+        ) as picture:
+            task = picture.add_task(
+                self._replay.read_model,
+                total=sum(each.events for each in self._replay.plan),
+                rate="",
+                doing="",
+            )
+            while True:
+                now = await self.look()
+                rate = self.rate(now)
+                picture.update(
+                    task,
+                    total=now.events,
+                    completed=now.replayed,
+                    rate="" if rate is None else f"{rate:,.0f}/s",
+                    doing=await self._doing(now),
+                )
+                if await self.finished(now):
+                    picture.update(task, completed=now.events)
+                    return
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    def rate(self, progress: ReplayProgress) -> float | None:
+        """Return the events a second since the first look; None before any."""
+        moved, seconds = progress.replayed - (self._first or 0), time.monotonic() - self._began
+        return moved / seconds if moved > 0 and seconds > 0 else None
+
+    def measured(self, progress: ReplayProgress) -> dict[str, Any]:
+        """Give what is kept in the record."""
+        rate = self.rate(progress)
+        measured = {} if rate is None else {"events_per_second": round(rate, 1)}
+        seconds = round(time.monotonic() - self._began, 1)
+        return {"events": progress.events, "watched_seconds": seconds, **measured}
+
+    async def _doing(self, now: ReplayProgress) -> str:
+        if now.level == now.partitions:
+            return f"all {now.partitions} partitions level"
+        if not now.taken:
+            causes = await pause_causes(self._conn, self._replay.read_model)
+            return f"paused by {', '.join(causes)}" if causes else "waits for a projector to join"
+        folding = f", orders of {now.refolding} being folded again" if now.refolding else ""
+        return f"{now.level} of {now.partitions} partitions level{folding}"

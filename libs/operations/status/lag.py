@@ -1,0 +1,239 @@
+"""How far each read model is behind the topic of events, and how much waits to be published."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from eventstore.outbox_depth import OutboxDepth, outbox_depth
+from messaging import (
+    Committed,
+    InvalidAttribute,
+    KafkaConnection,
+    Topics,
+    Undecodable,
+    committed_offsets,
+    decode_event,
+    stop_consumer,
+)
+from operations.errors import OperationRefused, Unreachable
+from readmodels import READ_MODELS
+from readmodels.read_model_status import Place, ReadModelStatus, read_statuses
+
+_ASKING_TIMEOUT = 15.0
+_RETRY_SECONDS = 0.2
+
+
+class PartitionLag(NamedTuple):
+    """Events from `place` on that a read model has not applied, and seconds since the oldest was recorded."""
+
+    place: int
+    records: int
+    oldest_seconds: float
+    parked_orders: int
+    replaying: bool
+
+
+@dataclass(frozen=True)
+class Lag:
+    """One read model's lag, by partition, and how it stands."""
+
+    partitions: Mapping[int, PartitionLag]
+    status: ReadModelStatus
+
+    @property
+    def records(self) -> int:
+        """Events on the topic that it has not applied; 0 when level."""
+        return sum(each.records for each in self.partitions.values())
+
+    @property
+    def oldest_seconds(self) -> float:
+        """The age of the oldest of them; 0 when level."""
+        return max((each.oldest_seconds for each in self.partitions.values()), default=0.0)
+
+    @property
+    def parked_orders(self) -> int:
+        """Orders that wait for a retry."""
+        return sum(self.status.parked.values())
+
+
+class Lags(NamedTuple):
+    """What till tells of an installation's lag."""
+
+    read_models: Mapping[str, Lag]
+    outbox: OutboxDepth
+
+
+async def read_lags(connection: asyncpg.Connection, kafka: KafkaConnection, topics: Topics) -> Lags:
+    """Return the lags once; raises what `LagReader.read` does."""
+    async with lag_reader(connection, kafka, topics) as reader:
+        return await reader.read()
+
+
+@asynccontextmanager
+async def lag_reader(
+    connection: asyncpg.Connection, kafka: KafkaConnection, topics: Topics
+) -> AsyncIterator[LagReader]:
+    """Give what reads lags again and again. Raises Unreachable when Kafka doesn't answer."""
+    consumer = AIOKafkaConsumer(
+        **kafka.options(),
+        enable_auto_commit=False,
+        # One record of a partition is enough: the oldest.
+        max_partition_fetch_bytes=64 * 1024,
+    )
+    try:
+        with _told(kafka):
+            async with asyncio.timeout(_ASKING_TIMEOUT):
+                await consumer.start()
+        yield LagReader(kafka, topics, connection, consumer)
+    finally:
+        await stop_consumer(consumer)
+
+
+class LagReader:
+    """Reads lags over connections that it was given."""
+
+    def __init__(
+        self,
+        kafka: KafkaConnection,
+        topics: Topics,
+        connection: asyncpg.Connection,
+        consumer: AIOKafkaConsumer,
+    ) -> None:
+        self._kafka = kafka
+        self._topics = topics
+        self._connection = connection
+        self._consumer = consumer
+        # When the event at a place was recorded: it is asked for again while it waits.
+        self._recorded: dict[tuple[TopicPartition, int], datetime] = {}
+
+    async def read(self) -> Lags:
+        """Return the lag of every read model, and of the outbox.
+
+        It goes by the checkpoints, and by a reset of the group's offsets that its projectors will follow: so
+        it is true for a stopped projector, after a crash and after a reset with any Kafka tool. Raises
+        Unreachable when Kafka doesn't answer, OperationRefused when the topic is missing.
+        """
+        topic = self._topics.events
+        outbox = await outbox_depth(self._connection)
+        with _told(self._kafka, topic):
+            async with asyncio.timeout(_ASKING_TIMEOUT):
+                partitions = await _partitions(self._kafka, topic)
+                beginnings = await self._consumer.beginning_offsets(partitions)
+                committed = await asyncio.gather(
+                    *(self._committed(f"projector.{name}", partitions) for name in READ_MODELS)
+                )
+                statuses = await read_statuses(self._connection, topic, READ_MODELS)
+                # Last, so that what was applied meanwhile is not counted as ahead of them.
+                ends = await self._consumer.end_offsets(partitions)
+                places = {
+                    name: {
+                        p: _place(begin, found.get(p), statuses[name].places.get(p.partition))
+                        for p, begin in beginnings.items()
+                    }
+                    for name, found in zip(READ_MODELS, committed, strict=True)
+                }
+                await self._look_up(
+                    {(p, at) for found in places.values() for p, at in found.items() if at < ends[p]}
+                )
+        lags = {name: self._lag(statuses[name], found, ends) for name, found in places.items()}
+        return Lags(lags, outbox)
+
+    def _lag(
+        self,
+        status: ReadModelStatus,
+        places: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+    ) -> Lag:
+        now = datetime.now(UTC)
+        found = {}
+        for partition, at in sorted(places.items()):
+            recorded = self._recorded.get((partition, at))
+            seconds = 0.0 if recorded is None else max(0.0, (now - recorded).total_seconds())
+            number = partition.partition
+            place = status.places.get(number)
+            found[number] = PartitionLag(
+                at,
+                max(0, ends[partition] - at),
+                round(seconds, 3),
+                status.parked.get(number, 0),
+                place is not None and place.replaying,
+            )
+        return Lag(found, status)
+
+    async def _committed(
+        self, group: str, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, Committed]:
+        """Return the group's committed offsets; a new cluster needs some tries until it can tell them."""
+        while True:
+            try:
+                return await committed_offsets(self._kafka, self._topics.group(group), partitions)
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _look_up(self, places: Collection[tuple[TopicPartition, int]]) -> None:
+        """Find out when the events at these places were recorded."""
+        self._recorded = {place: at for place, at in self._recorded.items() if place in places}
+        missing = set(places) - self._recorded.keys()
+        # Ends with the caller's deadline: below the end of a partition there is a record.
+        while missing:
+            # The consumer is at one place of a partition at a time; the read models mostly are at few.
+            wanted = dict(missing)
+            self._consumer.assign(list(wanted))
+            for partition, at in wanted.items():
+                self._consumer.seek(partition, at)
+            while wanted:
+                for partition, records in (await self._consumer.getmany(*wanted, timeout_ms=1000)).items():
+                    place = (partition, wanted.pop(partition))
+                    self._recorded[place] = decode_event(records[0]).recorded_at
+                    missing.discard(place)
+
+
+def _place(beginning: int, committed: Committed | None, checkpoint: Place | None) -> int:
+    """Return where a read model goes on in one partition, as its projector decides when it is assigned it."""
+    if checkpoint is None:
+        return beginning
+    at = checkpoint.next_offset
+    if committed is not None and not committed.ours and committed.offset < at:
+        # An operator's rewind, still to be followed; a skip would be refused.
+        at = committed.offset
+    # What retention has deleted can't be applied from the topic any more.
+    return max(beginning, at)
+
+
+async def _partitions(kafka: KafkaConnection, topic: str) -> list[TopicPartition]:
+    """Return the topic's partitions. Raises OperationRefused when there is no such topic."""
+    admin = AIOKafkaAdminClient(**kafka.options())
+    await admin.start()
+    try:
+        # Of all topics: to ask for one by name can make it, where the cluster makes topics by itself.
+        found = [each for each in await admin.describe_topics() if each["topic"] == topic]
+    finally:
+        await admin.close()
+    if not found:
+        raise OperationRefused(f"Kafka has no topic {topic}.", "`till up --detach` makes it.")
+    return [TopicPartition(topic, partition["partition"]) for partition in found[0]["partitions"]]
+
+
+@contextmanager
+def _told(kafka: KafkaConnection, topic: str = "") -> Iterator[None]:
+    try:
+        yield
+    except (InvalidAttribute, Undecodable) as error:
+        raise OperationRefused(
+            f"A record of {topic} is no event of ours: {error}.",
+            "Only the outbox relay may write this topic: see Kafka's ACLs.",
+        ) from error
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise Unreachable(f"Kafka at {kafka.bootstrap_servers} does not answer: {error!r}.") from error

@@ -1,0 +1,126 @@
+"""The rows a read model holds, of whatever shape, beside those it should hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from itertools import zip_longest
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from eventstore import StreamKey
+from operations.verify.findings import Field
+from operations.verify.folding import Row
+from readmodels import ReadModel
+
+# By each table's own collation, which only its own pages are compared by.
+_KNOWN = """
+WITH page AS MATERIALIZED (
+    SELECT DISTINCT tenant_id, order_id FROM {table} WHERE (tenant_id, order_id) > ($1, $2)
+    ORDER BY tenant_id, order_id LIMIT $3
+)
+SELECT p.tenant_id, p.order_id, e.known IS NOT NULL AS known
+FROM page AS p
+LEFT JOIN LATERAL (
+    SELECT true AS known FROM public.order_events
+    WHERE tenant_id = p.tenant_id AND aggregate_id = p.order_id AND version = 1
+    LIMIT 1
+) AS e ON true
+ORDER BY p.tenant_id, p.order_id
+"""
+_ROWS = """
+SELECT t.* FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, order_id)
+JOIN {table} AS t USING (tenant_id, order_id)
+"""
+_PAGE = 2_000
+_BEFORE_ALL = ("", UUID(int=0))
+
+Rows = list[list[dict[str, Any]]]
+"""An order's rows by table, a row's values by column."""
+
+# What the log doesn't tell: where on the topic an order's newest event lies.
+_PLACE = frozenset({"partition", "last_offset"})
+
+
+class Tables:
+    """The tables with rows of single orders of one generation of a read model.
+
+    What `ReadModel.rows` gives begins with the columns of the table of orders, what `Ledger.entries` gives
+    with those of its entries' table, each in its order.
+    """
+
+    def __init__(self, read_model: type[ReadModel], generation: int) -> None:
+        self.read_model = read_model
+        self.live = read_model(generation)
+        tables = (read_model.orders_table, *read_model.further_tables)
+        self._names = [name.format(generation=generation) for name in tables]
+
+    async def versions(
+        self, conn: asyncpg.Connection, keys: Collection[StreamKey]
+    ) -> dict[tuple[str, Any], int]:
+        """Return each order's applied version; an order without a row is absent."""
+        return await self.live.applied_versions(conn, keys)
+
+    async def rows(self, conn: asyncpg.Connection, keys: Collection[StreamKey]) -> dict[StreamKey, Rows]:
+        """Return the rows of each order; an order without any is there too."""
+        found: dict[StreamKey, Rows] = {key: [[] for _ in self._names] for key in keys}
+        for place, name in enumerate(self._names):
+            statement = await conn.prepare(_ROWS.format(table=name))
+            types = {each.name: each.type.name for each in statement.get_attributes()}
+            for record in await statement.fetch(*zip(*keys, strict=True)):
+                row = {name: _decoded(value, types[name]) for name, value in record.items()}
+                found[StreamKey(row["tenant_id"], row["order_id"])][place].append(row)
+        return found
+
+    async def strangers(self, conn: asyncpg.Connection) -> AsyncIterator[StreamKey]:
+        """Yield the orders that have rows but are not in the log, looked for in pages of a statement each."""
+        for name in self._names:
+            after = _BEFORE_ALL
+            while page := await conn.fetch(_KNOWN.format(table=name), *after, _PAGE):
+                after = (page[-1]["tenant_id"], page[-1]["order_id"])
+                for tenant_id, order_id, known in page:
+                    if not known:
+                        yield StreamKey(tenant_id, order_id)
+
+
+def compared(found: Rows, due: Sequence[Iterable[Row]]) -> list[Field]:
+    """Return the fields of the first row that is not what it should be; nothing when all rows are.
+
+    Both are by table. Rows of one table are compared in the order of their versions and lines.
+    """
+    for of_table, should_be in zip_longest(found, due, fillvalue=()):
+        in_order = sorted(of_table, key=lambda row: (row.get("version", 0), row.get("line_id") or ""))
+        for there, should in zip_longest(in_order, should_be):
+            fields = _fields(there, should)
+            if any(field.differs for field in fields):
+                return fields
+    return []
+
+
+def _fields(there: dict[str, Any] | None, should: Row | None) -> list[Field]:
+    if there is None:
+        # No row, so no columns to name the values by.
+        return [Field("row", None, ", ".join(map(str, should or ())), differs=True)]
+    fields = []
+    for place, (name, value) in enumerate(there.items()):
+        if name in _PLACE:
+            continue
+        expected = None if should is None else _like(should[place], value)
+        fields.append(Field(name, value, expected, differs=should is None or value != expected))
+    return fields
+
+
+def _decoded(value: Any, type_name: str) -> Any:  # noqa: ANN401 - any column's value
+    """Return a column's value, JSON as what it says: its text is PostgreSQL's own."""
+    return json.loads(value) if value is not None and type_name in {"json", "jsonb"} else value
+
+
+def _like(written: object, value: Any) -> object:  # noqa: ANN401 - any column's value
+    """Return what was given to be written as it would be read: JSON and arrays are given as text."""
+    if isinstance(written, str) and isinstance(value, dict):
+        return json.loads(written)
+    if isinstance(written, str) and isinstance(value, list):
+        return [int(part) for part in written.strip("{}").split(",") if part]
+    return written

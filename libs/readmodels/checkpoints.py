@@ -1,0 +1,204 @@
+"""The checkpoints of one generation: moved with the rows they speak of, and fenced by an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from readmodels import OrderKey
+from readmodels.assignment import Checkpoint, Decision
+
+# Rows are locked in partition order everywhere, so that two owners can't wait for each other.
+_LOCK = """
+SELECT partition, topic_id, next_offset, epoch, acknowledged_offset, refolding, refolded_tenant,
+    refolded_order, replay_until
+FROM projections.checkpoints
+WHERE read_model = $1 AND generation = $2 AND topic = $3 AND partition = ANY ($4)
+ORDER BY partition FOR UPDATE
+"""
+
+_TAKE = """
+INSERT INTO projections.checkpoints AS c
+    (read_model, generation, topic, topic_id, epoch, partition, next_offset, refolding, refolded_tenant,
+    refolded_order, replay_until)
+SELECT $1, $2, $3, $4, 1, t.*
+FROM unnest(
+    $5::integer[], $6::bigint[], $7::boolean[], $8::text[], $9::uuid[], $10::bigint[]
+) AS t (partition)
+ORDER BY t.partition
+ON CONFLICT (read_model, generation, topic, partition) DO UPDATE SET
+    epoch = c.epoch + 1, next_offset = excluded.next_offset, refolding = excluded.refolding,
+    refolded_tenant = excluded.refolded_tenant, refolded_order = excluded.refolded_order,
+    replay_until = excluded.replay_until
+RETURNING partition, epoch
+"""
+
+_HOLD = """
+SELECT count(*) FROM (
+    SELECT FROM projections.checkpoints AS c
+    JOIN unnest($4::integer[], $5::bigint[]) AS h (partition, epoch) USING (partition, epoch)
+    WHERE c.read_model = $1 AND c.generation = $2 AND c.topic = $3
+    ORDER BY c.partition FOR UPDATE OF c
+) AS held
+"""
+
+_REFOLDED_UP_TO = """
+UPDATE projections.checkpoints SET refolded_tenant = $5, refolded_order = $6, advanced_at = now()
+WHERE read_model = $1 AND generation = $2 AND topic = $3 AND partition = $4
+"""
+
+_REFOLDED = """
+UPDATE projections.checkpoints
+SET refolding = false, refolded_tenant = NULL, refolded_order = NULL, advanced_at = now()
+WHERE read_model = $1 AND generation = $2 AND topic = $3 AND partition = $4
+"""
+
+_MOVE = """
+WITH moves AS (
+    SELECT * FROM unnest($4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+        AS m (partition, epoch, old_offset, new_offset, acknowledged)
+), mine AS (
+    SELECT c.partition, m.new_offset, m.acknowledged
+    FROM projections.checkpoints AS c JOIN moves AS m USING (partition)
+    WHERE c.read_model = $1 AND c.generation = $2 AND c.topic = $3
+        AND c.next_offset = m.old_offset AND c.epoch = m.epoch
+    ORDER BY c.partition FOR UPDATE OF c
+)
+UPDATE projections.checkpoints AS c
+SET next_offset = mine.new_offset, advanced_at = now(),
+    acknowledged_offset = coalesce(mine.acknowledged, c.acknowledged_offset)
+FROM mine
+WHERE c.read_model = $1 AND c.generation = $2 AND c.topic = $3 AND c.partition = mine.partition
+RETURNING c.partition
+"""
+
+_AT = """
+SELECT count(*) FROM projections.checkpoints AS c
+JOIN unnest($4::integer[], $5::bigint[], $6::bigint[]) AS m (partition, epoch, next_offset)
+    USING (partition, epoch, next_offset)
+WHERE c.read_model = $1 AND c.generation = $2 AND c.topic = $3
+"""
+
+_ACKNOWLEDGE = """
+UPDATE projections.checkpoints AS c SET acknowledged_offset = m.acknowledged
+FROM unnest($4::integer[], $5::bigint[], $6::bigint[]) AS m (partition, epoch, acknowledged)
+WHERE c.read_model = $1 AND c.generation = $2 AND c.topic = $3
+    AND c.partition = m.partition AND c.epoch = m.epoch
+"""
+
+_RECORD = """
+INSERT INTO projections.assignments
+    (read_model, generation, topic, partition, decision, committed_offset, checkpoint_offset, goes_on_from)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+
+
+_FORGET = (
+    "DELETE FROM projections.checkpoints WHERE read_model = $1 AND generation = $2",
+    "DELETE FROM projections.parked WHERE read_model = $1 AND generation = $2",
+)
+
+
+class Move(NamedTuple):
+    """One partition's step, made only by the holder of `epoch` and only from `old_offset`."""
+
+    partition: int
+    epoch: int
+    old_offset: int
+    new_offset: int
+    acknowledged: int | None
+
+
+async def forget_all(conn: asyncpg.Connection, read_model: str, generation: int) -> None:
+    """Delete what speaks of a generation's rows, when its tables had to be made: none of it is true of them.
+
+    Whoever holds partitions is fenced; at the next assignment each counts as one whose checkpoint was lost.
+    """
+    for statement in _FORGET:
+        await conn.execute(statement, read_model, generation)
+
+
+def _checkpoint(row: asyncpg.Record) -> Checkpoint:
+    cursor = (row["refolded_tenant"], row["refolded_order"])
+    return Checkpoint(
+        row["topic_id"],
+        row["next_offset"],
+        row["epoch"],
+        row["acknowledged_offset"],
+        row["refolding"],
+        None if cursor[1] is None else cursor,
+        row["replay_until"],
+    )
+
+
+class Checkpoints:
+    """The checkpoint rows of one generation of a read model on one topic. Callers hold the transaction."""
+
+    def __init__(self, read_model: str, generation: int, topic: str) -> None:
+        self._key = (read_model, generation, topic)
+
+    async def lock(self, conn: asyncpg.Connection, partitions: Collection[int]) -> dict[int, Checkpoint]:
+        """Return partition → checkpoint, locked until the transaction ends; a missing one is absent."""
+        rows = await conn.fetch(_LOCK, *self._key, list(partitions))
+        return {row["partition"]: _checkpoint(row) for row in rows}
+
+    async def take(
+        self, conn: asyncpg.Connection, topic_id: UUID, decisions: Mapping[int, Decision]
+    ) -> dict[int, int]:
+        """Set what was decided and return partition → new epoch: older holders are fenced."""
+        columns = [
+            (
+                partition,
+                decision.offset,
+                decision.refolding,
+                *(decision.refolded or (None, None)),
+                decision.replay_until,
+            )
+            for partition, decision in decisions.items()
+        ]
+        rows = await conn.fetch(_TAKE, *self._key, topic_id, *zip(*columns, strict=True))
+        return {row["partition"]: row["epoch"] for row in rows}
+
+    async def hold(self, conn: asyncpg.Connection, epochs: Mapping[int, int]) -> bool:
+        """Lock the checkpoints of partition → epoch; False when another has taken one of the partitions."""
+        held: int = await conn.fetchval(_HOLD, *self._key, list(epochs), list(epochs.values()))
+        return held == len(epochs)
+
+    async def refolded_up_to(self, conn: asyncpg.Connection, partition: int, key: OrderKey) -> None:
+        """Note the last order that was folded again: whoever takes over goes on after it."""
+        await conn.execute(_REFOLDED_UP_TO, *self._key, partition, *key)
+
+    async def refolded(self, conn: asyncpg.Connection, partition: int) -> None:
+        """Note that all is folded again: the topic is read from the checkpoint."""
+        await conn.execute(_REFOLDED, *self._key, partition)
+
+    async def move(self, conn: asyncpg.Connection, moves: Sequence[Move]) -> bool:
+        """Move all the checkpoints; False when at least one is not where, or not whose, it should be."""
+        moved = await conn.fetch(_MOVE, *self._key, *zip(*moves, strict=True))
+        return len(moved) == len(moves)
+
+    async def moved_before(self, conn: asyncpg.Connection, moves: Sequence[Move]) -> bool:
+        """Tell whether all these moves were already made by their own epochs."""
+        partitions, epochs, _, new_offsets, _ = zip(*moves, strict=True)
+        count: int = await conn.fetchval(_AT, *self._key, partitions, epochs, new_offsets)
+        return count == len(moves)
+
+    async def acknowledge(self, conn: asyncpg.Connection, offsets: Sequence[tuple[int, int, int]]) -> None:
+        """Keep the offsets Kafka has committed, as (partition, epoch, offset)."""
+        await conn.execute(_ACKNOWLEDGE, *self._key, *zip(*offsets, strict=True))
+
+    async def record(
+        self,
+        conn: asyncpg.Connection,
+        partition: int,
+        decision: Decision,
+        committed: int | None,
+        checkpoint: int | None,
+    ) -> None:
+        """Keep what was decided at an assignment, and from what."""
+        await conn.execute(
+            _RECORD, *self._key, partition, decision.case, committed, checkpoint, decision.offset
+        )

@@ -1,0 +1,99 @@
+"""How read models stand, as the database knows: paused, replaying, building, and with parked orders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import asyncpg
+
+_PLACES = """
+SELECT read_model, partition, next_offset, refolding, replay_until
+FROM projections.checkpoints JOIN projections.generations USING (read_model, generation)
+WHERE state = 'live' AND topic = $1 AND read_model = coalesce($2, read_model)
+"""
+_PAUSES = "SELECT read_model, cause FROM operations.pauses ORDER BY cause"
+_PARKED = """
+SELECT read_model, partition, count(*) AS orders
+FROM projections.parked JOIN projections.generations USING (read_model, generation)
+WHERE state = 'live' GROUP BY read_model, partition
+"""
+_BUILDS = """
+SELECT DISTINCT ON (read_model) read_model, kind, state, orders_done, orders_total
+FROM operations.builds WHERE state NOT IN ('swapped', 'failed', 'cancelled') ORDER BY read_model, id DESC
+"""
+
+
+class Place(NamedTuple):
+    """Where a live read model is in one partition; while it makes up for a rewind, until which offset."""
+
+    next_offset: int
+    refolding: bool = False
+    replay_until: int | None = None
+
+    @property
+    def to_replay(self) -> int:
+        """Records that it had applied before and reads again."""
+        return 0 if self.replay_until is None else max(0, self.replay_until - self.next_offset)
+
+    @property
+    def replaying(self) -> bool:
+        """Whether a rewind is being made up for."""
+        return self.refolding or self.to_replay > 0
+
+
+class Build(NamedTuple):
+    """A new generation being made beside the live one; `orders_total` is None until it is known."""
+
+    kind: str
+    state: str
+    orders_done: int
+    orders_total: int | None
+
+
+@dataclass(frozen=True)
+class ReadModelStatus:
+    """How one read model stands; `places` and `parked` (a count of orders) are by partition."""
+
+    pauses: list[str] = field(default_factory=list)
+    places: dict[int, Place] = field(default_factory=dict)
+    parked: dict[int, int] = field(default_factory=dict)
+    build: Build | None = None
+
+
+def tell_replay(places: Iterable[Place]) -> str | None:
+    """Say that a rewind is being made up for, and how much is left; None when none is."""
+    replaying = [place for place in places if place.replaying]
+    if not replaying:
+        return None
+    events = sum(place.to_replay for place in replaying)
+    refolding = sum(place.refolding for place in replaying)
+    orders = f", orders of {refolding} partitions to fold again" if refolding else ""
+    return f"replaying, {events:,} events to go{orders}"
+
+
+async def read_places(conn: asyncpg.Connection, topic: str, read_model: str) -> dict[int, Place]:
+    """Return partition → where the live generation of a read model is; nothing before its first start."""
+    return {row["partition"]: Place(*tuple(row)[2:]) for row in await conn.fetch(_PLACES, topic, read_model)}
+
+
+async def read_statuses(
+    conn: asyncpg.Connection, topic: str, read_models: Iterable[str]
+) -> Mapping[str, ReadModelStatus]:
+    """Return read model → how it stands. For the roles that may look: operator, projector, query."""
+    found: dict[str, ReadModelStatus] = {name: ReadModelStatus() for name in read_models}
+    for row in await conn.fetch(_PLACES, topic, None):
+        if status := found.get(row["read_model"]):
+            status.places[row["partition"]] = Place(*tuple(row)[2:])
+    for row in await conn.fetch(_PAUSES):
+        if status := found.get(row["read_model"]):
+            status.pauses.append(row["cause"])
+    for row in await conn.fetch(_PARKED):
+        if status := found.get(row["read_model"]):
+            status.parked[row["partition"]] = row["orders"]
+    builds = {row["read_model"]: Build(*tuple(row)[1:]) for row in await conn.fetch(_BUILDS)}
+    return {
+        name: ReadModelStatus(each.pauses, each.places, each.parked, builds.get(name))
+        for name, each in found.items()
+    }

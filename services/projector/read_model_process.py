@@ -1,0 +1,185 @@
+"""A projector's life: in its group while it is wanted there, out of it while its read model is paused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from prometheus_client import Gauge
+
+from messaging import BatchConsumer, Topics, Unrecoverable
+from projector.building import Builder
+from projector.desired_state import Wanted, keep_looking, look
+from projector.replaying import Replaying
+from projector.writing import LiveWriter
+from readmodels import ReadModel
+from readmodels.assignment import RebuildNeeded
+from readmodels.generations import open_live
+from runtime import Database, Health, Settings
+
+log = structlog.get_logger(__name__)
+
+PAUSED = Gauge(
+    "tillstream_read_model_paused",
+    "1 while a read model's projectors are to stay out of their group.",
+    ["read_model"],
+)
+# Joining again at once would only be fenced again, until whoever took over has settled.
+REJOIN_DELAY = 1.0
+
+
+class ReadModelProcess:
+    """Keeps one read model up to date: takes part in its group whenever, and as long as, that is wanted.
+
+    Pauses, builds and swaps of generations are found in the database, so an operator needs no way to this
+    process. A build is carried out beside the live generation, by the one process that holds the right to.
+
+    Where the live generation is another version's, the process stands by: a restart would mend nothing, and
+    a rollback to its version, or a build of it, needs it.
+    """
+
+    def __init__(self, read_model: type[ReadModel], settings: Settings, health: Health) -> None:
+        self._read_model = read_model
+        self._settings = settings
+        self._health = health
+        self._service = f"projector.{read_model.name}"
+        self._topics = Topics(settings.topic_prefix)
+        self._database = Database(settings.database_url, self._service)
+        # Another connection: what is wanted must be seen in the midst of a long transaction, too.
+        self._looking = Database(settings.database_url, f"{self._service}.looking")
+        self._builder = Builder(read_model, settings, lambda: self._wanted)
+        self._wanted = Wanted()
+        self._generation: int | None = None
+        self._consumer: BatchConsumer | None = None
+        self._changed = asyncio.Event()
+        self._stopping = False
+        health.add("consumer", lambda: "has not looked into the database yet")
+
+    def stop(self) -> None:
+        """Let `run` end once the batch in flight has."""
+        self._stopping = True
+        self._interrupt()
+
+    async def run(self) -> int:
+        """Run until `stop`; returns the exit status. Raises what `Database.reachable` raises."""
+        self._health.add_state("build", lambda: str(self._wanted.build) if self._wanted.build else None)
+        self._health.add_state("pause", self._paused_by)
+        replaying = Replaying(self._read_model.name, self._topics.events, self._health)
+        conn = await self._looking.reachable(self._settings.retry_budget)
+        self._see(await look(conn, self._read_model.name))
+        beside = {
+            asyncio.create_task(keep_looking(self._looking, self._read_model.name, self._see, replaying)),
+            asyncio.create_task(self._builder.run()),
+        }
+        for task in beside:
+            task.add_done_callback(lambda _: self._interrupt())
+        try:
+            status = 0
+            while not (self._stopping or status or any(task.done() for task in beside)):
+                self._changed.clear()
+                status = await self._live_on()
+            for task in beside:
+                if task.done():
+                    await task
+            return status
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
+            await self._looking.close()
+            await self._database.close()
+
+    def _paused_by(self) -> str | None:
+        return f"paused by {' and '.join(self._wanted.pauses)}" if self._wanted.pauses else None
+
+    def _see(self, wanted: Wanted) -> None:
+        PAUSED.labels(self._read_model.name).set(bool(wanted.pauses))
+        before, self._wanted = self._wanted, wanted
+        swapped = wanted.live is not None and (self._generation or before.live) not in {None, wanted.live}
+        if wanted.pauses != before.pauses or swapped:
+            log.info("projector.wanted", paused_by=wanted.pauses, live_generation=wanted.live)
+            self._interrupt()
+        elif before.build is not None and wanted.build is None and self._consumer is None:
+            # Who waits for a build has to look what came of it.
+            self._changed.set()
+
+    def _interrupt(self) -> None:
+        self._changed.set()
+        if self._consumer is not None:
+            self._consumer.stop()
+
+    async def _live_on(self) -> int:
+        """Do what is wanted until something else is; returns an exit status."""
+        if self._wanted.pauses:
+            # What a consumer of before has to say is of no interest now.
+            return await self._stand_by(lambda: None)
+        if self._wanted.live_version not in {None, self._read_model.version}:
+            return await self._stand_by(self._why_aside)
+        try:
+            status, refusal = await self._take_part()
+        except RebuildNeeded as reason:
+            # Another version's generation was swapped in just now.
+            log.warning("projector.refused", reason=str(reason))
+            await self._settle()
+            return 0
+        build = self._wanted.build
+        if refusal is not None and build is not None and build.version == self._read_model.version:
+            return await self._stand_by(lambda: f"{refusal}; it waits for the build under way")
+        return status
+
+    def _why_aside(self) -> str:
+        name, live, mine = self._read_model.name, self._wanted.live_version, self._read_model.version
+        found = f"the live tables of {name} were made by its version {live}, this build has version {mine}"
+        if self._wanted.build is not None:
+            return f"{found}; a {self._wanted.build}"
+        if live is not None and live > mine:
+            advice = f"deploy the newer build, or go back with `till rebuild {name} --rollback`"
+        else:
+            advice = f"its upgrade did not last; `till rebuild {name}` of this version makes it again"
+        return f"{found}: {advice}"
+
+    async def _stand_by(self, problem: Callable[[], str | None]) -> int:
+        """Stay out of the group until something else is wanted; with a problem, unready."""
+        if reason := problem():
+            log.error("projector.stands_by", reason=reason)
+        self._health.add("consumer", problem)
+        await self._changed.wait()
+        return 0
+
+    async def _take_part(self) -> tuple[int, str | None]:
+        """Be a member of the group, writing the live generation, until something else is wanted.
+
+        Returns the exit status, and why the consumer refused to go on, where it did.
+        """
+        live = await open_live(await self._database.reachable(self._settings.retry_budget), self._read_model)
+        self._generation = live.generation
+        writer = LiveWriter(self._settings, self._database, live)
+        self._consumer = BatchConsumer(
+            self._settings,
+            topic=self._topics.events,
+            group=self._topics.group(self._service),
+            handler=writer,
+            health=self._health,
+        )
+        if self._changed.is_set():
+            # Asked to leave before there was anything to leave.
+            self._consumer.stop()
+        try:
+            status = await self._consumer.run()
+        finally:
+            self._consumer = self._generation = None
+            # A clean stop is no revocation to aiokafka, but it is one to us.
+            await writer.revoked()
+        if not (status or self._changed.is_set()):
+            # Fenced: whoever has our partitions now is to settle first.
+            await self._settle()
+        refusal = str(writer.failure) if isinstance(writer.failure, Unrecoverable) else None
+        return status, refusal if status else None
+
+    async def _settle(self) -> None:
+        try:
+            async with asyncio.timeout(REJOIN_DELAY):
+                await self._changed.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,50 @@
+"""How the read models stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+
+from messaging import Topics
+from queries.answers.read_model_state import ReadModels, build_of
+from query_service.freshness import is_replaying
+from query_service.routes.authenticated_route import v1_router
+from query_service.routes.tags import Tag
+from query_service.service import TheCaller, TheService
+from readmodels import READ_MODELS
+from readmodels.read_model_status import ReadModelStatus, read_statuses
+
+_GENERATIONS = "SELECT read_model, generation FROM projections.generations WHERE state = 'live'"
+
+router = v1_router(Tag.READ_MODELS)
+
+
+@router.get("/read-models", response_model=ReadModels)
+async def read_models(service: TheService, caller: TheCaller) -> dict[str, Any]:
+    """Tell of each read model how far behind it is, what is being done to it, and what is parked."""
+    topic = Topics(service.settings.topic_prefix).events
+
+    async def question(
+        conn: asyncpg.Connection,
+    ) -> tuple[Mapping[str, ReadModelStatus], Mapping[str, int]]:
+        statuses = await read_statuses(conn, topic, READ_MODELS)
+        return statuses, {row[0]: row[1] for row in await conn.fetch(_GENERATIONS)}
+
+    statuses, generations = await service.database.ask(caller.tenant, question)
+    return {
+        "read_models": [
+            {
+                "name": name,
+                "generation": generations.get(name),
+                "records_behind": service.freshness.behind(status.places),
+                "replaying": is_replaying(status.places),
+                "events_to_replay": sum(place.to_replay for place in status.places.values()),
+                "paused_by": status.pauses,
+                "parked_orders": sum(status.parked.values()),
+                "build": status.build and build_of(status.build),
+            }
+            for name, status in statuses.items()
+        ]
+    }
