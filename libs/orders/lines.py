@@ -1,4 +1,4 @@
-"""An order's lines and the discounts on them. Stored in snapshots: see `stored.STATE_VERSION`."""
+"""An order's lines and the discounts on them. Stored in snapshots: see `order_storage.STATE_VERSION`."""
 
 from __future__ import annotations
 

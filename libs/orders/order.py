@@ -1,6 +1,6 @@
 """The order: its state, and how each event changes it.
 
-Stored in snapshots: see `stored.STATE_VERSION`.
+Stored in snapshots: see `order_storage.STATE_VERSION`.
 """
 
 from __future__ import annotations
