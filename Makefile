@@ -40,10 +40,11 @@ test: setup ## unit, integration and end-to-end tests on a real PostgreSQL and a
 faults: setup ## all that `make test` leaves out: random kills, every window, a million events; takes half an hour
 	$(VENV)/bin/pytest $(TESTS) -m long
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy and the floors of the house
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
 
 format: setup ## let ruff mend what it can
 	$(VENV)/bin/ruff check --fix .
