@@ -11,11 +11,17 @@ import asyncpg
 from readmodels import OrderKey
 from readmodels.assignment import Checkpoint, Decision
 
+_LIVE = """
+SELECT g.generation AS live, c.*
+FROM projections.generations AS g
+LEFT JOIN projections.checkpoints AS c
+    ON c.read_model = g.read_model AND c.generation = g.generation AND c.topic = $2
+WHERE g.read_model = $1 AND g.state = 'live'
+"""
+
 # Rows are locked in partition order everywhere, so that two owners can't wait for each other.
 _LOCK = """
-SELECT partition, topic_id, next_offset, epoch, acknowledged_offset, refolding, refolded_tenant,
-    refolded_order, replay_until
-FROM projections.checkpoints
+SELECT * FROM projections.checkpoints
 WHERE read_model = $1 AND generation = $2 AND topic = $3 AND partition = ANY ($4)
 ORDER BY partition FOR UPDATE
 """
@@ -110,6 +116,15 @@ class Move(NamedTuple):
     old_offset: int
     new_offset: int
     acknowledged: int | None
+
+
+async def live_checkpoints(
+    conn: asyncpg.Connection, read_model: str, topic: str
+) -> tuple[int | None, dict[int, Checkpoint]]:
+    """Return the live generation (None before the first start) and its checkpoints by partition."""
+    rows = await conn.fetch(_LIVE, read_model, topic)
+    found = {row["partition"]: _checkpoint(row) for row in rows if row["partition"] is not None}
+    return rows[0]["live"] if rows else None, found
 
 
 async def forget_all(conn: asyncpg.Connection, read_model: str, generation: int) -> None:

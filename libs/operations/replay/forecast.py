@@ -6,26 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
+from uuid import UUID
 
 import asyncpg
 
+from messaging import Assigned, Committed
+from operations.errors import OperationRefused
 from operations.replay.offsets import Group
 from operations.replay.record import Planned, measured_rate
 from operations.replay.scenarios import Offsets, Scenario, aims
 from readmodels import READ_MODELS
+from readmodels.assignment import Case, Checkpoint, Decision, RebuildNeeded, classify
+from readmodels.checkpoints import live_checkpoints
 
-_LIVE = "SELECT generation FROM projections.generations WHERE read_model = $1 AND state = 'live'"
-_CHECKPOINTS = """
-SELECT partition, next_offset, epoch, acknowledged_offset, refolding, replay_until
-FROM projections.checkpoints WHERE read_model = $1 AND generation = $2 AND topic = $3
-"""
 _ORDERS = """
 SELECT o.partition, count(*) AS orders
 FROM {table} AS o JOIN unnest($1::integer[], $2::bigint[]) AS r (partition, first) USING (partition)
 WHERE o.last_offset >= r.first GROUP BY o.partition
 """
-# Below every last offset: a rewind to the start concerns all orders of the partition.
-_ALL = -1
 
 
 class Effect(StrEnum):
@@ -36,22 +34,27 @@ class Effect(StrEnum):
     NO_MOVE = "none: it is there"
     REFUSED = "none: a move ahead is refused"
     RECORDS_LOST = "none: what the topic has lost comes from the store"
+    CUT_SHORT = "reads all again: the topic ends before the checkpoint"
+    OUT_OF_RANGE = "none: the topic has no such offset"
     FIRST_START = "none: it has not started yet"
 
     @property
     def rewinds(self) -> bool:
-        """Whether the projector follows."""
-        return self in {Effect.TO_START, Effect.PART_WAY}
+        """Whether the projector folds orders again and reads again what it has applied."""
+        return self in {Effect.TO_START, Effect.PART_WAY, Effect.CUT_SHORT}
 
 
-class Checkpoint(NamedTuple):
-    """How far a read model's tables are on one partition."""
-
-    next_offset: int
-    epoch: int
-    acknowledged_offset: int | None
-    refolding: bool
-    replay_until: int | None
+EFFECTS: Mapping[Case, Effect] = {
+    Case.CHECKPOINT_LOST: Effect.FIRST_START,
+    Case.NO_MOVE: Effect.NO_MOVE,
+    Case.REWIND_TO_START: Effect.TO_START,
+    Case.REWIND_PART_WAY: Effect.PART_WAY,
+    Case.SKIP_REFUSED: Effect.REFUSED,
+    Case.COMMIT_LOST: Effect.OUT_OF_RANGE,
+    Case.RECORDS_LOST: Effect.RECORDS_LOST,
+    Case.TOPIC_CUT_SHORT: Effect.CUT_SHORT,
+}
+"""What each case that a reset can lead to means for who asks for it."""
 
 
 class Row(NamedTuple):
@@ -100,76 +103,57 @@ class Forecast:
         return None if self.rate is None else self.events / self.rate
 
 
-def foretell(to: int, known: Offsets, checkpoint: Checkpoint | None) -> Effect:
-    """Say what a projector does that finds `to` committed by a tool: the assignment table of the README."""
-    if checkpoint is None:
-        return Effect.FIRST_START
-    here = checkpoint.next_offset
-    if to == known.beginning != here:
-        return Effect.TO_START
-    if here < known.beginning:
-        return Effect.RECORDS_LOST
-    if not known.beginning <= to <= known.end or to in {here, checkpoint.acknowledged_offset}:
-        return Effect.NO_MOVE
-    return Effect.REFUSED if to > here else Effect.PART_WAY
+def foretell(to: int, known: Offsets, checkpoint: Checkpoint | None, topic_id: UUID) -> Decision:
+    """Return what a projector decides that finds `to` committed by a tool. Raises RebuildNeeded."""
+    kafka = Assigned(Committed(to, ours=False), known.beginning, known.end)
+    return classify(kafka, checkpoint, topic_id)
 
 
 async def forecast(conn: asyncpg.Connection, group: Group, name: str, scenario: Scenario) -> Forecast:
     """Reckon what a scenario would do to the read model `name`, and change nothing.
 
-    Raises what `Group.offsets` and `aims` do.
+    Raises what `Group.offsets` and `aims` do, and OperationRefused for a topic that was made anew.
     """
-    topic = await group.offsets(scenario.timestamp)
+    topic, topic_id = await group.offsets(scenario.timestamp), await group.topic_id()
     targets = aims(scenario, topic)
-    generation = await live_generation(conn, name)
-    checkpoints = await read_checkpoints(conn, group.topic, name, generation)
-    effects = {p: foretell(to, topic[p], checkpoints.get(p)) for p, to in targets.items()}
-    orders = await _orders(conn, name, generation, targets, effects)
+    generation, checkpoints = await live_checkpoints(conn, name, group.topic)
+    try:
+        decisions = {p: foretell(to, topic[p], checkpoints.get(p), topic_id) for p, to in targets.items()}
+    except RebuildNeeded as reason:
+        raise OperationRefused(
+            f"No reset of {name} has an effect: {reason}.", f"`till rebuild {name}` makes it from the store."
+        ) from reason
+    orders = await _orders(conn, name, generation, decisions)
     rows, plan = [], []
     for partition, to in targets.items():
-        found, effect = checkpoints.get(partition), effects[partition]
+        found, decision = checkpoints.get(partition), decisions[partition]
+        effect = EFFECTS[decision.case]
         committed = topic[partition].committed
         planned = Planned(
             partition,
             committed,
             to,
             # A rewind that is still being made up for is made up for by this one.
-            None if found is None else max(found.next_offset, found.replay_until or 0),
+            None if found is None else max(decision.offset, decision.replay_until or 0),
             None if found is None else found.epoch,
             generation,
             effect.rewinds,
         )
         plan.append(planned)
         at = None if found is None else found.next_offset
-        rows.append(Row(partition, committed, at, to, planned.events, orders.get(partition, 0), effect))
+        cut_short = decision.case is Case.TOPIC_CUT_SHORT
+        events = topic[partition].end - decision.offset if cut_short else planned.events
+        rows.append(Row(partition, committed, at, to, events, orders.get(partition, 0), effect))
     return Forecast(rows, plan, await measured_rate(conn, name))
 
 
-async def read_checkpoints(
-    conn: asyncpg.Connection, topic: str, name: str, generation: int | None
-) -> dict[int, Checkpoint]:
-    """Return partition → checkpoint of a generation."""
-    rows = await conn.fetch(_CHECKPOINTS, name, generation, topic)
-    return {row["partition"]: Checkpoint(*tuple(row)[1:]) for row in rows}
-
-
-async def live_generation(conn: asyncpg.Connection, name: str) -> int | None:
-    """Return the number of the live generation; None before the first start."""
-    generation: int | None = await conn.fetchval(_LIVE, name)
-    return generation
-
-
 async def _orders(
-    conn: asyncpg.Connection,
-    name: str,
-    generation: int | None,
-    targets: Mapping[int, int],
-    effects: Mapping[int, Effect],
+    conn: asyncpg.Connection, name: str, generation: int | None, decisions: Mapping[int, Decision]
 ) -> dict[int, int]:
     rewound = {
-        partition: _ALL if effects[partition] is Effect.TO_START else to
-        for partition, to in targets.items()
-        if effects[partition].rewinds
+        partition: decision.refold_from
+        for partition, decision in decisions.items()
+        if EFFECTS[decision.case].rewinds
     }
     if not rewound:
         return {}

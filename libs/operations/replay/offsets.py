@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError, UnknownTopicOrPartitionError
 from aiokafka.structs import OffsetAndMetadata
 
-from messaging import Committed, KafkaConnection, TopicReader, committed_offsets
+from messaging import Committed, KafkaConnection, TopicReader, committed_offsets, fetch_topic_id
 from operations.errors import OperationRefused, Unreachable
 from operations.replay.scenarios import Offsets
 
@@ -45,6 +46,11 @@ class Group:
             )
             for partition, end in sorted(ends.items())
         }
+
+    async def topic_id(self) -> UUID:
+        """Return the topic's id. Raises what `offsets` does."""
+        async with _told(self.kafka, self.topic):
+            return await fetch_topic_id(self.kafka, self.topic)
 
     async def committed(self, partitions: Collection[int]) -> dict[int, Committed]:
         """Return the committed offsets; a partition without one is absent. Raises what `offsets` does."""

@@ -12,9 +12,10 @@ import asyncpg
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from operations import pause_causes
-from operations.replay.forecast import Checkpoint, live_generation, read_checkpoints
 from operations.replay.offsets import Group
 from operations.replay.record import Planned, Replay
+from readmodels.assignment import Checkpoint
+from readmodels.checkpoints import live_checkpoints
 from till.output import notices
 
 _LOOK_SECONDS = 0.5
@@ -62,9 +63,9 @@ class Watch:
     async def look(self) -> ReplayProgress:
         """Return where the replay is. Another generation than the planned one has nothing to make up for."""
         name, plan = self._replay.read_model, self._replay.plan
-        generation = await live_generation(self._conn, name)
+        generation, checkpoints = await live_checkpoints(self._conn, name, self._group.topic)
         self.superseded = any(each.generation not in {None, generation} for each in plan)
-        now = progress_of(plan, await read_checkpoints(self._conn, self._group.topic, name, generation))
+        now = progress_of(plan, checkpoints)
         if self._first is None:
             self._began, self._first = time.monotonic(), now.replayed
         return now

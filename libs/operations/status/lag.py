@@ -8,14 +8,15 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
+from uuid import UUID
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from eventstore.outbox_depth import OutboxDepth, outbox_depth
 from messaging import (
+    Assigned,
     Committed,
     InvalidAttribute,
     KafkaConnection,
@@ -23,11 +24,14 @@ from messaging import (
     Undecodable,
     committed_offsets,
     decode_event,
+    fetch_topic,
     stop_consumer,
 )
 from operations.errors import OperationRefused, Unreachable
 from readmodels import READ_MODELS
-from readmodels.read_model_status import Place, ReadModelStatus, read_statuses
+from readmodels.assignment import Checkpoint, RebuildNeeded, classify
+from readmodels.checkpoints import live_checkpoints
+from readmodels.read_model_status import ReadModelStatus, read_statuses
 
 _ASKING_TIMEOUT = 15.0
 _RETRY_SECONDS = 0.2
@@ -127,17 +131,25 @@ class LagReader:
         outbox = await outbox_depth(self._connection)
         with _told(self._kafka, topic):
             async with asyncio.timeout(_ASKING_TIMEOUT):
-                partitions = await _partitions(self._kafka, topic)
+                found_topic = await fetch_topic(self._kafka, topic)
+                partitions = [TopicPartition(topic, number) for number in range(found_topic.partitions)]
                 beginnings = await self._consumer.beginning_offsets(partitions)
                 committed = await asyncio.gather(
                     *(self._committed(f"projector.{name}", partitions) for name in READ_MODELS)
                 )
                 statuses = await read_statuses(self._connection, topic, READ_MODELS)
+                checkpoints = {
+                    name: (await live_checkpoints(self._connection, name, topic))[1] for name in READ_MODELS
+                }
                 # Last, so that what was applied meanwhile is not counted as ahead of them.
                 ends = await self._consumer.end_offsets(partitions)
                 places = {
                     name: {
-                        p: _place(begin, found.get(p), statuses[name].places.get(p.partition))
+                        p: place_of(
+                            Assigned(found.get(p), begin, ends[p]),
+                            checkpoints[name].get(p.partition),
+                            found_topic.topic_id,
+                        )
                         for p, begin in beginnings.items()
                     }
                     for name, found in zip(READ_MODELS, committed, strict=True)
@@ -200,30 +212,13 @@ class LagReader:
                     missing.discard(place)
 
 
-def _place(beginning: int, committed: Committed | None, checkpoint: Place | None) -> int:
+def place_of(kafka: Assigned, checkpoint: Checkpoint | None, topic_id: UUID) -> int:
     """Return where a read model goes on in one partition, as its projector decides when it is assigned it."""
-    if checkpoint is None:
-        return beginning
-    at = checkpoint.next_offset
-    if committed is not None and not committed.ours and committed.offset < at:
-        # An operator's rewind, still to be followed; a skip would be refused.
-        at = committed.offset
-    # What retention has deleted can't be applied from the topic any more.
-    return max(beginning, at)
-
-
-async def _partitions(kafka: KafkaConnection, topic: str) -> list[TopicPartition]:
-    """Return the topic's partitions. Raises OperationRefused when there is no such topic."""
-    admin = AIOKafkaAdminClient(**kafka.options())
-    await admin.start()
     try:
-        # Of all topics: to ask for one by name can make it, where the cluster makes topics by itself.
-        found = [each for each in await admin.describe_topics() if each["topic"] == topic]
-    finally:
-        await admin.close()
-    if not found:
-        raise OperationRefused(f"Kafka has no topic {topic}.", "`till up --detach` makes it.")
-    return [TopicPartition(topic, partition["partition"]) for partition in found[0]["partitions"]]
+        return classify(kafka, checkpoint, topic_id).offset
+    except RebuildNeeded:
+        # Of a topic that was made anew nothing is applied.
+        return kafka.beginning
 
 
 @contextmanager
@@ -235,5 +230,7 @@ def _told(kafka: KafkaConnection, topic: str = "") -> Iterator[None]:
             f"A record of {topic} is no event of ours: {error}.",
             "Only the outbox relay may write this topic: see Kafka's ACLs.",
         ) from error
+    except UnknownTopicOrPartitionError as error:
+        raise OperationRefused(f"Kafka has no topic {topic}.", "`till up --detach` makes it.") from error
     except (KafkaError, TimeoutError, OSError) as error:
         raise Unreachable(f"Kafka at {kafka.bootstrap_servers} does not answer: {error!r}.") from error

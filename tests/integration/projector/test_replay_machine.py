@@ -40,7 +40,7 @@ from integration.projector.spoiling import spoil
 from messaging import Committed, TopicFacts
 from operations.errors import OperationRefused
 from operations.replay import Kind, Offsets, Scenario, aims
-from operations.replay.forecast import foretell, read_checkpoints
+from operations.replay.forecast import EFFECTS, foretell
 from orders import (
     ORDER,
     ApplyDiscount,
@@ -56,10 +56,11 @@ from projector import refolding
 from projector.handler import Projector
 from projector.projection import Projection
 from readmodels import READ_MODELS
-from readmodels.checkpoints import Checkpoints
+from readmodels.checkpoints import Checkpoints, live_checkpoints
 from readmodels.generations import open_live
 from runtime import Database
 
+TOPIC_ID = UUID(int=1)
 NUMBERS = range(PARTITIONS)
 COMMANDS: list[CommandData] = [
     create(),
@@ -207,8 +208,9 @@ class ReplayMachine(RuleBasedStateMachine):
             # A shift from nowhere.
             self._start(dies)
             return
-        found = self.world.run(read_checkpoints(self.world.admin, TOPIC, self.name, 1))
-        effects = {n: foretell(to, topic[n], found[n]) for n, to in targets.items()}
+        _, found = self.world.run(live_checkpoints(self.world.admin, self.name, TOPIC))
+        foretold = {n: foretell(to, topic[n], found[n], TOPIC_ID) for n, to in targets.items()}
+        effects = {n: EFFECTS[decision.case] for n, decision in foretold.items()}
         for n, to in targets.items():
             self.committed[TopicPartition(TOPIC, n)] = Committed(to, ours=False)
             if effects[n].rewinds:
@@ -216,7 +218,8 @@ class ReplayMachine(RuleBasedStateMachine):
         self._start(dies)
         for n, to in targets.items():
             here = max(found[n].next_offset, topic[n].beginning)
-            assert self.consumer.positions[TopicPartition(TOPIC, n)] == (to if effects[n].rewinds else here)
+            goes_on = self.consumer.positions[TopicPartition(TOPIC, n)]
+            assert goes_on == (to if effects[n].rewinds else here) == foretold[n].offset
 
     @rule(partitions=SOME_PARTITIONS)
     def offsets_are_lost(self, partitions: frozenset[int] | None) -> None:
@@ -306,7 +309,7 @@ class ReplayMachine(RuleBasedStateMachine):
         checkpoints = Checkpoints(self.name, read_model.generation, TOPIC)
 
         async def topic() -> TopicFacts:
-            return TopicFacts(UUID(int=1), PARTITIONS)
+            return TopicFacts(TOPIC_ID, PARTITIONS)
 
         projector = Projector(
             self.database,

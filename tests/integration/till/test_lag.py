@@ -15,7 +15,7 @@ from aiokafka.structs import OffsetAndMetadata
 from typer.testing import CliRunner
 
 from integration.till.conftest import Till
-from messaging import KafkaConnection, Topics, ensure_topics, event_headers
+from messaging import KafkaConnection, Topics, ensure_topics, event_headers, fetch_topic_id
 from messaging.offsets import MARKER
 from operations.errors import OperationRefused, Unreachable
 from readmodels import READ_MODELS
@@ -28,7 +28,9 @@ class EventTopic:
     def __init__(self, bootstrap_servers: str, prefix: str) -> None:
         self.bootstrap_servers = bootstrap_servers
         self.topics = Topics(prefix)
-        asyncio.run(ensure_topics(KafkaConnection(bootstrap_servers), self.topics, partitions=2))
+        kafka = KafkaConnection(bootstrap_servers)
+        asyncio.run(ensure_topics(kafka, self.topics, partitions=2))
+        self.topic_id = asyncio.run(fetch_topic_id(kafka, self.topics.events))
 
     def send(self, partition: int, *seconds_ago: float) -> None:
         """Put events on a partition that were recorded so long ago."""
@@ -91,9 +93,10 @@ def events(kafka_server: Any, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 class Bookkeeping:
     """The projectors' tables, as a test fills them."""
 
-    def __init__(self, dsn: str, topic: str) -> None:
+    def __init__(self, dsn: str, topic: str, topic_id: UUID) -> None:
         self.dsn = dsn
         self.topic = topic
+        self.topic_id = topic_id
 
     def execute(self, statement: str, *arguments: Any) -> None:
         async def execute() -> None:
@@ -124,7 +127,7 @@ class Bookkeeping:
             "next_offset, generation, replay_until) VALUES ($1, $2, $3, 1, false, $4, $5, $6, $7)",
             read_model,
             self.topic,
-            UUID(int=1),
+            self.topic_id,
             partition,
             at,
             generation,
@@ -135,7 +138,7 @@ class Bookkeeping:
 @pytest.fixture
 def books(database: Any, events: EventTopic) -> Bookkeeping:
     """Give the tables behind this test's topic, with live generations that have not got anywhere."""
-    made = Bookkeeping(database.dsn(), events.topics.events)
+    made = Bookkeeping(database.dsn(), events.topics.events, events.topic_id)
     for name in READ_MODELS:
         made.live(name)
     return made

@@ -3,41 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import astuple
+from uuid import UUID
 
-import pytest
-
-from operations.replay import Effect, Offsets
-from operations.replay.forecast import Checkpoint, foretell
 from operations.replay.progress import ReplayProgress, progress_of
 from operations.replay.record import Planned
-
-KNOWN = Offsets(beginning=10, end=100, committed=90)
-
-
-def checkpoint(
-    next_offset: int, *, epoch: int = 1, acknowledged: int | None = None, refolding: bool = False
-) -> Checkpoint:
-    return Checkpoint(next_offset, epoch, acknowledged, refolding, None)
+from readmodels.assignment import Checkpoint
 
 
-@pytest.mark.parametrize(
-    ("to", "found", "effect"),
-    [
-        (10, checkpoint(90), Effect.TO_START),
-        (10, checkpoint(10), Effect.NO_MOVE),
-        (50, checkpoint(90), Effect.PART_WAY),
-        (50, checkpoint(90, acknowledged=50), Effect.NO_MOVE),
-        (90, checkpoint(90), Effect.NO_MOVE),
-        (91, checkpoint(90), Effect.REFUSED),
-        (101, checkpoint(90), Effect.NO_MOVE),
-        (10, checkpoint(5), Effect.TO_START),
-        (50, checkpoint(5), Effect.RECORDS_LOST),
-        (50, None, Effect.FIRST_START),
-    ],
-)
-def test_the_effect_of_a_reset_is_foretold(to: int, found: Checkpoint | None, effect: Effect) -> None:
-    """An operator is told what the projector decides when it is assigned the partition."""
-    assert foretell(to, KNOWN, found) is effect
+def checkpoint(next_offset: int, *, epoch: int = 1, refolding: bool = False) -> Checkpoint:
+    return Checkpoint(UUID(int=1), next_offset, epoch, None, refolding)
 
 
 def planned(partition: int, to: int, end: int | None, *, rewinds: bool = True) -> Planned:
