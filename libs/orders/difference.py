@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date
-from decimal import Decimal
 from typing import NamedTuple
 
+from orders.described_fields import (
+    Value,
+    discount_fields,
+    line_amounts,
+    line_fields,
+    order_fields,
+    totals_fields,
+)
 from orders.lines import Line, LineDiscount, OrderDiscount
 from orders.order import Order
 from orders.totals import LineTotals
-
-Value = str | int | Decimal | date | None
-"""What a field may be; None where it is not there."""
 
 
 class FieldChange(NamedTuple):
@@ -41,12 +44,10 @@ class LineChange(NamedTuple):
 class OrderDifference(NamedTuple):
     """What turned one state of an order into another; all of it is empty where they look the same.
 
-    `changes` are the order's own fields: status, cashier, currency, rounding, business day, hour, void, and
-    its discount as `discount.percent`, `discount.authorised_by` and `discount.reason`. `totals` are gross,
-    line_discount, subtotal, order_discount and total. Of a line, product_id, name, quantity, unit_price,
-    gross, discount (its amount) and net are compared, and what the discount is, as `discount.percent` and so
-    on; not its share of the order's discount, which moves with every other line. `reordered` tells that lines
-    which both have stand in another order.
+    `changes` are the order's own fields, and those of its discount as `discount.percent` and so on; `totals`
+    what it comes to. Of a line its fields are compared, what it comes to, and what its discount is, likewise
+    as `discount.percent` and so on: see `described_fields`. `reordered` tells that lines which both have
+    stand in another order.
     """
 
     version_before: int
@@ -98,54 +99,17 @@ def _changes(old: Mapping[str, Value], new: Mapping[str, Value]) -> Iterator[Fie
 
 
 def _fields(order: Order) -> dict[str, Value]:
-    if order.status == "new":
-        return {}
-    return {
-        "status": order.status,
-        "cashier_id": order.cashier_id,
-        "currency": order.currency,
-        "rounding": order.rounding.value,
-        "business_day": order.business_day,
-        "hour": order.hour,
-        "voided_reason": order.voided_reason,
-        "voided_by": order.voided_by,
-        **_of_discount(order.discount),
-    }
+    return {**order_fields(order), **_of_discount(order.discount)}
 
 
 def _totals(order: Order) -> dict[str, Value]:
-    if order.status == "new":
-        return {}
-    totals = order.totals
-    return {
-        "gross": totals.gross,
-        "line_discount": totals.line_discount,
-        "subtotal": totals.subtotal,
-        "order_discount": totals.order_discount,
-        "total": totals.total,
-    }
+    return {} if order.status == "new" else totals_fields(order.totals)
 
 
 def _of_line(priced: PricedLine) -> dict[str, Value]:
     line, amounts = priced
-    return {
-        "product_id": line.product_id,
-        "name": line.name,
-        "quantity": line.quantity,
-        "unit_price": line.unit_price,
-        "gross": amounts.gross,
-        "discount": amounts.discount,
-        "net": amounts.net,
-        **_of_discount(line.discount),
-    }
+    return {**line_fields(line), **line_amounts(amounts), **_of_discount(line.discount)}
 
 
 def _of_discount(discount: OrderDiscount | LineDiscount | None) -> dict[str, Value]:
-    if discount is None:
-        return {}
-    return {
-        "discount.percent": discount.percent,
-        "discount.amount": discount.amount if isinstance(discount, LineDiscount) else None,
-        "discount.authorised_by": discount.authorised_by,
-        "discount.reason": discount.reason,
-    }
+    return {f"discount.{name}": value for name, value in (discount_fields(discount) or {}).items()}

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
+from orders import Order
 from queries import pages
 from queries.audit import WITH_LINES
 from queries.conditions import Conditions
@@ -119,6 +120,31 @@ class OrderSummaryRow:
     version: int
     created_at: datetime
     updated_at: datetime
+
+
+def summary_of(order: Order) -> OrderSummaryRow:
+    """Return a folded order as the read model has it at the order's version.
+
+    Raises LookupError for an order before its creation.
+    """
+    if order.business_day is None or order.created_at is None or order.updated_at is None:
+        raise LookupError(f"order {order.order_id} does not exist yet")
+    totals = order.totals
+    return OrderSummaryRow(
+        order.order_id,
+        order.tenant_id,
+        order.status,
+        order.cashier_id,
+        order.currency,
+        order.business_day,
+        len(order.lines),
+        totals.subtotal,
+        totals.order_discount,
+        totals.total,
+        order.version,
+        order.created_at,
+        order.updated_at,
+    )
 
 
 async def list_orders(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from orders import Line, LineDiscount, Order, OrderDiscount
-from orders.totals import compute_order_discount, compute_totals
+from orders import Line, Order
+from orders.described_fields import discount_fields, line_fields, order_fields, totals_fields
+from orders.totals import Totals, compute_order_discount, compute_totals
 
 Fields = dict[str, Any]
 """JSON values by name: texts (amounts too), whole numbers, or further fields. What is absent is not there."""
@@ -16,29 +18,31 @@ Fields = dict[str, Any]
 def changed_fields(orders: Iterable[tuple[Order, Order]]) -> Iterator[tuple[Fields, Fields]]:
     """Give, for each order before and after an event, the fields that differ: as they were, as they are.
 
-    `status`, `cashier_id`, `currency`, `rounding`, `business_day`, `hour`, `voided_reason`, `voided_by`,
-    `discount`, `totals`, and `lines` by line id. Of fields within fields (a line, its discount, the totals)
-    only those that differ are given. A field that one side lacks did not exist there: before its creation an
-    order has none at all.
+    The order's own fields (see `orders.described_fields`), `discount`, `totals`, and `lines` by line id. Of
+    fields within fields (a line, its discount, the totals) only those that differ are given. A field that one
+    side lacks did not exist there: before its creation an order has none at all.
 
     Where an order before an event is the one after the event before, its totals are not summed up again: an
     order may have a thousand lines, of which an event touches one or two.
     """
     last: Order | None = None
     sums = _NOTHING
+    fields: Mapping[str, Any] = {}
     for before, after in orders:
         if before is not last:
             sums = _sums(before.lines, before)
+            fields = _order(before, sums)
         touched = _touched(before, after)
         sums_after = _moved(sums, before, after, *touched)
-        was, now = _differing(_order(before, sums), _order(after, sums_after))
+        fields_after = _order(after, sums_after)
+        was, now = _differing(fields, fields_after)
         lines_before, lines_after = _differing(*(dict(_named(lines)) for lines in touched))
         if lines_before:
             was["lines"] = lines_before
         if lines_after:
             now["lines"] = lines_after
         yield was, now
-        last, sums = after, sums_after
+        last, sums, fields = after, sums_after, fields_after
 
 
 class _Sums(NamedTuple):
@@ -79,15 +83,20 @@ def _touched(before: Order, after: Order) -> tuple[Sequence[Line], Sequence[Line
     return old[start : len(old) - end], new[start : len(new) - end]
 
 
-def _differing(old: Fields, new: Fields) -> tuple[Fields, Fields]:
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Fields, Fields]:
     was: Fields = {}
     now: Fields = {}
     for name in {**old, **new}:
         before, after = old.get(name), new.get(name)
-        if before == after:
+        # Most fields stay the same objects: what is the same needs no look at it.
+        if before is after:
             continue
         if isinstance(before, dict) and isinstance(after, dict):
             before, after = _differing(before, after)
+        else:
+            before, after = _json(before), _json(after)
+            if before == after:
+                continue
         # Within fields that both sides have, one side may have nothing that differs.
         if before not in (None, {}):
             was[name] = before
@@ -96,60 +105,28 @@ def _differing(old: Fields, new: Fields) -> tuple[Fields, Fields]:
     return was, now
 
 
-def _order(order: Order, sums: _Sums) -> Fields:
+def _json(value: Any) -> Any:  # noqa: ANN401 - a field, or fields
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, dict):
+        return {name: _json(each) for name, each in value.items() if each is not None}
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _order(order: Order, sums: _Sums) -> Mapping[str, Any]:
     """Return all fields but the lines."""
     if order.status == "new":
         return {}
     subtotal = sums.gross - sums.line_discount
     less = compute_order_discount(subtotal, order.discount, order.minor_unit, order.rounding)
+    totals = Totals(*sums, subtotal, less, subtotal - less, ())
     return {
-        "status": order.status,
-        "cashier_id": order.cashier_id,
-        "currency": order.currency,
-        "rounding": order.rounding.value,
-        "business_day": None if order.business_day is None else order.business_day.isoformat(),
-        "hour": order.hour,
-        "voided_reason": order.voided_reason,
-        "voided_by": order.voided_by,
-        "discount": _discount(order.discount),
-        "totals": {
-            "gross": _number(sums.gross),
-            "line_discount": _number(sums.line_discount),
-            "subtotal": _number(subtotal),
-            "order_discount": _number(less),
-            "total": _number(subtotal - less),
-        },
+        **order_fields(order),
+        "discount": discount_fields(order.discount),
+        "totals": totals_fields(totals),
     }
 
 
-def _named(lines: Sequence[Line]) -> Iterator[tuple[str, Fields]]:
+def _named(lines: Sequence[Line]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for line in lines:
-        yield (
-            line.line_id,
-            _present(
-                product_id=line.product_id,
-                name=line.name,
-                quantity=_number(line.quantity),
-                unit_price=_number(line.unit_price),
-                discount=_discount(line.discount),
-            ),
-        )
-
-
-def _discount(discount: OrderDiscount | LineDiscount | None) -> Fields | None:
-    if discount is None:
-        return None
-    return _present(
-        percent=_number(discount.percent),
-        amount=_number(discount.amount) if isinstance(discount, LineDiscount) else None,
-        authorised_by=discount.authorised_by,
-        reason=discount.reason,
-    )
-
-
-def _present(**fields: object) -> Fields:
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _number(number: Decimal | None) -> str | None:
-    return None if number is None else f"{number:f}"
+        yield line.line_id, {**line_fields(line), "discount": discount_fields(line.discount)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, assert_never
 
 from eventstore import StoredEvent
@@ -22,26 +23,13 @@ from orders import (
     OrderVoided,
     decode_event,
 )
+from orders.described_fields import line_amounts, line_fields
+from queries.orders import summary_of
 
 
 def order_row(order: Order) -> dict[str, Any]:
     """Return an order with the fields of the read model order_summary."""
-    totals = order.totals
-    return {
-        "order_id": order.order_id,
-        "tenant_id": order.tenant_id,
-        "status": order.status,
-        "cashier_id": order.cashier_id,
-        "currency": order.currency,
-        "business_day": order.business_day,
-        "line_count": len(order.lines),
-        "subtotal": totals.subtotal,
-        "discount": totals.order_discount,
-        "total": totals.total,
-        "version": order.version,
-        "created_at": order.created_at,
-        "updated_at": order.updated_at,
-    }
+    return asdict(summary_of(order))
 
 
 def line_rows(order: Order) -> list[dict[str, Any]]:
@@ -54,13 +42,8 @@ def line_row(line: Line, amounts: LineTotals) -> dict[str, Any]:
     discount = line.discount
     return {
         "line_id": line.line_id,
-        "product_id": line.product_id,
-        "name": line.name,
-        "quantity": line.quantity,
-        "unit_price": line.unit_price,
-        "gross": amounts.gross,
-        "discount": amounts.discount,
-        "net": amounts.net,
+        **line_fields(line),
+        **line_amounts(amounts),
         "discount_authorised_by": discount.authorised_by if discount else None,
         "discount_reason": discount.reason if discount else None,
     }

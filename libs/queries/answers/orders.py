@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -9,7 +10,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from orders import Line, LineDiscount, LineTotals, Order, OrderDiscount
+from orders import Line, LineTotals, Order
+from orders.described_fields import discount_fields, line_amounts, line_fields, order_fields
+from queries.orders import summary_of
 
 
 class OrderSummary(BaseModel):
@@ -29,9 +32,6 @@ class OrderSummary(BaseModel):
     version: int
     created_at: datetime = Field(description="When its first event occurred.")
     updated_at: datetime = Field(description="When its newest event occurred.")
-
-
-SUMMARY_FIELDS = tuple(OrderSummary.model_fields)
 
 
 class Discount(BaseModel):
@@ -77,31 +77,14 @@ class OrdersPage(BaseModel):
 
 def state_of(order: Order) -> dict[str, Any]:
     """Return the fields of an `OrderState` from a folded order."""
-    totals = order.totals
-    return {
-        "order_id": order.order_id,
-        "status": order.status,
-        "cashier_id": order.cashier_id,
-        "currency": order.currency,
-        "business_day": order.business_day,
-        "line_count": len(order.lines),
-        "subtotal": totals.subtotal,
-        "discount": totals.order_discount,
-        "total": totals.total,
-        "version": order.version,
-        "created_at": order.created_at,
-        "updated_at": order.updated_at,
-        **beside_summary(order),
-    }
+    return {**beside_summary(order), **asdict(summary_of(order))}
 
 
 def beside_summary(order: Order) -> dict[str, Any]:
     """Return what an `OrderState` has beside the fields of an `OrderSummary`."""
     return {
-        "hour": order.hour,
-        "discounted": _discount(order.discount),
-        "voided_reason": order.voided_reason,
-        "voided_by": order.voided_by,
+        **order_fields(order),
+        "discounted": discount_fields(order.discount),
         "lines": [
             line_of(line, amounts) for line, amounts in zip(order.lines, order.totals.lines, strict=True)
         ],
@@ -112,24 +95,8 @@ def line_of(line: Line, amounts: LineTotals) -> dict[str, Any]:
     """Return the fields of an `OrderLine`."""
     return {
         "line_id": line.line_id,
-        "product_id": line.product_id,
-        "name": line.name,
-        "quantity": line.quantity,
-        "unit_price": line.unit_price,
-        "gross": amounts.gross,
-        "discount": amounts.discount,
-        "net": amounts.net,
+        **line_fields(line),
+        **line_amounts(amounts),
         "order_discount": amounts.order_discount,
-        "discounted": _discount(line.discount),
-    }
-
-
-def _discount(discount: OrderDiscount | LineDiscount | None) -> dict[str, Any] | None:
-    if discount is None:
-        return None
-    return {
-        "percent": discount.percent,
-        "amount": discount.amount if isinstance(discount, LineDiscount) else None,
-        "authorised_by": discount.authorised_by,
-        "reason": discount.reason,
+        "discounted": discount_fields(line.discount),
     }

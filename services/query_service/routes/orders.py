@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import asdict
 from typing import Annotated, Any, Literal, NamedTuple
 
 import asyncpg
@@ -15,7 +16,7 @@ import queries
 from eventstore import StreamKey, VersionNotFound
 from orders import Order
 from queries import MOST_ORDERS, BadCursor, OrderFilter, OrderSort, OrderStatus, OrderSummaryRow
-from queries.answers.orders import SUMMARY_FIELDS, OrdersPage, OrderState, beside_summary
+from queries.answers.orders import OrdersPage, OrderState, beside_summary
 from query_service.freshness import FROM_READ_MODELS
 from query_service.parameters import Currency, Cursor, Day, Identifier, Moment, OrderId, Total, Version, Wait
 from query_service.problems import Problem, ProblemDetails
@@ -136,10 +137,7 @@ async def show_order(
         seen = await _look(service, key, min_version)
         if seen.row is not None and seen.state is not None:
             response.headers.update(service.freshness.headers(READ_MODEL))
-            return {
-                **{name: getattr(seen.row, name) for name in SUMMARY_FIELDS},
-                **beside_summary(seen.state),
-            }
+            return {**beside_summary(seen.state), **asdict(seen.row)}
         if seen.parked:
             raise Problem.of(
                 "order-parked", f"The read model could not bring the order to version {min_version}."
