@@ -6,7 +6,10 @@ Each takes a connection and a tenant, and says `tenant_id = …` itself, whateve
 from __future__ import annotations
 
 from queries.audit import AUDIT_KINDS, MOST_ENTRIES, REFUSED, AuditEntry, AuditFilter, audit_trail
+from queries.clock import Clock
+from queries.errors import NoSuchMoment, NoSuchOrder, NoSuchVersion, NotCreatedYet, NotMadeYet, SeveralTenants
 from queries.numbers import read_numbers_as_written
+from queries.order_at import Point, order_at, order_history
 from queries.orders import (
     MOST_ORDERS,
     OrderFilter,
@@ -15,12 +18,14 @@ from queries.orders import (
     OrderSummaryRow,
     find_order,
     list_orders,
+    summary_of,
 )
 from queries.pages import BadCursor, Page
 from queries.process import Edge, ProcessMap, process_map
 from queries.products import MOST_PRODUCTS, ProductSold, product_quantities
-from queries.sales import Clock, SalesGroup, SalesRow, sales
+from queries.sales import SalesGroup, SalesRow, sales
 from queries.searching import Hit, HitKind, search
+from queries.tenants import find_tenants, some_orders, tenant_in_trail, tenant_of_order
 from queries.versions import EarlierVersion
 
 __all__ = [
@@ -37,21 +42,35 @@ __all__ = [
     "Edge",
     "Hit",
     "HitKind",
+    "NoSuchMoment",
+    "NoSuchOrder",
+    "NoSuchVersion",
+    "NotCreatedYet",
+    "NotMadeYet",
     "OrderFilter",
     "OrderSort",
     "OrderStatus",
     "OrderSummaryRow",
     "Page",
+    "Point",
     "ProcessMap",
     "ProductSold",
     "SalesGroup",
     "SalesRow",
+    "SeveralTenants",
     "audit_trail",
     "find_order",
+    "find_tenants",
     "list_orders",
+    "order_at",
+    "order_history",
     "process_map",
     "product_quantities",
     "read_numbers_as_written",
     "sales",
     "search",
+    "some_orders",
+    "summary_of",
+    "tenant_in_trail",
+    "tenant_of_order",
 ]

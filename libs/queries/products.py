@@ -10,9 +10,9 @@ from operator import attrgetter
 import asyncpg
 
 from queries import pages
+from queries.clock import BY_CLOCK, Clock
 from queries.conditions import Conditions
 from queries.pages import Cursors, Page
-from queries.sales import BY_CLOCK, Clock
 
 MOST_PRODUCTS = 1_000
 

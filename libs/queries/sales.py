@@ -7,23 +7,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
 
 import asyncpg
 
+from queries.clock import BY_CLOCK, Clock
 from queries.conditions import Conditions
 from queries.versions import need_version
-
-
-class Clock(StrEnum):
-    """By which of an event's two times it had happened: when it was recorded, or when it occurred.
-
-    By the terminals' clocks (`occurred`) a late event also holds back the later ones of its order, as in
-    `EventStore.load_as_of`.
-    """
-
-    recorded = "recorded"
-    occurred = "occurred"
 
 
 class SalesGroup(StrEnum):
@@ -36,8 +25,6 @@ class SalesGroup(StrEnum):
 
 # The first version of the read model had no ledger of changes.
 _WITH_CHANGES = 2
-
-BY_CLOCK: Final = {Clock.recorded: "recorded_at <= {}", Clock.occurred: "occurred_by <= {}"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from queries import BadCursor, NoSuchMoment, NoSuchOrder
 from query_service.problems import LONGEST_ECHO, Problem
 
 log = structlog.get_logger(__name__)
@@ -25,6 +26,9 @@ _OF_STATUS = {
 def answer_with_problems(app: FastAPI) -> None:
     """Have every failure of the app's routes answered with problem details."""
     app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(NoSuchOrder, _no_such_order)
+    app.add_exception_handler(NoSuchMoment, _no_such_moment)
+    app.add_exception_handler(BadCursor, _bad_cursor)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(Exception, _failed)
@@ -33,6 +37,18 @@ def answer_with_problems(app: FastAPI) -> None:
 async def _problem(_request: Request, error: Exception) -> Response:
     problem: Problem = _as(Problem, error)
     return problem.response()
+
+
+async def _no_such_order(_request: Request, _error: Exception) -> Response:
+    return Problem.of("not-found", "There is no such order.").response()
+
+
+async def _no_such_moment(_request: Request, error: Exception) -> Response:
+    return Problem.of("no-such-moment", f"The order {error}.").response()
+
+
+async def _bad_cursor(_request: Request, error: Exception) -> Response:
+    return Problem.of_fields([("query.cursor", str(error))]).response()
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:

@@ -8,8 +8,6 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from eventstore import EventStore
-from orders import ORDER, Order
 from query_service.access import Admission, Caller
 from query_service.commands import Outcomes, Sender
 from query_service.database import TenantDatabase
@@ -34,7 +32,6 @@ class Service:
     outcomes: Outcomes
     sender: Sender
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    store: EventStore[Order] = field(default_factory=lambda: EventStore(ORDER))
 
 
 async def _service(request: Request) -> Service:

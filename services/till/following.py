@@ -24,9 +24,9 @@ from messaging import (
     decode_event,
 )
 from orders import ORDER
+from queries.answers.rows import event_row
 from runtime import Settings
 from till.errors import NotUpError, TillError
-from till.telling import event_row
 
 BEGINNING = "beginning"
 _STORE = EventStore(ORDER)

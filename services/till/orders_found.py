@@ -1,7 +1,9 @@
-"""Which order is meant by an order id typed on the command line."""
+"""Which order, and which moment of it, is meant by what is typed on the command line."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 from uuid import UUID
 
@@ -9,6 +11,7 @@ import asyncpg
 import typer
 
 from eventstore import StreamKey
+from queries import NoSuchOrder, NoSuchVersion, NotCreatedYet, SeveralTenants, some_orders, tenant_of_order
 from till.errors import TillError
 
 OrderArgument = Annotated[str, typer.Argument(metavar="ORDER", help="The order's id, a UUID.")]
@@ -16,9 +19,13 @@ TenantOption = Annotated[
     str | None, typer.Option("--tenant", help="Whose order it is, where several tenants use the same id.")
 ]
 
-# Every key starts with the tenant: PostgreSQL 18 skips from tenant to tenant along the index.
-_TENANTS = "SELECT tenant_id FROM order_events WHERE aggregate_id = $1 AND version = 1 ORDER BY tenant_id"
-_SOME = "SELECT order_id FROM read_models.order_summary LIMIT 3"
+
+def parse_order_id(text: str, advice: str) -> UUID:
+    """Return the order id that `text` is. Raises TillError, with what to do instead."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise TillError(f"{text!r} is no order id: it must be a UUID.", advice) from None
 
 
 async def find_order(connection: asyncpg.Connection, order: str, tenant: str | None) -> StreamKey:
@@ -30,26 +37,40 @@ async def find_order(connection: asyncpg.Connection, order: str, tenant: str | N
         order_id = UUID(order)
     except ValueError:
         raise TillError(f"{order!r} is no order id: it must be a UUID.", await _advice(connection)) from None
-    tenants = [row["tenant_id"] for row in await connection.fetch(_TENANTS, order_id)]
-    if tenant is not None:
-        if tenant not in tenants:
-            raise TillError(f"Tenant {tenant} has no order {order_id}.", await _advice(connection))
-        return StreamKey(tenant, order_id)
-    if not tenants:
-        raise TillError(f"There is no order {order_id}.", await _advice(connection))
-    if len(tenants) > 1:
+    try:
+        return StreamKey(await tenant_of_order(connection, order_id, tenant), order_id)
+    except NoSuchOrder:
+        lacking = f"Tenant {tenant} has no" if tenant else "There is no"
+        raise TillError(f"{lacking} order {order_id}.", await _advice(connection)) from None
+    except SeveralTenants as error:
+        raise several_tenants(error) from None
+
+
+def several_tenants(error: SeveralTenants) -> TillError:
+    """Return the refusal to choose between the tenants that have an order of this id."""
+    return TillError(
+        f"{len(error.tenants)} tenants have an order {error.order_id}: {', '.join(error.tenants)}.",
+        f"Say which one: --tenant {error.tenants[0]}",
+    )
+
+
+@contextmanager
+def telling_when(order_id: UUID) -> Iterator[None]:
+    """Turn what is raised where an order was not at a version or a time into a TillError."""
+    try:
+        yield
+    except NoSuchVersion as error:
+        advice = f"`till history {order_id}` lists what happened at each."
+        raise TillError(f"Order {order_id} {error}.", advice) from None
+    except NotCreatedYet as error:
         raise TillError(
-            f"{len(tenants)} tenants have an order {order_id}: {', '.join(tenants)}.",
-            f"Say which one: --tenant {tenants[0]}",
-        )
-    return StreamKey(tenants[0], order_id)
+            f"Order {order_id} {error}.",
+            f"Its first event occurred at {error.first.occurred_at.isoformat()} (--clock occurred)"
+            f" and was recorded at {error.first.recorded_at.isoformat()} (--clock recorded).",
+        ) from None
 
 
 async def _advice(connection: asyncpg.Connection) -> str:
-    try:
-        some = [str(row["order_id"]) for row in await connection.fetch(_SOME)]
-    except asyncpg.UndefinedTableError:
-        some = []
-    if not some:
-        return "The read models have no order yet: send some with `till load --orders 100`."
-    return f"Try one of these: {', '.join(some)}"
+    if some := await some_orders(connection):
+        return f"Try one of these: {', '.join(map(str, some))}"
+    return "The read models have no order yet: send some with `till load --orders 100`."

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, WithJsonSche
 from pydantic_core import PydanticCustomError
 
 import queries
-from queries import AUDIT_KINDS, AuditFilter, BadCursor
+from queries import AUDIT_KINDS, AuditFilter
 from queries.answers.csv_rows import csv_lines
 from queries.answers.found import AuditEntry, AuditPage
 from query_service.content_negotiation import MEDIA_TYPES, Form, form_wanted
@@ -22,7 +22,6 @@ from query_service.parameters import Cursor, Identifier, Moment, OrderIdFilter
 from query_service.problems import ProblemDetails
 from query_service.query_models import described, query_into
 from query_service.routes.authenticated_route import v1_router
-from query_service.routes.refusals import bad_cursor
 from query_service.routes.tags import Tag
 from query_service.service import Service, TheCaller, TheService
 from query_service.streaming import HeldStream
@@ -87,23 +86,20 @@ async def audit_trail(
     form = wanted.format or form_wanted(accept)
     which = AuditFilter(*(getattr(wanted, name) for name in AuditFilter._fields))
     headers = service.freshness.headers(READ_MODEL)
-    try:
-        if form is Form.JSON:
-            page = await _page(service, caller.tenant, which, wanted.limit, wanted.cursor)
-            response.headers.update(headers)
-            return {"entries": page.items, "next_cursor": page.next_cursor}
-        with ExitStack() as held:
-            held.enter_context(service.streams.hold(caller.tenant))
-            # Before the answer begins: what is wrong can still be told.
-            page = await _page(service, caller.tenant, which, MOST_AT_ONCE, wanted.cursor)
-            return HeldStream(
-                _streamed(service, caller.tenant, which, page, form),
-                held.pop_all(),
-                media_type=MEDIA_TYPES[form],
-                headers={**headers, "Content-Disposition": f'attachment; filename="audit.{form}"'},
-            )
-    except BadCursor as error:
-        raise bad_cursor(error) from None
+    if form is Form.JSON:
+        page = await _page(service, caller.tenant, which, wanted.limit, wanted.cursor)
+        response.headers.update(headers)
+        return {"entries": page.items, "next_cursor": page.next_cursor}
+    with ExitStack() as held:
+        held.enter_context(service.streams.hold(caller.tenant))
+        # Before the answer begins: what is wrong can still be told.
+        page = await _page(service, caller.tenant, which, MOST_AT_ONCE, wanted.cursor)
+        return HeldStream(
+            _streamed(service, caller.tenant, which, page, form),
+            held.pop_all(),
+            media_type=MEDIA_TYPES[form],
+            headers={**headers, "Content-Disposition": f'attachment; filename="audit.{form}"'},
+        )
 
 
 async def _page(

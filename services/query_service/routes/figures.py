@@ -8,13 +8,12 @@ import asyncpg
 from fastapi import Query, Response
 
 import queries
-from queries import MOST_PRODUCTS, BadCursor, Clock, SalesGroup
+from queries import MOST_PRODUCTS, Clock, SalesGroup
 from queries.answers.found import ProcessMap, Products, Sales
 from query_service.freshness import FROM_READ_MODELS
 from query_service.parameters import Cursor, Day, Identifier, Moment
 from query_service.problems import Problem
 from query_service.routes.authenticated_route import v1_router
-from query_service.routes.refusals import bad_cursor
 from query_service.routes.tags import Tag
 from query_service.service import TheCaller, TheService
 
@@ -99,10 +98,7 @@ async def products(
             cursor=cursor,
         )
 
-    try:
-        page = await service.database.ask(caller.tenant, question)
-    except BadCursor as error:
-        raise bad_cursor(error) from None
+    page = await service.database.ask(caller.tenant, question)
     response.headers.update(service.freshness.headers("product_movements"))
     return {"products": page.items, "next_cursor": page.next_cursor}
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import asyncpg
 from fastapi import Query
 
-from eventstore import EventStore, StoredEvent, StreamKey, VersionNotFound
+import queries
 from orders import Order, difference
 from queries import Clock
 from queries.answers.history import Difference, History, difference_of, event_of
@@ -16,7 +15,6 @@ from queries.answers.orders import OrderState, state_of
 from query_service.parameters import HIGHEST_VERSION, Moment, OrderId, Point, Version
 from query_service.problems import Problem, ProblemDetails
 from query_service.routes.authenticated_route import v1_router
-from query_service.routes.refusals import no_such_order
 from query_service.routes.tags import Tag
 from query_service.service import TheCaller, TheService
 
@@ -42,15 +40,10 @@ async def order_history(
     limit: Annotated[int, Query(ge=1, le=MOST_EVENTS)] = 200,
 ) -> dict[str, Any]:
     """List what happened to an order, oldest first: who did what, when, and who authorised it."""
-    key = StreamKey(caller.tenant, order_id)
-
-    async def question(conn: asyncpg.Connection) -> list[StoredEvent]:
-        events = await service.store.history(conn, key, after, limit + 1)
-        if not events and (after == 0 or not await service.store.history(conn, key, 0, 1)):
-            raise no_such_order()
-        return events
-
-    events = await service.database.ask(caller.tenant, question)
+    events = await service.database.ask(
+        caller.tenant,
+        lambda conn: queries.order_history(conn, caller.tenant, order_id, after=after, limit=limit + 1),
+    )
     return {
         "order_id": order_id,
         "events": [event_of(event) for event in events[:limit]],
@@ -72,9 +65,8 @@ async def order_at(
     point = version if time is None else time
     if point is None or (version is not None and time is not None):
         raise Problem.of_fields([("query.version", "must be given, or time, and not both")])
-    key = StreamKey(caller.tenant, order_id)
     order = await service.database.ask(
-        caller.tenant, lambda conn: _order_at(conn, service.store, key, point, clock)
+        caller.tenant, lambda conn: queries.order_at(conn, caller.tenant, order_id, point, clock)
     )
     return state_of(order)
 
@@ -90,35 +82,12 @@ async def order_diff(
     clock: ByClock = Clock.recorded,
 ) -> dict[str, Any]:
     """Tell what differs between an order as it was at one point and at another: lines, discounts, totals."""
-    key = StreamKey(caller.tenant, order_id)
 
     async def question(conn: asyncpg.Connection) -> tuple[Order, Order]:
         return (
-            await _order_at(conn, service.store, key, begin, clock),
-            await _order_at(conn, service.store, key, end, clock),
+            await queries.order_at(conn, caller.tenant, order_id, begin, clock),
+            await queries.order_at(conn, caller.tenant, order_id, end, clock),
         )
 
     before, after = await service.database.ask(caller.tenant, question)
     return difference_of(order_id, difference(before, after))
-
-
-async def _order_at(
-    conn: asyncpg.Connection, store: EventStore[Order], key: StreamKey, point: int | datetime, clock: Clock
-) -> Order:
-    """Return the order as it was. Raises Problem where there was none."""
-    if isinstance(point, int):
-        try:
-            return (await store.load_at_version(conn, key, point)).state
-        except VersionNotFound:
-            newest = (await store.load(conn, key)).version
-            if not newest:
-                raise no_such_order() from None
-            raise Problem.of(
-                "no-such-moment", f"The order has no version {point}: it is at version {newest}."
-            ) from None
-    loaded = await store.load_as_of(conn, key, point, clock.value)
-    if not loaded.version:
-        if not await store.history(conn, key, limit=1):
-            raise no_such_order()
-        raise Problem.of("no-such-moment", f"The order did not exist at {point.isoformat()}.")
-    return loaded.state

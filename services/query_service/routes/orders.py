@@ -13,16 +13,16 @@ from fastapi import Depends, Query, Response
 from pydantic import BaseModel, Field
 
 import queries
-from eventstore import StreamKey, VersionNotFound
+from eventstore import StreamKey
 from orders import Order
-from queries import MOST_ORDERS, BadCursor, OrderFilter, OrderSort, OrderStatus, OrderSummaryRow
+from queries import MOST_ORDERS, NoSuchVersion, OrderFilter, OrderSort, OrderStatus, OrderSummaryRow
 from queries.answers.orders import OrdersPage, OrderState, beside_summary
+from query_service.database import RETRY_AFTER
 from query_service.freshness import FROM_READ_MODELS
 from query_service.parameters import Currency, Cursor, Day, Identifier, Moment, OrderId, Total, Version, Wait
 from query_service.problems import Problem, ProblemDetails
 from query_service.query_models import described, query_into
 from query_service.routes.authenticated_route import v1_router
-from query_service.routes.refusals import bad_cursor, no_such_order, not_there_yet
 from query_service.routes.tags import Tag
 from query_service.service import Service, TheCaller, TheService
 
@@ -94,10 +94,7 @@ async def list_orders(
             cursor=wanted.cursor,
         )
 
-    try:
-        page = await service.database.ask(tenant, question)
-    except BadCursor as error:
-        raise bad_cursor(error) from None
+    page = await service.database.ask(tenant, question)
     response.headers.update(service.freshness.headers(READ_MODEL))
     return {"orders": page.items, "next_cursor": page.next_cursor}
 
@@ -144,30 +141,34 @@ async def show_order(
             )
         if time.monotonic() + pause > deadline or service.stopping.is_set():
             at = "does not have the order yet" if seen.row is None else f"is at version {seen.row.version}"
-            raise not_there_yet(f"The read model {at}, and version {min_version} was asked for.")
+            raise Problem.of(
+                "not-there-yet",
+                f"The read model {at}, and version {min_version} was asked for.",
+                headers=RETRY_AFTER,
+            )
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
 async def _look(service: Service, key: StreamKey, min_version: int) -> _Seen:
-    """Return the order with its state, if it is at the version. Raises Problem where there is no order."""
+    """Return the order with its state, if it is at the version. Raises NoSuchOrder."""
 
     async def question(conn: asyncpg.Connection) -> _Seen:
         row = await queries.find_order(conn, *key)
         if row is not None and row.version >= min_version:
             try:
-                loaded = await service.store.load_at_version(conn, key, row.version)
-            except VersionNotFound:
+                state = await queries.order_at(conn, *key, row.version)
+            except NoSuchVersion:
                 log.error("order.not_in_the_log", order_id=str(row.order_id), version=row.version)  # noqa: TRY400 - no fault of ours
                 raise Problem.of(
                     "internal-error",
                     f"The read model has the order at version {row.version}, which the event store does not "
                     "have: it was restored from a backup, or rows were changed. `till verify` tells more.",
                 ) from None
-            return _Seen(row, loaded.state, parked=False)
+            return _Seen(row, state, parked=False)
         # Asked of the log, so that nobody waits for an order that there is not.
-        if row is None and not await service.store.history(conn, key, limit=1):
-            raise no_such_order()
+        if row is None:
+            await queries.order_history(conn, *key, limit=1)
         return _Seen(row, None, await conn.fetchval(_PARKED, READ_MODEL, *key))
 
     return await service.database.ask(key.tenant_id, question)

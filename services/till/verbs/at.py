@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any
 
-import asyncpg
 import typer
 
-from eventstore import EventStore, StreamKey, VersionNotFound
-from orders import ORDER, Order
+from queries import Clock, Point, order_at
+from queries.answers.rows import order_row
 from till.connecting import query_connection, run
 from till.errors import TillError
-from till.orders_found import OrderArgument, TenantOption, find_order
+from till.orders_found import OrderArgument, TenantOption, find_order, telling_when
 from till.output import Output, OutputOption, print_order
 from till.settings import till_settings
-from till.telling import line_rows, order_row
 from till.times import parse_time
-
-
-class Clock(StrEnum):
-    """Which of an event's two times counts."""
-
-    recorded = "recorded"
-    occurred = "occurred"
 
 
 def at(
@@ -42,7 +31,7 @@ def at(
 ) -> None:
     """Show an order as it was at a version or at a time."""
     if version is not None and time is None:
-        moment: int | datetime = version
+        moment: Point = version
     elif time is not None and version is None:
         moment = parse_time(time)
     else:
@@ -53,34 +42,9 @@ def at(
     print_order(run(_at(order, tenant, moment, clock)), output)
 
 
-async def _at(order: str, tenant: str | None, moment: int | datetime, clock: Clock) -> dict[str, Any]:
+async def _at(order: str, tenant: str | None, moment: Point, clock: Clock) -> dict[str, Any]:
     async with query_connection(till_settings()) as connection:
         key = await find_order(connection, order, tenant)
-        state = await order_at(connection, key, moment, clock)
-    return {**order_row(state), "lines": line_rows(state)}
-
-
-async def order_at(
-    connection: asyncpg.Connection, key: StreamKey, moment: int | datetime, clock: Clock
-) -> Order:
-    """Return an order as it was at a version or a time. Raises TillError where it was not."""
-    store = EventStore(ORDER)
-    order = key.aggregate_id
-    if isinstance(moment, int):
-        try:
-            return (await store.load_at_version(connection, key, moment)).state
-        except VersionNotFound:
-            newest = (await store.load(connection, key)).version
-            raise TillError(
-                f"Order {order} has no version {moment}: it is at version {newest}.",
-                f"`till history {order}` lists what happened at each.",
-            ) from None
-    loaded = await store.load_as_of(connection, key, moment, clock.value)
-    if not loaded.version:
-        (first,) = await store.history(connection, key, limit=1)
-        raise TillError(
-            f"Order {order} did not exist at {moment.isoformat()}.",
-            f"Its first event occurred at {first.occurred_at.isoformat()} (--clock occurred)"
-            f" and was recorded at {first.recorded_at.isoformat()} (--clock recorded).",
-        )
-    return loaded.state
+        with telling_when(key.aggregate_id):
+            state = await order_at(connection, *key, moment, clock)
+    return order_row(state)

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Annotated
 
 import typer
 
-from queries import AUDIT_KINDS, MOST_ENTRIES, AuditFilter
-from till.audit_trail import read_trail, tell
+from queries import (
+    AUDIT_KINDS,
+    MOST_ENTRIES,
+    AuditEntry,
+    AuditFilter,
+    NoSuchOrder,
+    Page,
+    SeveralTenants,
+    audit_trail,
+    tenant_in_trail,
+)
+from queries.answers.rows import entry_row
 from till.connecting import query_connection, run
 from till.errors import TillError
+from till.orders_found import parse_order_id, several_tenants
 from till.output import Output, OutputOption, notices, print_rows
+from till.read_models_missing import read_models_may_be_missing
 from till.settings import till_settings
 from till.times import parse_time
 
 _COLUMNS = ("recorded_at", "occurred_at", "version", "kind", "actor", "authorised_by", "what")
+_NO_ORDER = "`till audit` without --order lists the newest entries, with their orders."
 _TIME = "such as 2017-01-01T12:00:00Z; UTC unless it says."
 
 
@@ -39,34 +51,42 @@ def audit(
     if kind is not None and kind not in AUDIT_KINDS:
         raise TillError(f"{kind!r} is no kind of entry.", f"There are {', '.join(AUDIT_KINDS)}.")
     wanted = AuditFilter(
-        order_id=None if order is None else _order_id(order),
+        order_id=None if order is None else parse_order_id(order, _NO_ORDER),
         actor=actor,
         authoriser=authoriser,
         kind=kind,
         since=None if since is None else parse_time(since),
         until=None if until is None else parse_time(until),
     )
-    rows, more = run(_audit(tenant, wanted, limit))
+    page = run(_audit(tenant, wanted, limit))
+    rows = [entry_row(entry) for entry in page.items]
     # What belongs to one order needs not name it in each row.
     whose = () if order else ("tenant_id", "order_id")
     print_rows(rows, (*_COLUMNS[:2], *whose, *_COLUMNS[2:]), output, title="Audit trail")
     if not rows:
         notices.print("Nothing matches; `till lag` says whether the trail lags behind.", highlight=False)
-    if more:
+    if page.next_cursor is not None:
         notices.print(f"There are more than these {limit}: --limit gives more, --until older ones.")
 
 
-def _order_id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise TillError(
-            f"{text!r} is no order id: it must be a UUID.",
-            "`till audit` without --order lists the newest entries, with their orders.",
-        ) from None
-
-
-async def _audit(tenant: str | None, wanted: AuditFilter, limit: int) -> tuple[list[dict[str, Any]], bool]:
+async def _audit(tenant: str | None, wanted: AuditFilter, limit: int) -> Page[AuditEntry]:
+    missing = read_models_may_be_missing(
+        "There is no audit trail yet: its projector has not started.",
+        "Start everything with `till up --detach`; elsewhere run `python -m projector audit_log`.",
+    )
+    order = wanted.order_id
     async with query_connection(till_settings()) as connection:
-        rows, more = await read_trail(connection, tenant, wanted, limit)
-        return [{**row, "what": tell(row)} for row in rows], more
+        with missing:
+            try:
+                if order is not None:
+                    await tenant_in_trail(connection, order, tenant)
+            except NoSuchOrder:
+                whose = "" if tenant is None else f" of tenant {tenant}"
+                raise TillError(
+                    f"The audit trail has nothing on an order {order}{whose}.",
+                    "`till lag` says whether it lags behind; "
+                    "`till audit` without --order lists the newest entries.",
+                ) from None
+            except SeveralTenants as error:
+                raise several_tenants(error) from None
+            return await audit_trail(connection, tenant, wanted, limit=limit)

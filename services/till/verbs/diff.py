@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from orders import OrderDifference, PricedLine, difference
+from queries import Clock, Point, order_at
+from queries.answers.rows import line_row
 from till.connecting import query_connection, run
 from till.errors import TillError
-from till.orders_found import OrderArgument, TenantOption, find_order
+from till.orders_found import OrderArgument, TenantOption, find_order, telling_when
 from till.output import Output, OutputOption, notices, print_json, print_rows
 from till.settings import till_settings
-from till.telling import line_row
 from till.times import parse_time
-from till.verbs.at import Clock, order_at
 
 _COLUMNS = ("what", "field", "before", "after")
 _POINT = "a version such as 3, or a time such as 2017-01-01T12:00:00Z; UTC unless it says."
@@ -46,7 +45,7 @@ def diff(
         notices.print("Lines that both have stand in another order.", highlight=False)
 
 
-def _point(text: str) -> int | datetime:
+def _point(text: str) -> Point:
     if not (text.isascii() and text.isdecimal()):
         return parse_time(text)
     version = int(text[:12])
@@ -56,11 +55,12 @@ def _point(text: str) -> int | datetime:
 
 
 async def _difference(
-    order: str, tenant: str | None, points: tuple[int | datetime, int | datetime], clock: Clock
+    order: str, tenant: str | None, points: tuple[Point, Point], clock: Clock
 ) -> OrderDifference:
     async with query_connection(till_settings()) as connection:
         key = await find_order(connection, order, tenant)
-        before, after = [await order_at(connection, key, point, clock) for point in points]
+        with telling_when(key.aggregate_id):
+            before, after = [await order_at(connection, *key, point, clock) for point in points]
     return difference(before, after)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from eventstore import EventStore, StoredEvent
-from orders import ORDER
+from eventstore import StoredEvent
+from queries import order_history
+from queries.answers.rows import event_row
 from till.connecting import query_connection, run
 from till.orders_found import OrderArgument, TenantOption, find_order
 from till.output import Output, OutputOption, print_rows
 from till.settings import till_settings
-from till.telling import event_row
 
 _COLUMNS = ("version", "occurred_at", "recorded_at", "event", "actor", "authorised_by", "what")
 
@@ -22,4 +22,4 @@ def history(order: OrderArgument, tenant: TenantOption = None, output: OutputOpt
 async def _history(order: str, tenant: str | None) -> list[StoredEvent]:
     async with query_connection(till_settings()) as connection:
         key = await find_order(connection, order, tenant)
-        return await EventStore(ORDER).history(connection, key)
+        return await order_history(connection, *key)

@@ -1,0 +1,68 @@
+"""Answers as flat rows: an order, its lines, its events and entries of the audit trail, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from eventstore import StoredEvent
+from orders import Line, LineTotals, Order, decode_event
+from orders.describe import describe_changes, describe_event
+from orders.described_fields import line_amounts, line_fields
+from queries.audit import REFUSED, AuditEntry
+from queries.orders import OrderSummaryRow, summary_of
+
+Row = dict[str, Any]
+
+
+def order_row(order: Order, summary: OrderSummaryRow | None = None) -> Row:
+    """Return an order's summary, that of the read model where it is given, with the lines as `lines`."""
+    lines = [line_row(line, amounts) for line, amounts in zip(order.lines, order.totals.lines, strict=True)]
+    return {**asdict(summary or summary_of(order)), "lines": lines}
+
+
+def line_row(line: Line, amounts: LineTotals) -> Row:
+    """Return one line with its amounts."""
+    discount = line.discount
+    return {
+        "line_id": line.line_id,
+        **line_fields(line),
+        **line_amounts(amounts),
+        "discount_authorised_by": discount.authorised_by if discount else None,
+        "discount_reason": discount.reason if discount else None,
+    }
+
+
+def event_row(event: StoredEvent) -> Row:
+    """Return one event, with `what` happened in words."""
+    metadata: Mapping[str, Any] = event.metadata
+    decoded = decode_event(
+        event.event_type,
+        event.payload,
+        occurred_at=event.occurred_at,
+        undoes=metadata.get("undoes", ()),
+        redoes=metadata.get("redoes", ()),
+    )
+    return {
+        "version": event.version,
+        "occurred_at": event.occurred_at,
+        "recorded_at": event.recorded_at,
+        "event": event.event_type,
+        "actor": metadata.get("actor"),
+        "authorised_by": event.payload.get("authorised_by"),
+        "what": describe_event(decoded),
+        "data": event.payload,
+        "metadata": metadata,
+    }
+
+
+def entry_row(entry: AuditEntry) -> Row:
+    """Return one entry of the audit trail, with `what` happened, or was refused, in words."""
+    if entry.kind == REFUSED:
+        what = f"{entry.command_type}: {entry.code}: {entry.message}"
+    else:
+        what = describe_changes(
+            entry.before or {}, entry.after or {}, undoes=entry.undoes, redoes=entry.redoes
+        )
+    return {**asdict(entry), "what": what}
