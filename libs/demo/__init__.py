@@ -1,4 +1,4 @@
-"""The demo's baskets: read from the data set, turned into commands, and the figures to check against.
+"""The demo's baskets: read from the data set, sent as commands, and the figures to check against.
 
 `expected` computes those figures from the data set alone. It, `selection` and `dataset` import nothing of
 `orders`, `eventstore` or `readmodels`, so that no mistake there can hide itself.
@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+from demo.arrival import arriving, count_events
 from demo.baskets import Basket, BasketLine, read_baskets
-from demo.check import Comparison, Difference, compare, read_figures
+from demo.check import Comparison, Difference, compare, find_example, read_figures
 from demo.commands import CommandRecord, commands
 from demo.expected import Figures, expected_figures
+from demo.load import LoadedBaskets, send_baskets
 from demo.selection import order_id_of
 
 __all__ = [
@@ -19,10 +21,15 @@ __all__ = [
     "Comparison",
     "Difference",
     "Figures",
+    "LoadedBaskets",
+    "arriving",
     "commands",
     "compare",
+    "count_events",
     "expected_figures",
+    "find_example",
     "order_id_of",
     "read_baskets",
     "read_figures",
+    "send_baskets",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple, TypeVar
@@ -25,6 +25,12 @@ SELECT order_id, tenant_id, status, cashier_id, currency, business_day, line_cou
 _SALES = """
 SELECT tenant_id, business_day, hour, cashier_id, currency, orders, gross, discount, net, voids
   FROM read_models.sales WHERE tenant_id LIKE $1
+"""
+
+# One with an undo.
+_EXAMPLE = """
+SELECT aggregate_id FROM order_events WHERE metadata ? 'undoes' AND aggregate_id = ANY ($1)
+ ORDER BY aggregate_id LIMIT 1
 """
 
 
@@ -73,6 +79,11 @@ async def read_figures(connection: asyncpg.Connection) -> Figures:
         orders={row[0]: OrderFigures(*row[1:]) for row in map(tuple, orders)},
         sales={SalesKey(*row[:5]): SalesFigures(*row[5:]) for row in map(tuple, sales)},
     )
+
+
+async def find_example(connection: asyncpg.Connection, order_ids: Sequence[UUID]) -> UUID:
+    """Return which of these orders, of which there is one at least, is worth looking at."""
+    return await connection.fetchval(_EXAMPLE, order_ids) or order_ids[0]
 
 
 def compare(data_set: Figures, read_models: Figures) -> Comparison:

@@ -65,6 +65,12 @@ class TopicReader:
             await self._consumer.end_offsets([TopicPartition(self._topic, number) for number in self.ends])
         )
 
+    async def offsets_at(self, timestamp: int) -> dict[int, int | None]:
+        """Return where the first record at or after a time in milliseconds lies; None where there is none."""
+        asked = {TopicPartition(self._topic, number): timestamp for number in self.ends}
+        found = await self._consumer.offsets_for_times(asked)
+        return {partition.partition: at and at.offset for partition, at in found.items()}
+
     async def pages(self, first: Offsets, ends: Offsets) -> AsyncIterator[list[ConsumerRecord[bytes, bytes]]]:
         """Yield the records from `first` up to, not including, `ends`, in order within each partition.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operations.actions import Action, recorded
+from operations.actions import Action, read_actions, recorded
 from operations.pauses import Cause, pause, pause_causes, resume
 from operations.start_check import TopicAhead, check_database_has_topics, check_log_has_topic, refused
 
@@ -14,6 +14,7 @@ __all__ = [
     "check_log_has_topic",
     "pause",
     "pause_causes",
+    "read_actions",
     "recorded",
     "refused",
     "resume",

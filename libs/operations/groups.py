@@ -1,13 +1,15 @@
-"""Waiting for a consumer group's members to leave it."""
+"""Consumer groups as an operator meets them: their members, and the offsets they go on from."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from messaging import KafkaConnection, group_members
+from messaging import Committed, KafkaConnection, committed_offsets, group_members
 from operations.errors import Unreachable
 
 # A paused projector leaves within two seconds; one that was killed stays a member for its session's ten.
@@ -31,3 +33,19 @@ async def wait_until_left(kafka: KafkaConnection, group: str, *, deadline: float
         if time.monotonic() > end:
             return False
         await asyncio.sleep(_LOOK_INTERVAL)
+
+
+async def wait_for_committed(
+    kafka: KafkaConnection, group: str, partitions: Collection[TopicPartition]
+) -> dict[TopicPartition, Committed]:
+    """Return the group's committed offsets as `committed_offsets` does, however often it must be asked.
+
+    A new cluster needs some tries until it can tell. Ends with the caller's deadline; raises KafkaError.
+    """
+    while True:
+        try:
+            return await committed_offsets(kafka, group, partitions)
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            await asyncio.sleep(_LOOK_INTERVAL)

@@ -36,13 +36,11 @@ async def migrate_all(settings: Settings, admin_dsn: str, passwords: Mapping[str
         return await _migrate(settings, admin_dsn, passwords)
     except MigrationRefused as error:
         raise OperationRefused(
-            f"The database is not this build's: {error}.",
-            "Use the build that made it, or, where its data may go, `till down` and remove .tillstream.",
+            "database_of_another_build", f"The database is not this build's: {error}."
         ) from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError, OSError) as error:
         raise OperationRefused(
-            f"Migrating failed: {error or type(error).__name__}.",
-            "Check that both servers answer and that the superuser's address is right, then try again.",
+            "migration_failed", f"Migrating failed: {error or type(error).__name__}."
         ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
+
+from operations.actions import recorded
+from operations.errors import NotFound
 
 LOOK_INTERVAL = 0.2
 
@@ -99,19 +103,61 @@ async def find_parked(
     return [ParkedOrder(*row) for row in await conn.fetch(_FIND, read_model, tenant, orders, limit)]
 
 
-async def read_event(conn: asyncpg.Connection, parked: ParkedOrder) -> dict[str, Any] | None:
-    """Return the event that could not be applied, as the store has it; None when it has none."""
+async def read_parked(
+    conn: asyncpg.Connection, order: UUID, *, read_model: str | None, tenant: str | None
+) -> list[tuple[ParkedOrder, dict[str, Any] | None]]:
+    """Return where an order is parked, each with the event that could not be applied, as the store has it.
+
+    None stands for any, or for an event that the store has not. Raises NotFound when it is parked nowhere.
+    """
+    found = await find_parked(conn, read_model=read_model, tenant=tenant, orders=[order])
+    if not found:
+        raise NotFound("not_parked", f"Order {order} is not parked.")
+    return [(each, await _event(conn, each)) for each in found]
+
+
+async def _event(conn: asyncpg.Connection, parked: ParkedOrder) -> dict[str, Any] | None:
     row = await conn.fetchrow(_EVENT, parked.tenant_id, parked.order_id, parked.version)
-    return None if row is None else dict(row)
+    if row is None:
+        return None
+    return {**row, "payload": json.loads(row["payload"]), "metadata": json.loads(row["metadata"])}
 
 
-async def want_retry(conn: asyncpg.Connection, keys: Collection[ParkedKey]) -> None:
-    """Have the projectors that hold these orders' partitions try them again."""
-    await conn.execute(_WANT, *zip(*keys, strict=True))
+async def retry(
+    conn: asyncpg.Connection,
+    orders: Sequence[UUID] | None,
+    actor: str,
+    *,
+    read_model: str | None,
+    tenant: str | None,
+    note: str,
+    seconds: float,
+) -> Result:
+    """Have the projectors try parked orders again (None: all), on the record, and see what comes of it.
+
+    What is not tried within so many seconds is tried later all the same. Raises NotFound for an order that is
+    not parked, or when none is.
+    """
+    found = await find_parked(conn, read_model=read_model, tenant=tenant, orders=orders)
+    missing = sorted(set(orders or ()) - {each.order_id for each in found})
+    if missing or not found:
+        told = ", ".join(map(str, missing))
+        raise NotFound("not_parked", f"Not parked: {told}." if missing else "No order is parked.")
+    keys = [each.key for each in found]
+    arguments = {"orders": orders or "all", "read_model": read_model, "tenant": tenant, "note": note}
+    async with recorded(conn, actor, "parked retry", arguments) as action:
+        await conn.execute(_WANT, *zip(*keys, strict=True))
+        action.details["wanted"] = len(keys)
+        result = await _await_retry(conn, keys, seconds)
+        action.details.update(
+            unparked=[f"{key.read_model} {key.order_id}" for key in result.unparked],
+            failed={f"{key.read_model} {key.order_id}": error for key, error in result.failed.items()},
+            not_tried_yet=len(result.waiting),
+        )
+    return result
 
 
-async def await_retry(conn: asyncpg.Connection, keys: Collection[ParkedKey], seconds: float) -> Result:
-    """Wait until all were tried, or for so many seconds, and return what came of it."""
+async def _await_retry(conn: asyncpg.Connection, keys: Collection[ParkedKey], seconds: float) -> Result:
     deadline = time.monotonic() + seconds
     while True:
         rows = await conn.fetch(_STANDING, *zip(*keys, strict=True))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 
 import typer
-from rich.markup import escape
 
 from local.servers import LocalServerError
 from operations.errors import OperationRefused
-from till.output import notices
+from till.advice import advice_on
+from till.errors import TillError
+from till.output import print_failure
 from till.verbs.acls import acls
 from till.verbs.actions import actions
 from till.verbs.at import at
@@ -77,8 +78,6 @@ def main() -> None:
     """Run the command line; an error a person can act on becomes one line, advice and exit code 1."""
     try:
         app()
-    except (OperationRefused, LocalServerError) as error:
-        # What it quotes is data, never markup.
-        notices.print(f"[bold red]till:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        notices.print(escape(error.advice), highlight=False, soft_wrap=True)
+    except (OperationRefused, TillError, LocalServerError) as error:
+        print_failure(str(error), advice_on(error))
         sys.exit(1)

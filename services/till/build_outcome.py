@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from operations.rebuild.builds import Build
+from operations.rebuild import Build
 from till.output import Output, answers, print_json, print_rows
 
 _COUNTS = ("added", "gone", "changed", "unsettled", "parked")

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import asyncpg
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from operations.rebuild.builds import (
-    Build,
-    events_to_catch_up,
-    generations_to_drop,
-    open_build,
-    read_build,
-    why_waiting,
-)
+from operations.rebuild import Build, Seen, follow
 from till.output import notices
 
-# A projector looks every half second; one that works at a build shows it more often.
-SILENT_AT_MOST = 15.0
-_LOOK_SECONDS = 0.3
 
-
-async def follow(conn: asyncpg.Connection, build_id: int) -> Build:
+async def show_build(conn: asyncpg.Connection, build_id: int) -> Build:
     """Show a build's progress until it has ended, or holds; return it as it is then."""
     with Progress(
         TextColumn("{task.description}"),
@@ -35,56 +22,41 @@ async def follow(conn: asyncpg.Connection, build_id: int) -> Build:
     ) as picture:
         task = picture.add_task("", total=None, orders="?", rate="", doing="")
         told = ""
-        while True:
-            build = await read_build(conn, build_id)
+        async for seen in follow(conn, build_id):
+            build = seen.build
             speed = picture.tasks[0].speed
-            scanning = build.state == "scanning"
             picture.update(
                 task,
                 description=f"{build.kind} of {build.read_model}: {build.state.replace('_', ' ')}",
                 total=build.orders_total or None,
                 orders="?" if build.orders_total is None else f"{build.orders_total:,}",
                 completed=build.orders_done,
-                rate=f"{speed:,.0f}/s" if scanning and speed else "",
-                doing=await _doing(conn, build),
+                rate=f"{speed:,.0f}/s" if build.state == "scanning" and speed else "",
+                doing=_doing(seen),
             )
-            if build.ended or build.holds:
-                return build
-            silence = await _silence(conn, build)
+            silence = _silence(seen)
             if silence and silence != told:
                 picture.console.print(silence, highlight=False, soft_wrap=True)
             told = silence
-            await asyncio.sleep(_LOOK_SECONDS)
+    return build
 
 
-async def _doing(conn: asyncpg.Connection, build: Build) -> str:
-    if build.cancel_requested:
+def _doing(seen: Seen) -> str:
+    if seen.build.cancel_requested:
         return "is being cancelled"
-    if build.state == "catching_up" and build.generation is not None:
-        events = await events_to_catch_up(conn, build.read_model, build.generation)
-        return f"{events:,} events to catch up"
-    return ""
+    return "" if seen.to_catch_up is None else f"{seen.to_catch_up:,} events to catch up"
 
 
-async def _silence(conn: asyncpg.Connection, build: Build) -> str:
+def _silence(seen: Seen) -> str:
     """Say why nobody works at a build; nothing while somebody does, or may soon."""
-    if build.silent_seconds < SILENT_AT_MOST:
+    if seen.silence is None:
         return ""
-    if waiting := await why_waiting(conn, build.read_model):
-        return f"It waits: {waiting}."
-    which = "any version" if build.cancel_requested else f"version {build.version}"
+    name = seen.build.read_model
+    if seen.silence.paused_by:
+        return f"It waits: {name} is paused by {', '.join(seen.silence.paused_by)}."
+    version = seen.silence.version
+    which = "any version" if version is None else f"version {version}"
     return (
-        f"No projector works at it: one of {build.read_model} must run, of {which} of the read model."
+        f"No projector works at it: one of {name} must run, of {which} of the read model."
         " It will take this up by itself."
     )
-
-
-async def wait_until_dropped(conn: asyncpg.Connection, read_model: str, *, deadline: float) -> bool:
-    """Wait until a projector has dropped what nobody wants, at most so many seconds; tell whether it has."""
-    try:
-        async with asyncio.timeout(deadline):
-            while await generations_to_drop(conn, read_model) or await open_build(conn, read_model):  # noqa: ASYNC110 - what is waited for happens in another process
-                await asyncio.sleep(_LOOK_SECONDS)
-    except TimeoutError:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""How a verb reaches the installation: to look by a connection that may only read, to act as the operator."""
+"""How a verb reaches the installation: to look, by a connection that may only read; to act, on the record."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ import getpass
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
+from rich.markup import escape
 
+from operations import Action, recorded
+from operations.errors import Unreachable
 from queries import read_numbers_as_written
 from runtime import Settings
-from till.errors import NotUpError, TillError
+from till.errors import TillError
+from till.output import notices
 from till.settings import TillSettings
 
 T = TypeVar("T")
@@ -35,7 +39,7 @@ def run(verb: Coroutine[Any, Any, T]) -> T:
 async def query_connection(where: Settings) -> AsyncIterator[asyncpg.Connection]:
     """Give a connection of the role that may only read.
 
-    Raises NotUpError when PostgreSQL doesn't answer, or turns the role away; TillError for a question that
+    Raises Unreachable when PostgreSQL doesn't answer, or turns the role away; TillError for a question that
     takes too long.
     """
     async with _connection(where.database_url.get_secret_value()) as connection:
@@ -53,7 +57,7 @@ async def query_connection(where: Settings) -> AsyncIterator[asyncpg.Connection]
 async def operator_connection(where: TillSettings) -> AsyncIterator[asyncpg.Connection]:
     """Give a connection of the role that operates.
 
-    Raises TillError when nothing says how it logs in, NotUpError as `query_connection` does.
+    Raises TillError when nothing says how it logs in, Unreachable as `query_connection` does.
     """
     if where.operator_database_url is None:
         raise TillError(
@@ -68,7 +72,7 @@ async def operator_connection(where: TillSettings) -> AsyncIterator[asyncpg.Conn
 async def admin_connection(where: TillSettings) -> AsyncIterator[asyncpg.Connection]:
     """Give a superuser's connection, for what no role of ours may do.
 
-    Raises TillError when nothing says how it logs in, NotUpError as `query_connection` does.
+    Raises as `operator_connection` does.
     """
     if where.admin_database_url is None:
         raise TillError(
@@ -79,8 +83,48 @@ async def admin_connection(where: TillSettings) -> AsyncIterator[asyncpg.Connect
         yield connection
 
 
+@asynccontextmanager
+async def acting(
+    where: TillSettings, action: str, arguments: Mapping[str, Any]
+) -> AsyncIterator[tuple[asyncpg.Connection, Action]]:
+    """Give the operator's connection, and the record of what the body does over it.
+
+    Raises as `operator_connection` does.
+    """
+    async with (
+        operator_connection(where) as connection,
+        recorded(connection, operator_name(), action, arguments) as under_way,
+    ):
+        yield connection, under_way
+
+
+@asynccontextmanager
+async def acting_without_database(
+    where: TillSettings, action: str, arguments: Mapping[str, Any]
+) -> AsyncIterator[dict[str, Any]]:
+    """Record the body, which needs no database, as an operator's action, and give its details to fill.
+
+    Without the operator's address nothing is recorded. Where PostgreSQL doesn't take the record, a notice
+    says so and the body runs all the same: Kafka must be operable while it is away, or not yet migrated.
+    """
+    details: dict[str, Any] = {}
+    async with AsyncExitStack() as stack:
+        if where.operator_database_url is not None:
+            try:
+                _, under_way = await stack.enter_async_context(acting(where, action, arguments))
+            except (Unreachable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                notices.print(
+                    f"[bold red]till:[/] This is not recorded: {escape(str(error))}",
+                    highlight=False,
+                    soft_wrap=True,
+                )
+            else:
+                details = under_way.details
+        yield details
+
+
 def operator_name() -> str:
-    """Give who acts, for the record: the person's name on this machine, and the machine's."""
+    """Return who acts, for the record: the person's name on this machine, and the machine's."""
     try:
         who = getpass.getuser()
     except (KeyError, OSError):
@@ -100,7 +144,7 @@ async def _connection(url: str) -> AsyncIterator[asyncpg.Connection]:
             server_settings={"application_name": "till", "timezone": "UTC"},
         )
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise NotUpError(
+        raise Unreachable(
             f"PostgreSQL at {address.hostname}:{address.port} does not let us in: {error!r}."
         ) from error
     try:

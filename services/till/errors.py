@@ -1,16 +1,11 @@
-"""What a verb raises when a person can do something about it.
-
-`NotUpError` is the `TillError` of a verb whose servers or services do not run.
-"""
+"""What a verb raises itself: for what was typed or set wrongly, and for what came out badly."""
 
 from __future__ import annotations
 
-from operations.errors import OperationRefused, Unreachable
 
-
-class TillError(OperationRefused):
+class TillError(Exception):
     """A failure told in one line, with what to do next in another."""
 
-
-class NotUpError(Unreachable, TillError):
-    """The servers or services that the verb needs do not run."""
+    def __init__(self, message: str, advice: str) -> None:
+        super().__init__(message)
+        self.advice = advice

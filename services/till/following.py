@@ -23,10 +23,11 @@ from messaging import (
     Vector,
     decode_event,
 )
+from operations.errors import Unreachable
 from orders import ORDER
 from queries.answers.rows import event_row
 from runtime import Settings
-from till.errors import NotUpError, TillError
+from till.errors import TillError
 
 BEGINNING = "beginning"
 _STORE = EventStore(ORDER)
@@ -62,7 +63,7 @@ class Followed(NamedTuple):
 async def follow(where: Settings, wanted: Wanted, start: Vector | str | None) -> AsyncIterator[Followed]:
     """Yield what is wanted from `start` on: a place, BEGINNING, or None for now. Never ends by itself.
 
-    Raises NotUpError when Kafka doesn't answer at first (later it is waited for), and TillError for a place
+    Raises Unreachable when Kafka doesn't answer at first (later it is waited for), and TillError for a place
     that can't be gone on from, and for a record that is no event.
     """
     kafka, topic = KafkaConnection.of(where), Topics(where.topic_prefix).events
@@ -94,7 +95,7 @@ async def follow(where: Settings, wanted: Wanted, start: Vector | str | None) ->
             "Only the outbox relay may write this topic: see Kafka's ACLs.",
         ) from error
     except (KafkaError, TimeoutError, OSError) as error:
-        raise NotUpError(f"Kafka at {kafka.bootstrap_servers} does not answer: {error!r}.") from error
+        raise Unreachable(f"Kafka at {kafka.bootstrap_servers} does not answer: {error!r}.") from error
 
 
 def _check(start: Vector | str | None, tail: TopicTail) -> None:

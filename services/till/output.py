@@ -31,6 +31,12 @@ _BETWEEN_COLUMNS = 2
 _LINE_COLUMNS = ("line_id", "product_id", "name", "quantity", "unit_price", "gross", "discount", "net")
 
 
+def print_failure(message: str, advice: str) -> None:
+    """Print what went wrong in a line, and what to do about it in another; what they quote is no markup."""
+    notices.print(f"[bold red]till:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    notices.print(escape(advice), highlight=False, soft_wrap=True)
+
+
 class Output(StrEnum):
     """The forms an answer can take."""
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 
+from operations.errors import Unreachable
 from runtime import DatabaseUrl, Settings
-from till.errors import NotUpError, TillError
+from till.errors import TillError
 
 TILL_ENV = ".tillstream/till.env"
 
@@ -27,7 +28,7 @@ class TillSettings(Settings):
 
 
 def till_settings() -> TillSettings:
-    """Read the settings. Raises NotUpError when nothing says where the servers are."""
+    """Read the settings. Raises Unreachable when nothing says where the servers are."""
     try:
         settings = TillSettings()
     except ValidationError as error:
@@ -37,5 +38,5 @@ def till_settings() -> TillSettings:
         )
         raise TillError(f"A setting is wrong: {wrong}", "Correct it in the environment.") from error
     if not {"kafka_bootstrap_servers", "database_url"} & settings.model_fields_set:
-        raise NotUpError("Nothing is up here: neither the environment nor .tillstream names servers.")
+        raise Unreachable("Nothing is up here: neither the environment nor .tillstream names servers.")
     return settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
-from demo.arrival import Arrival
+from demo import arriving
 from messaging import KafkaConnection, Topics
 from runtime import Settings
 from till.connecting import query_connection
@@ -15,4 +15,5 @@ async def wait_for_arrival(where: Settings, commands_of: Mapping[UUID, int]) -> 
     """Return when every read model has applied the events of these orders: order id → commands sent."""
     async with query_connection(where) as connection:
         kafka, topics = KafkaConnection.of(where), Topics(where.topic_prefix)
-        await Arrival(connection, kafka, topics, commands_of).wait(lambda _applied: None)
+        async for _ in arriving(connection, kafka, topics, commands_of):
+            pass

@@ -1,1 +1,21 @@
-"""Records that name no command: found on their topic, sent again, or settled."""
+"""Records that name no command: listed, shown, sent again, or settled with a note."""
+
+from __future__ import annotations
+
+from operations.dead_letters.deciding import Decision, read_letter, resend, resolve
+from operations.dead_letters.letters import DeadLetter
+from operations.dead_letters.rows import letter_document, letter_row
+from operations.dead_letters.search import Found, Wanted, list_letters
+
+__all__ = [
+    "DeadLetter",
+    "Decision",
+    "Found",
+    "Wanted",
+    "letter_document",
+    "letter_row",
+    "list_letters",
+    "read_letter",
+    "resend",
+    "resolve",
+]

@@ -1,29 +1,19 @@
-"""Dead letters as an operator meets them: found on their topic, with what was decided, and sent again."""
+"""Dead letters as an operator meets them, found on their topic."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
-import asyncpg
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord
 
-from commands import NamesNoCommand, read_name
-from messaging import (
-    InvalidAttribute,
-    KafkaConnection,
-    Offsets,
-    TopicReader,
-    Topics,
-    Undecodable,
-    open_envelope,
-    stop_consumer,
-)
+from messaging import InvalidAttribute, KafkaConnection, Offsets, TopicReader, Undecodable, open_envelope
+from operations.errors import NotFound
+from operations.reaching_kafka import reaching_kafka
+from runtime.printable import printable
 
 OURS = (
     "deadletter_id",
@@ -36,18 +26,6 @@ OURS = (
 
 # Records of each partition that are read at a time, going back from the newest.
 WINDOW = 500
-SEND_TIMEOUT = 15.0
-_REQUEST_BYTES = 4 * 1024 * 1024
-
-_DECISIONS = """
-SELECT dead_letter_id, decision, decided_at, actor, note
-FROM operations.dead_letter_decisions JOIN operations.actions ON id = action_id
-WHERE dead_letter_id = ANY($1::text[]) ORDER BY decided_at, id
-"""
-_DECIDE = """
-INSERT INTO operations.dead_letter_decisions (action_id, dead_letter_id, decision, note)
-VALUES ($1, $2, $3, $4)
-"""
 
 
 @dataclass(frozen=True)
@@ -80,31 +58,6 @@ class DeadLetter:
             for name in ("tenantid", "subject", "type", "id")
             if (text := attributes.get(name)) is not None
         }
-
-
-async def offsets_at(reader: TopicReader, kafka: KafkaConnection, topic: str, moment: datetime) -> Offsets:
-    """Return where each partition's first record at or after a time lies, else the partition's end."""
-    consumer = AIOKafkaConsumer(**kafka.options())
-    await consumer.start()
-    try:
-        asked = {TopicPartition(topic, number): int(moment.timestamp() * 1000) for number in reader.ends}
-        found = await consumer.offsets_for_times(asked)
-    finally:
-        await stop_consumer(consumer)
-    return {
-        partition.partition: reader.ends[partition.partition] if place is None else place.offset
-        for partition, place in found.items()
-    }
-
-
-class Decision(NamedTuple):
-    """What was decided about a dead letter, when and by whom."""
-
-    dead_letter_id: str
-    decision: str
-    decided_at: datetime
-    actor: str
-    note: str
 
 
 def read_dead_letter(record: ConsumerRecord[bytes, bytes]) -> DeadLetter | None:
@@ -163,95 +116,23 @@ async def look_back(reader: TopicReader, beginnings: Offsets, ends: Offsets) -> 
         ends = starts
 
 
-async def find_letters(reader: TopicReader, ids: Iterable[str]) -> dict[str, DeadLetter]:
-    """Return id → dead letter of those that are on the topic, however far back."""
-    missing, found = set(ids), dict[str, DeadLetter]()
-    async for looked in look_back(reader, reader.beginnings, reader.ends):
-        found |= {letter.id: letter for letter in looked.letters if letter.id in missing}
-        missing -= found.keys()
-        if not missing:
-            break
-    return found
+async def find_letters(kafka: KafkaConnection, topic: str, ids: Iterable[str]) -> list[DeadLetter]:
+    """Return these dead letters of `topic`, however far back, as they followed each other where they came.
 
-
-async def read_decisions(connection: asyncpg.Connection, ids: Iterable[str]) -> dict[str, list[Decision]]:
-    """Return id → what was decided, in this order; what nothing was decided about is absent."""
-    decisions: dict[str, list[Decision]] = {}
-    for row in await connection.fetch(_DECISIONS, list(ids)):
-        decisions.setdefault(row["dead_letter_id"], []).append(Decision(*row))
-    return decisions
-
-
-async def decide(
-    connection: asyncpg.Connection, action_id: int, letter: DeadLetter, decision: str, note: str
-) -> None:
-    """Keep a decision (`retried` or `resolved`), as the outcome of an action."""
-    await connection.execute(_DECIDE, action_id, letter.id, decision, note)
-
-
-def unreadable(letter: DeadLetter) -> str | None:
-    """Return why this build finds no command in a letter either; None where it names one."""
-    record: ConsumerRecord[bytes, bytes] = ConsumerRecord(
-        topic=letter.topic,
-        partition=letter.partition,
-        offset=letter.offset,
-        timestamp=0,
-        timestamp_type=0,
-        key=letter.key,
-        value=letter.value,
-        checksum=None,
-        serialized_key_size=0,
-        serialized_value_size=0,
-        headers=letter.headers,
-    )
-    try:
-        read_name(record)
-    except NamesNoCommand as error:
-        return str(error)
-    return None
-
-
-class Resending:
-    """Sends dead letters once more to the place they came from: the same bytes, without our headers.
-
-    To the same partition, whatever the key says: there lie the other commands of the same order, for a sender
-    that partitions in its own way, too.
+    Raises NotFound for an unknown id, and Unreachable.
     """
-
-    def __init__(self, kafka: KafkaConnection, topics: Topics) -> None:
-        self._topic = topics.commands
-        self._producer = AIOKafkaProducer(
-            **kafka.options(),
-            enable_idempotence=True,
-            acks="all",
-            max_batch_size=_REQUEST_BYTES,
-            max_request_size=_REQUEST_BYTES,
+    missing, found = set(ids), list[DeadLetter]()
+    with reaching_kafka(kafka):
+        async with TopicReader.open(kafka, topic) as reader:
+            async for looked in look_back(reader, reader.beginnings, reader.ends):
+                # By id: one that was published twice is one.
+                new = {letter.id: letter for letter in looked.letters if letter.id in missing}
+                found += new.values()
+                missing -= new.keys()
+                if not missing:
+                    break
+    if missing:
+        raise NotFound(
+            "no_dead_letter", f"{topic} has no dead letter {printable(', '.join(sorted(missing)))}."
         )
-
-    async def __aenter__(self) -> Self:
-        """Connect; raises KafkaError when no broker answers."""
-        async with asyncio.timeout(SEND_TIMEOUT):
-            await self._producer.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        # After a failed send it could wait for ever (aiokafka#1101).
-        with suppress(TimeoutError):
-            async with asyncio.timeout(SEND_TIMEOUT):
-                await self._producer.stop()
-
-    async def takes(self, letter: DeadLetter) -> bool:
-        """Tell whether the letter can go back: its topic takes commands and still has the partition."""
-        return letter.topic == self._topic and letter.partition in await self._producer.partitions_for(
-            self._topic
-        )
-
-    async def send(self, letter: DeadLetter) -> dict[str, Any]:
-        """Send it and return its new place; after a KafkaError or TimeoutError it may be there too."""
-        batch = self._producer.create_batch()
-        # Not by `send`, which wants a key or a value.
-        batch.append(key=letter.key, value=letter.value, headers=list(letter.headers), timestamp=None)
-        batch.close()
-        async with asyncio.timeout(SEND_TIMEOUT):
-            sent = await (await self._producer.send_batch(batch, letter.topic, partition=letter.partition))
-        return {"topic": letter.topic, "partition": letter.partition, "offset": sent.offset}
+    return sorted(found, key=lambda letter: (letter.topic, letter.partition, letter.offset))

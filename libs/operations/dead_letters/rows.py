@@ -1,4 +1,4 @@
-"""A dead letter as rows: for a list, for a program, and for a person's terminal."""
+"""A dead letter as a row of a list, and as a document."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
 
-from operations.dead_letters.letters import DeadLetter, Decision
+from operations.dead_letters.deciding import Decision
+from operations.dead_letters.letters import DeadLetter
 from runtime.printable import printable
-
-_SHOWN_CHARACTERS = 4_000
 
 
 def letter_row(letter: DeadLetter, decision: Decision | None) -> dict[str, Any]:
@@ -47,12 +46,3 @@ def letter_document(letter: DeadLetter, decisions: Sequence[Decision]) -> dict[s
 
 def _base64(raw: bytes | None) -> str | None:
     return None if raw is None else b64encode(raw).decode()
-
-
-def shown_bytes(raw: bytes | None) -> str:
-    """Return bytes as a terminal may have them, the first few thousand of them."""
-    if raw is None:
-        return ""
-    # Escapes are longer than what they stand for, so this much of it is enough.
-    text = printable(raw[:_SHOWN_CHARACTERS])
-    return f"{text}… (-o json gives the rest)" if len(raw) > _SHOWN_CHARACTERS else text

@@ -8,9 +8,11 @@ from typing import Any
 
 import asyncpg
 
-from messaging import KafkaConnection, TopicReader
-from operations.dead_letters.letters import DeadLetter, Decision, look_back, offsets_at, read_decisions
+from messaging import KafkaConnection, Offsets, TopicReader
+from operations.dead_letters.deciding import Decision, read_decisions
+from operations.dead_letters.letters import DeadLetter, look_back
 from operations.dead_letters.rows import letter_row
+from operations.reaching_kafka import reaching_kafka
 
 # So many of the newest are looked through for a list: --until looks further back.
 LOOKED_THROUGH = 50_000
@@ -51,31 +53,37 @@ class Found:
     there_is_more: bool = False
 
 
-async def list_letters(
-    connection: asyncpg.Connection, reader: TopicReader, kafka: KafkaConnection, topic: str, wanted: Wanted
-) -> Found:
-    """Return the dead letters that are wanted of those on `topic`. Raises KafkaError and TimeoutError."""
+async def list_letters(conn: asyncpg.Connection, kafka: KafkaConnection, topic: str, wanted: Wanted) -> Found:
+    """Return the dead letters that are wanted of those on `topic`. Raises NotFound and Unreachable."""
     # By id: one that was published twice is one.
     letters: dict[str, tuple[DeadLetter, Decision | None]] = {}
     found = Found([])
-    begin = await offsets_at(reader, kafka, topic, wanted.since) if wanted.since else reader.beginnings
-    end = await offsets_at(reader, kafka, topic, wanted.until) if wanted.until else reader.ends
-    async for looked in look_back(reader, begin, end):
-        found.records += looked.records
-        found.foreign += looked.foreign
-        held = [letter for letter in looked.letters if wanted.holds(letter)]
-        decisions = await read_decisions(connection, [letter.id for letter in held])
-        letters |= {
-            letter.id: (letter, decisions[letter.id][-1] if letter.id in decisions else None)
-            for letter in held
-            if wanted.everything or letter.id not in decisions
-        }
-        found.there_is_more = looked.older_than is not None
-        newest = sorted((letter.at for letter, _ in letters.values()), reverse=True)[: wanted.limit]
-        enough = len(newest) == wanted.limit and (looked.older_than or newest[-1]) <= newest[-1]
-        if enough or found.records >= LOOKED_THROUGH:
-            break
+    with reaching_kafka(kafka):
+        async with TopicReader.open(kafka, topic) as reader:
+            begin = await _offsets_at(reader, wanted.since) if wanted.since else reader.beginnings
+            end = await _offsets_at(reader, wanted.until) if wanted.until else reader.ends
+            async for looked in look_back(reader, begin, end):
+                found.records += looked.records
+                found.foreign += looked.foreign
+                held = [letter for letter in looked.letters if wanted.holds(letter)]
+                decisions = await read_decisions(conn, [letter.id for letter in held])
+                letters |= {
+                    letter.id: (letter, decisions[letter.id][-1] if letter.id in decisions else None)
+                    for letter in held
+                    if wanted.everything or letter.id not in decisions
+                }
+                found.there_is_more = looked.older_than is not None
+                newest = sorted((letter.at for letter, _ in letters.values()), reverse=True)[: wanted.limit]
+                enough = len(newest) == wanted.limit and (looked.older_than or newest[-1]) <= newest[-1]
+                if enough or found.records >= LOOKED_THROUGH:
+                    break
     rows = sorted(letters.values(), key=lambda each: each[0].at, reverse=True)
     found.there_is_more |= len(rows) > wanted.limit
     found.rows = [letter_row(*each) for each in rows[: wanted.limit]]
     return found
+
+
+async def _offsets_at(reader: TopicReader, moment: datetime) -> Offsets:
+    """Return where each partition's first record at or after a time lies, else the partition's end."""
+    found = await reader.offsets_at(int(moment.timestamp() * 1000))
+    return {number: reader.ends[number] if at is None else at for number, at in found.items()}

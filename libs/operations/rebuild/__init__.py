@@ -1,1 +1,39 @@
-"""A new generation of a read model, beside the live one: asked for, looked at, ended."""
+"""A new generation of a read model, beside the live one: asked for, followed, ended."""
+
+from __future__ import annotations
+
+from operations.rebuild.builds import (
+    Build,
+    Generation,
+    Kind,
+    await_dropped,
+    cancel_build,
+    drop_previous,
+    open_build,
+    read_build,
+    read_generations,
+    release_build,
+    request_build,
+)
+from operations.rebuild.following import Seen, Silence, follow
+from operations.rebuild.requests import ask_for_rebuild, ask_for_rollback, under_way
+
+__all__ = [
+    "Build",
+    "Generation",
+    "Kind",
+    "Seen",
+    "Silence",
+    "ask_for_rebuild",
+    "ask_for_rollback",
+    "await_dropped",
+    "cancel_build",
+    "drop_previous",
+    "follow",
+    "open_build",
+    "read_build",
+    "read_generations",
+    "release_build",
+    "request_build",
+    "under_way",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -9,8 +10,8 @@ from typing import Any, Literal
 import asyncpg
 from pydantic_core import from_json
 
+from operations.errors import AlreadyUnderWay, NotFound
 from operations.operation_lock import take_turn
-from operations.pauses import pause_causes
 
 Kind = Literal["rebuild", "rollback", "upgrade"]
 State = Literal["requested", "scanning", "catching_up", "comparing", "swapped", "failed", "cancelled"]
@@ -56,11 +57,8 @@ _DROP = """
 UPDATE projections.generations SET drop_requested = true WHERE read_model = $1 AND state = 'previous'
 RETURNING generation
 """
+_LOOK_SECONDS = 0.3
 _DROPPING = "SELECT count(*) FROM projections.generations WHERE read_model = $1 AND drop_requested"
-
-
-class BuildRefused(Exception):
-    """Something stands against a build; the text says what, and whose it is since when."""
 
 
 @dataclass(frozen=True)
@@ -131,18 +129,26 @@ async def request_build(
     """Ask for a build and return its id; `version` is that of the read model's code which is to do it.
 
     `throttle` is in orders a second (None: as fast as it goes); a build that holds does not swap before
-    `release_build`. `generation` is the kept one that a rollback goes back to. Raises BuildRefused while
-    another build or a replay of this read model is under way, and when that generation is kept no longer.
+    `release_build`. `generation` is the kept one that a rollback goes back to. Raises AlreadyUnderWay while
+    another build or a replay of this read model is, and NotFound when that generation is kept no longer.
     """
     async with conn.transaction():
         await take_turn(conn, read_model)
         if replay := await conn.fetchrow(_REPLAY, read_model):
-            since = _told(replay["started_at"])
-            raise BuildRefused(f"a replay of {read_model} is under way, by {replay['actor']} since {since}")
+            raise AlreadyUnderWay(
+                "replay_under_way",
+                f"A replay of {read_model} is under way, by {replay['actor']}"
+                f" since {_told(replay['started_at'])}.",
+                read_model=read_model,
+            )
         if other := await open_build(conn, read_model):
-            raise BuildRefused(tell_open(other))
+            raise AlreadyUnderWay("build_under_way", f"A {tell_open(other)}.", read_model=read_model)
         if generation is not None and not await conn.fetchval(_KEPT, read_model, generation):
-            raise BuildRefused(f"generation {generation} of {read_model} is kept no longer")
+            raise NotFound(
+                "generation_gone",
+                f"Generation {generation} of {read_model} is kept no longer.",
+                read_model=read_model,
+            )
         build: int = await conn.fetchval(
             _REQUEST, read_model, kind, action_id, version, throttle, hold, generation
         )
@@ -185,33 +191,34 @@ async def read_generations(conn: asyncpg.Connection, read_model: str) -> list[Ge
 async def drop_previous(conn: asyncpg.Connection, read_model: str) -> list[int]:
     """Ask for the kept generation to be dropped; return which, none when there was none.
 
-    Raises BuildRefused while a build is under way: a rollback needs it.
+    Raises AlreadyUnderWay while a build is: a rollback needs it.
     """
     async with conn.transaction():
         await take_turn(conn, read_model)
         if build := await open_build(conn, read_model):
-            raise BuildRefused(tell_open(build))
+            raise AlreadyUnderWay(
+                "generation_needed", f"Not now: a {tell_open(build)}.", read_model=read_model
+            )
         return [row["generation"] for row in await conn.fetch(_DROP, read_model)]
 
 
-async def generations_to_drop(conn: asyncpg.Connection, read_model: str) -> int:
-    """Return how many generations are still to be dropped by a projector."""
-    count: int = await conn.fetchval(_DROPPING, read_model)
-    return count
-
-
-async def why_waiting(conn: asyncpg.Connection, read_model: str) -> str | None:
-    """Say what a build waits for beside a projector: the end of a pause."""
-    causes = await pause_causes(conn, read_model)
-    return f"{read_model} is paused by {', '.join(causes)}" if causes else None
+async def await_dropped(conn: asyncpg.Connection, read_model: str, *, deadline: float) -> bool:
+    """Wait until a projector has dropped what nobody wants, at most so many seconds; tell whether it has."""
+    try:
+        async with asyncio.timeout(deadline):
+            while await conn.fetchval(_DROPPING, read_model) or await open_build(conn, read_model):  # noqa: ASYNC110 - what is waited for happens in another process
+                await asyncio.sleep(_LOOK_SECONDS)
+    except TimeoutError:
+        return False
+    return True
 
 
 def tell_open(build: Build) -> str:
-    """Say whose build is under way, since when, and how far it is."""
+    """Return, without an article, whose build is under way, since when, and how far it is."""
     whose = f" by {build.actor}" if build.actor else ""
     state = build.state.replace("_", " ")
     since = _told(build.requested_at)
-    return f"a {build.kind} of {build.read_model} is under way{whose} since {since}: {state}"
+    return f"{build.kind} of {build.read_model} is under way{whose} since {since}: {state}"
 
 
 def _told(moment: datetime) -> str:

@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from operations.recover.contradictions import Contradiction
-from operations.recover.executing import execute, move_group
-from operations.recover.republishing import Forecast, check_nobody_appends, forecast, republish
-from operations.recover.survey import Survey, survey
+from operations.recover.executing import move_group
+from operations.recover.recovery import Recovery, recover
+from operations.recover.republishing import Republishing, republish
 from operations.recover.work import Work
 
-__all__ = [
-    "Contradiction",
-    "Forecast",
-    "Survey",
-    "Work",
-    "check_nobody_appends",
-    "execute",
-    "forecast",
-    "move_group",
-    "republish",
-    "survey",
-]
+__all__ = ["Recovery", "Republishing", "Work", "move_group", "recover", "republish"]

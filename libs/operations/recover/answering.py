@@ -12,7 +12,7 @@ import asyncpg
 from commands import Deciding, Request
 from eventstore import EventStore, OutboxMessage, Outcome, StreamKey, VersionNotFound, newest_versions
 from messaging import Topics
-from operations.recover.contradictions import Contradiction
+from operations.errors import Contradiction
 from operations.recover.lost_messages import LostEvent, LostOutcome
 from operations.recover.writing import DatedOutcome
 from orders import ORDER, Order

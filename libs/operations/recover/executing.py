@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from eventstore import SENDERS_LOCK, SHARDS
 from messaging import KafkaConnection, Offsets, Topics, stop_consumer
-from operations.errors import OperationRefused
+from operations.errors import AlreadyUnderWay
 from operations.recover.republishing import check_nobody_appends
 from operations.recover.restoring import restore
 from operations.recover.survey import GROUP, Survey
@@ -25,13 +25,11 @@ async def execute(work: Work, found: Survey, time_zones: Mapping[str, str]) -> O
     are what keeps the services from starting, so they come in the same commit as all the rest. Offsets that
     are moved before a commit that fails do no harm: what is handled again is only answered again.
 
-    Raises Contradiction, OperationRefused while a service runs, KafkaError and OSError.
+    Raises Contradiction, AlreadyUnderWay while a service runs, KafkaError and OSError.
     """
     async with work.conn.transaction():
         if not await work.conn.fetchval(_TAKE_LOCKS, SENDERS_LOCK, SHARDS - 1):
-            raise OperationRefused(
-                "An outbox relay runs.", "Stop all services first, and start them when the recovery is done."
-            )
+            raise AlreadyUnderWay("relay_runs_in_recovery", "An outbox relay runs.")
         again = await restore(work, found, time_zones)
         # Whoever has started meanwhile was not refused for long: it must not be at work over the commit.
         await check_nobody_appends(work)

@@ -14,8 +14,10 @@ import jiter
 
 from eventstore import SENDERS_LOCK, SHARDS, EventStore, OutboxMessage, StreamKey, encode_headers, shard_of
 from messaging import TopicReader, event_headers, fetch_topic
-from operations.errors import OperationRefused
+from operations.actions import recorded
+from operations.errors import AlreadyUnderWay, OperationRefused
 from operations.groups import wait_until_left
+from operations.reaching_kafka import reaching_kafka
 from operations.recover.survey import GROUP
 from operations.recover.work import Work
 from operations.recover.writing import insert_messages
@@ -54,8 +56,11 @@ ORDER BY w.ordinal, e.version
 """
 
 
-class Forecast(NamedTuple):
-    """What a republishing would do: how many events there are, and how many it has put out before."""
+class Republishing(NamedTuple):
+    """What filling `topic` would do, or, `executed`, has done.
+
+    There are `events`, of which `done` are put out, up to the order `after`.
+    """
 
     topic_id: UUID
     events: int
@@ -63,14 +68,28 @@ class Forecast(NamedTuple):
     after: StreamKey | None
     begun: bool
     finished: bool
+    topic: str
+    executed: bool = False
 
 
-async def forecast(work: Work) -> Forecast:
-    """Look at the topic, which must be empty, and at how far a republishing got that was broken off.
+async def republish(work: Work, actor: str, *, carry_out: bool = False) -> Republishing:
+    """Look at the topic, which must be empty, and with `carry_out` fill it from the log, on the record.
 
     Raises OperationRefused for a topic with records that no republishing put there, or without those that
-    one did; KafkaError and OSError.
+    one did; AlreadyUnderWay while another process sends or appends; NotFound without the topic, Unreachable.
     """
+    with reaching_kafka(work.kafka):
+        plan = await _look(work)
+        if not carry_out or plan.finished:
+            return plan
+        await check_nobody_appends(work)
+        async with recorded(work.conn, actor, "republish", {"topic_id": plan.topic_id}) as action:
+            done = action.details["events"] = await _put_out(work, plan, action.id)
+        return plan._replace(done=done, executed=True)
+
+
+async def _look(work: Work) -> Republishing:
+    """Tell what there is to do, and how far a republishing got that was broken off."""
     topic = work.topics.events
     topic_id = (await fetch_topic(work.kafka, topic)).topic_id
     cursor = await work.conn.fetchrow(_CURSOR, topic_id)
@@ -79,13 +98,14 @@ async def forecast(work: Work) -> Forecast:
     else:
         await _check_still_there(work, cursor["events"])
     events = await work.conn.fetchval("SELECT count(*) FROM order_events")
-    return Forecast(
+    return Republishing(
         topic_id,
         events,
         0 if cursor is None else cursor["events"],
         None if cursor is None else StreamKey(cursor["after_tenant"], cursor["after_order"]),
         cursor is not None,
         cursor is not None and cursor["finished_at"] is not None,
+        topic,
     )
 
 
@@ -94,16 +114,13 @@ async def _records(work: Work) -> int:
         return sum(end - reader.beginnings[number] for number, end in reader.ends.items())
 
 
-def _make_anew(topic: str) -> str:
-    return f"Stop the services, `till kafka topics --delete --topic {topic}`, `till migrate`, try again."
-
-
 async def _check_empty(work: Work) -> None:
     topic, records = work.topics.events, await _records(work)
     if records:
         raise OperationRefused(
+            "topic_not_empty",
             f"{topic} is not empty: after its {records:,} records, older events would be out of order.",
-            _make_anew(topic),
+            topic=topic,
         )
 
 
@@ -115,16 +132,17 @@ async def _check_still_there(work: Work, done: int) -> None:
     records = await _records(work)
     if waiting + records < done:
         raise OperationRefused(
+            "topic_emptied",
             f"{topic} was emptied after it was filled: of {done:,} events put out, it and the outbox have"
             f" {waiting + records:,}.",
-            _make_anew(topic),
+            topic=topic,
         )
 
 
-async def republish(work: Work, plan: Forecast, action_id: int) -> int:
+async def _put_out(work: Work, plan: Republishing, action_id: int) -> int:
     """Put out all events, order by order, each order's in version order; return how many.
 
-    Raises OperationRefused while another process sends or appends: its messages would come between.
+    While another process sends or appends, its messages would come between.
     """
     if not plan.begun:
         await _begin(work, plan.topic_id, action_id)
@@ -147,20 +165,17 @@ async def republish(work: Work, plan: Forecast, action_id: int) -> int:
 
 
 async def check_nobody_appends(work: Work) -> None:
-    """Raise OperationRefused when a command service runs."""
+    """Raise AlreadyUnderWay when a command service runs; one that was killed counts for its session."""
     group = work.topics.group(GROUP)
     if not await wait_until_left(work.kafka, group):
-        raise OperationRefused(
-            f"Command services run, in the group {group}.",
-            "Stop them, and start them when this is done.",
-        )
+        raise AlreadyUnderWay("command_services_run", f"Command services run, in the group {group}.")
 
 
 async def _begin(work: Work, topic_id: UUID, action_id: int) -> None:
     # What waits in the outbox comes again in its turn; sent before, it would be out of order.
     try:
         if not await work.conn.fetchval(_TAKE_LOCKS, SENDERS_LOCK, SHARDS - 1):
-            raise OperationRefused("An outbox relay runs.", "Stop it until this has begun: it says when.")
+            raise AlreadyUnderWay("relay_runs", "An outbox relay runs.")
         await _check_empty(work)
         async with work.conn.transaction():
             await work.conn.execute(_DROP_WAITING, work.topics.events)

@@ -20,8 +20,8 @@ from commands import (
 from eventstore import StreamKey
 from eventstore.loading import find_outcomes
 from messaging import Offsets, Topics
+from operations.errors import Contradiction
 from operations.recover.answering import Answer, Answering, Happened, stored_outcome
-from operations.recover.contradictions import Contradiction
 from operations.recover.lost_messages import CommandKey, LostOutcome, Record
 from operations.recover.scratch import Scratch
 from operations.recover.survey import Survey, dead_letters, handled_up_to

@@ -32,13 +32,6 @@ class Survey:
     again: dict[int, int] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
 
-    @property
-    def is_level(self) -> bool:
-        """Tell whether the database lacks nothing."""
-        return not (
-            self.events or self.outcomes or self.to_answer or self.commands_again or self.contradictions
-        )
-
 
 async def survey(work: Work) -> Survey:
     """Find what is lost. The scratch tables of this connection hold it afterwards.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operations.replay.execution import Execution
+from operations.replay.execution import Execution, Left, Reached, Seen, Step
 from operations.replay.forecast import Effect, Forecast, forecast
 from operations.replay.offsets import Group
 from operations.replay.scenarios import (
@@ -22,8 +22,12 @@ __all__ = [
     "Forecast",
     "Group",
     "Kind",
+    "Left",
     "Offsets",
+    "Reached",
     "Scenario",
+    "Seen",
+    "Step",
     "aims",
     "forecast",
     "moment_ago",

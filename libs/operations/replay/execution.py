@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 
-from operations import pause_causes
-from operations.errors import OperationRefused
+from operations.errors import AlreadyUnderWay, NotFound, OperationRefused
 from operations.groups import wait_until_left
+from operations.pauses import pause_causes
 from operations.replay.forecast import forecast
 from operations.replay.offsets import Group
-from operations.replay.progress import Watch
+from operations.replay.progress import ReplayProgress, Watch
 from operations.replay.record import (
     Replay,
-    UnderWay,
+    State,
     begin_replay,
     end_replay,
     hold_replays,
@@ -27,7 +27,31 @@ from operations.replay.record import (
     tell_open,
 )
 from operations.replay.scenarios import Scenario
-from till.output import notices
+
+_LOOK_SECONDS = 0.5
+
+
+class Reached(NamedTuple):
+    """The replay is in a state, in which it stays when whoever carries it out goes away."""
+
+    state: State
+
+
+class Seen(NamedTuple):
+    """A look at the projectors: events a second (None before any), and why none joins where it is paused."""
+
+    progress: ReplayProgress
+    rate: float | None
+    paused_by: Sequence[str]
+
+
+class Left(NamedTuple):
+    """The end of carrying a replay out, as it is recorded: `finished`, or `still_paused_by` somebody."""
+
+    details: Mapping[str, Any]
+
+
+Step: TypeAlias = Reached | Seen | Left
 
 
 @dataclass
@@ -38,33 +62,32 @@ class Execution:
     group: Group
     read_model: str
 
-    async def begin(self, action_id: int) -> dict[str, Any]:
-        """Begin the replay that was recorded as this action and carry it out; returns what came of it.
+    async def begin(self, action_id: int) -> AsyncIterator[Step]:
+        """Begin the replay that was recorded as this action and carry it out; the last step is Left.
 
-        Raises OperationRefused when another replay or a build has not ended, and what `carry_on` does.
+        Raises AlreadyUnderWay when another replay or a build has not ended, and what `carry_on` does.
         """
         await self._hold()
         if (before := await open_replay(self.conn, self.read_model)) is not None:
             await self._tidy(before)
-        try:
-            await begin_replay(self.conn, self.read_model, action_id)
-        except UnderWay as other:
-            raise self._refused(str(other)) from other
-        return await self._carry_on(await self._open())
+        await begin_replay(self.conn, self.read_model, action_id)
+        async for step in self._carry_on():
+            yield step
 
-    async def carry_on(self) -> dict[str, Any]:
-        """Carry out what is left of the replay that has not ended; returns what came of it.
+    async def carry_on(self) -> AsyncIterator[Step]:
+        """Carry out what is left of the replay that has not ended; the last step is Left.
 
-        Raises OperationRefused when there is none, while its group doesn't empty, and when a server doesn't
-        answer: then it can be carried on again.
+        Raises NotFound when there is none, AlreadyUnderWay while its group doesn't empty, and Unreachable
+        when a server doesn't answer: then it can be carried on again.
         """
         await self._hold()
-        return await self._carry_on(await self._open())
+        async for step in self._carry_on():
+            yield step
 
     async def cancel(self) -> str:
         """End the replay that has not ended, and its pause, and return what that means.
 
-        Raises OperationRefused.
+        Raises NotFound, and AlreadyUnderWay while somebody is at it.
         """
         await self._hold()
         replay = await self._open()
@@ -80,16 +103,16 @@ class Execution:
     async def _hold(self) -> None:
         if not await hold_replays(self.conn, self.read_model):
             replay = await open_replay(self.conn, self.read_model)
-            raise self._refused(
-                "another `till replay`" if replay is None else tell_open(replay), watched=True
+            there_is = "another `till replay`" if replay is None else tell_open(replay)
+            raise AlreadyUnderWay(
+                "replay_watched", f"{self.read_model} is not replayed: there is {there_is}."
             )
 
     async def _open(self) -> Replay:
         replay = await open_replay(self.conn, self.read_model)
         if replay is None:
-            raise OperationRefused(
-                f"No replay of {self.read_model} is under way.",
-                f"See `till replay {self.read_model} --help`.",
+            raise NotFound(
+                "no_replay", f"No replay of {self.read_model} is under way.", read_model=self.read_model
             )
         return replay
 
@@ -100,30 +123,19 @@ class Execution:
             if await watch.finished(await watch.look()):
                 await end_replay(self.conn, replay, "done")
 
-    def _refused(self, what: str, *, watched: bool = False) -> OperationRefused:
-        name = self.read_model
-        return OperationRefused(
-            f"{name} is not replayed: there is {what}.",
-            "Somebody's till is at it: wait for its end, or end it with Ctrl-C."
-            if watched
-            else f"A replay is finished by `till replay {name} --continue` and ended by --cancel.",
-        )
-
-    async def _carry_on(self, replay: Replay) -> dict[str, Any]:
+    async def _carry_on(self) -> AsyncIterator[Step]:
         steps: dict[str, Callable[[Replay], Awaitable[None]]] = {
             "pausing": self._plan,
             "resetting": self._reset,
         }
-        try:
-            while step := steps.get(replay.state):
-                await step(replay)
-                replay = await self._open()
-            return await self._watch(replay)
-        except UnderWay as other:
-            raise self._refused(str(other)) from other
-        except asyncio.CancelledError:
-            self._tell_how_to_go_on(replay)
-            raise
+        replay = await self._open()
+        yield Reached(replay.state)
+        while step := steps.get(replay.state):
+            await step(replay)
+            replay = await self._open()
+            yield Reached(replay.state)
+        async for seen in self._watch(replay):
+            yield seen
 
     async def _plan(self, replay: Replay) -> None:
         await self._empty()
@@ -142,40 +154,27 @@ class Execution:
         await let_replay(self.conn, replay)
 
     async def _empty(self) -> None:
-        if await wait_until_left(self.group.kafka, self.group.name):
-            return
-        raise OperationRefused(
-            f"{self.read_model} is paused, but the group {self.group.name} still has members.",
-            f"Stop whoever is in it (`till kafka consumer-groups --describe --members --group"
-            f" {self.group.name}`), then `till replay {self.read_model} --continue`; --cancel ends it.",
-        )
-
-    async def _watch(self, replay: Replay) -> dict[str, Any]:
-        details: dict[str, Any] = {"replay": replay.action_id}
-        if causes := await pause_causes(self.conn, self.read_model):
-            notices.print(
-                f"The offsets are reset, but {self.read_model} is still paused by {', '.join(causes)}:"
-                f" it replays after `till resume {self.read_model}`.",
-                highlight=False,
+        if not await wait_until_left(self.group.kafka, self.group.name):
+            raise AlreadyUnderWay(
+                "group_not_left",
+                f"{self.read_model} is paused, but the group {self.group.name} still has members.",
+                read_model=self.read_model,
+                group=self.group.name,
             )
-            return {**details, "finished": False, "still_paused_by": causes}
+
+    async def _watch(self, replay: Replay) -> AsyncIterator[Step]:
+        if causes := await pause_causes(self.conn, self.read_model):
+            yield Left({"replay": replay.action_id, "finished": False, "still_paused_by": causes})
+            return
         watch = Watch(self.conn, self.group, replay)
-        await watch.until_finished()
+        while True:
+            now = await watch.look()
+            causes = [] if now.taken else await pause_causes(self.conn, self.read_model)
+            yield Seen(now, watch.rate(now), causes)
+            if await watch.finished(now):
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
         measured = watch.measured(await watch.look())
         await end_replay(self.conn, replay, "done")
         superseded = {"superseded": True} if watch.superseded else {}
-        return {**details, "finished": True, **measured, **superseded}
-
-    def _tell_how_to_go_on(self, replay: Replay) -> None:
-        name = self.read_model
-        if replay.state == "replaying":
-            told = (
-                f"The projectors go on replaying {name}. Watch with `till replay {name} --continue`,"
-                " or `till lag`."
-            )
-        else:
-            told = (
-                f"{name} stays paused ({replay.state}). Finish with `till replay {name} --continue`,"
-                " end it with --cancel."
-            )
-        notices.print(told, highlight=False)
+        yield Left({"replay": replay.action_id, "finished": True, **measured, **superseded})

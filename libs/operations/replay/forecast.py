@@ -121,7 +121,7 @@ async def forecast(conn: asyncpg.Connection, group: Group, name: str, scenario: 
         decisions = {p: foretell(to, topic[p], checkpoints.get(p), topic_id) for p, to in targets.items()}
     except RebuildNeeded as reason:
         raise OperationRefused(
-            f"No reset of {name} has an effect: {reason}.", f"`till rebuild {name}` makes it from the store."
+            "rebuild_needed", f"No reset of {name} has an effect: {reason}.", read_model=name
         ) from reason
     orders = await _orders(conn, name, generation, decisions)
     rows, plan = [], []

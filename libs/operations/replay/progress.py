@@ -1,24 +1,18 @@
-"""How far the projectors are with a replay, by their checkpoints, and a picture of it."""
+"""How far the projectors are with a replay, by their checkpoints, and when it is finished."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from operations import pause_causes
 from operations.replay.offsets import Group
 from operations.replay.record import Planned, Replay
 from readmodels.assignment import Checkpoint
 from readmodels.checkpoints import live_checkpoints
-from till.output import notices
-
-_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -80,55 +74,14 @@ class Watch:
         committed = await self._group.committed([planned.partition for planned in self._replay.plan])
         return all(found.ours for found in committed.values())
 
-    async def until_finished(self) -> None:
-        """Show how far it is until it is finished."""
-        with Progress(
-            TextColumn("[progress.description]{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} events"),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[doing]}"),
-            console=notices,
-        ) as picture:
-            task = picture.add_task(
-                self._replay.read_model,
-                total=sum(each.events for each in self._replay.plan),
-                rate="",
-                doing="",
-            )
-            while True:
-                now = await self.look()
-                rate = self.rate(now)
-                picture.update(
-                    task,
-                    total=now.events,
-                    completed=now.replayed,
-                    rate="" if rate is None else f"{rate:,.0f}/s",
-                    doing=await self._doing(now),
-                )
-                if await self.finished(now):
-                    picture.update(task, completed=now.events)
-                    return
-                await asyncio.sleep(_LOOK_SECONDS)
-
     def rate(self, progress: ReplayProgress) -> float | None:
         """Return the events a second since the first look; None before any."""
         moved, seconds = progress.replayed - (self._first or 0), time.monotonic() - self._began
         return moved / seconds if moved > 0 and seconds > 0 else None
 
     def measured(self, progress: ReplayProgress) -> dict[str, Any]:
-        """Give what is kept in the record."""
+        """Return what is kept in the record."""
         rate = self.rate(progress)
         measured = {} if rate is None else {"events_per_second": round(rate, 1)}
         seconds = round(time.monotonic() - self._began, 1)
         return {"events": progress.events, "watched_seconds": seconds, **measured}
-
-    async def _doing(self, now: ReplayProgress) -> str:
-        if now.level == now.partitions:
-            return f"all {now.partitions} partitions level"
-        if not now.taken:
-            causes = await pause_causes(self._conn, self._replay.read_model)
-            return f"paused by {', '.join(causes)}" if causes else "waits for a projector to join"
-        folding = f", orders of {now.refolding} being folded again" if now.refolding else ""
-        return f"{now.level} of {now.partitions} partitions level{folding}"

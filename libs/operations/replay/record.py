@@ -15,6 +15,7 @@ import asyncpg
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
+from operations.errors import AlreadyUnderWay
 from operations.operation_lock import take_turn
 from operations.pauses import pause, resume
 
@@ -84,10 +85,6 @@ class Replay:
     arguments: Mapping[str, Any]
 
 
-class UnderWay(Exception):
-    """Something else is under way that a replay would cross; the text says what, whose and since when."""
-
-
 async def hold_replays(conn: asyncpg.Connection, read_model: str) -> bool:
     """Be the one who works at this read model's replays until the connection closes; False if another is."""
     return await conn.fetchval(_HOLD, read_model) is True
@@ -111,32 +108,38 @@ async def open_replay(conn: asyncpg.Connection, read_model: str) -> Replay | Non
 
 
 async def begin_replay(conn: asyncpg.Connection, read_model: str, action_id: int) -> None:
-    """Begin a replay by pausing its read model. Raises UnderWay while another, or a build, has not ended."""
+    """Begin a replay by pausing its read model.
+
+    Raises AlreadyUnderWay while another, or a build, has not ended: the text says whose, and since when.
+    """
     async with conn.transaction():
         await take_turn(conn, read_model)
         if build := await conn.fetchrow(_BUILD, read_model):
             whose = f", asked for by {build['actor']}" if build["actor"] else ""
-            raise UnderWay(f"a {build['kind']} since {_told(build['requested_at'])}{whose}")
+            raise _not_replayed(read_model, f"a {build['kind']} since {_told(build['requested_at'])}{whose}")
         if other := await open_replay(conn, read_model):
-            raise UnderWay(tell_open(other))
+            raise _not_replayed(read_model, tell_open(other))
         await conn.execute(_BEGIN, action_id, read_model)
         await pause(conn, read_model, "replay", action_id)
 
 
 async def plan_resets(conn: asyncpg.Connection, replay: Replay, plan: Sequence[Planned]) -> None:
-    """Note which offsets are about to be committed. Raises UnderWay when the replay was ended meanwhile."""
+    """Note which offsets are about to be committed.
+
+    Raises AlreadyUnderWay when the replay was ended, or taken on, by another meanwhile.
+    """
     await _advance(conn, replay, "pausing", "resetting", plan)
 
 
 async def let_replay(conn: asyncpg.Connection, replay: Replay) -> None:
-    """Let the projectors back, the offsets being committed. Raises UnderWay as `plan_resets` does."""
+    """Let the projectors back, the offsets being committed. Raises as `plan_resets` does."""
     async with conn.transaction():
         await _advance(conn, replay, "resetting", "replaying")
         await resume(conn, replay.read_model, "replay")
 
 
 async def end_replay(conn: asyncpg.Connection, replay: Replay, how: Literal["done", "cancelled"]) -> None:
-    """End a replay in whichever state it is, and its pause with it."""
+    """End a replay in whichever state it is, and its pause with it. Raises as `plan_resets` does."""
     async with conn.transaction():
         await _advance(conn, replay, replay.state, how)
         await resume(conn, replay.read_model, "replay")
@@ -146,6 +149,12 @@ async def measured_rate(conn: asyncpg.Connection, read_model: str) -> float | No
     """Return the events a second of the read model's last finished replay."""
     rate: float | None = await conn.fetchval(_RATE, read_model)
     return rate
+
+
+def _not_replayed(read_model: str, there_is: str) -> AlreadyUnderWay:
+    """Return the refusal of a replay beside something else, which is named with whose it is."""
+    message = f"{read_model} is not replayed: there is {there_is}."
+    return AlreadyUnderWay("replay_or_build_under_way", message, read_model=read_model)
 
 
 def tell_open(replay: Replay) -> str:
@@ -162,7 +171,7 @@ async def _advance(
 ) -> None:
     written = None if plan is None else to_json([each._asdict() for each in plan]).decode()
     if await conn.fetchval(_ADVANCE, replay.action_id, before, state, written) is None:
-        raise UnderWay("this replay was ended, or taken on, by another")
+        raise _not_replayed(replay.read_model, "another who ended this replay, or took it on")
 
 
 def _told(moment: datetime) -> str:

@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from operations.errors import OperationRefused
+from operations.errors import NotFound, OperationRefused
 
 
 class Kind(StrEnum):
@@ -82,7 +82,7 @@ class Scenario:
 def aims(scenario: Scenario, topic: Mapping[int, Offsets]) -> dict[int, int]:
     """Return partition → the offset it is to be reset to.
 
-    Raises OperationRefused for a partition that the topic has not, and for a shift from where nothing is
+    Raises NotFound for a partition that the topic has not, and for a shift from where nothing is
     committed.
     """
     wanted = set(topic) if scenario.partitions is None else scenario.partitions
@@ -90,9 +90,10 @@ def aims(scenario: Scenario, topic: Mapping[int, Offsets]) -> dict[int, int]:
         # As in Kafka's tool a file names its partitions itself.
         wanted = set(scenario.offsets) & wanted if scenario.partitions is not None else set(scenario.offsets)
     if unknown := wanted - topic.keys():
-        raise OperationRefused(
+        raise NotFound(
+            "no_partition",
             f"The topic has no partition {', '.join(map(str, sorted(unknown)))}.",
-            f"It has {len(topic)}, from 0.",
+            partitions=len(topic),
         )
     return {partition: _aim(scenario, partition, topic[partition]) for partition in sorted(wanted)}
 
@@ -113,9 +114,8 @@ def _aim(scenario: Scenario, partition: int, known: Offsets) -> int:
             aim = _within(known, (scenario.offsets or {})[partition])
         case Kind.SHIFT:
             if known.committed is None:
-                raise OperationRefused(
-                    f"Partition {partition} has no committed offset to shift from.",
-                    "Name an offset with --to-offset, or a time with --to-datetime.",
+                raise NotFound(
+                    "no_committed_offset", f"Partition {partition} has no committed offset to shift from."
                 )
             aim = _within(known, known.committed + scenario.number)
     return aim
@@ -139,11 +139,11 @@ def parse_duration(text: str) -> timedelta:
     parts = {} if found is None else {name: part for name, part in found.groupdict().items() if part}
     sign = -1 if parts.pop("sign", "+") == "-" else 1
     if not parts or text[-1] in "Tt":
-        raise OperationRefused(f"{text!r} is no duration.", "Write it as PT15M, PT1H30M or P2D.")
+        raise OperationRefused("no_duration", f"{text!r} is no duration.")
     try:
         return sign * timedelta(**{name: float(part.replace(",", ".")) for name, part in parts.items()})
     except OverflowError:
-        raise OperationRefused(f"{text!r} is too long.", "Use --to-earliest to begin at the start.") from None
+        raise OperationRefused("before_all_time", f"{text!r} is too long.") from None
 
 
 def moment_ago(duration: timedelta) -> datetime:
@@ -151,15 +151,13 @@ def moment_ago(duration: timedelta) -> datetime:
     try:
         return datetime.now(UTC) - duration
     except OverflowError:
-        raise OperationRefused(
-            f"{duration} ago is no time.", "Use --to-earliest to begin at the start."
-        ) from None
+        raise OperationRefused("before_all_time", f"{duration} ago is no time.") from None
 
 
 def parse_partitions(text: str) -> frozenset[int]:
     """Return the partitions that a text such as 0,3 names. Raises OperationRefused for another."""
     if not re.fullmatch(r"\d+(,\d+)*", text, re.ASCII):
-        raise OperationRefused(f"{text!r} names no partitions.", "Write them as 0,3.")
+        raise OperationRefused("no_partitions", f"{text!r} names no partitions.")
     return frozenset(map(int, text.split(",")))
 
 
@@ -179,17 +177,10 @@ def read_offsets_file(path: Path, topic: str, group: str) -> dict[int, int]:
                 if len(whose) == 1 and whose != [group]:
                     continue
                 if len(whose) > 1 or of_topic != topic:
-                    raise OperationRefused(
-                        f"{path}, line {number} is not about {topic}.",
-                        "Its lines are topic,partition,offset.",
-                    )
+                    raise OperationRefused("no_offsets_file", f"{path}, line {number} is not about {topic}.")
                 offsets[int(partition)] = int(offset)
     except (OSError, ValueError, csv.Error) as error:
-        raise OperationRefused(
-            f"{path} can't be read: {error}.", "Its lines are topic,partition,offset."
-        ) from error
+        raise OperationRefused("no_offsets_file", f"{path} can't be read: {error}.") from error
     if not offsets:
-        raise OperationRefused(
-            f"{path} names no offsets of {group}.", "Its lines are topic,partition,offset."
-        )
+        raise OperationRefused("no_offsets_file", f"{path} names no offsets of {group}.")
     return offsets

@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from eventstore.outbox_depth import OutboxDepth, outbox_depth
 from messaging import (
     Assigned,
-    Committed,
     InvalidAttribute,
     KafkaConnection,
     Topics,
     Undecodable,
-    committed_offsets,
     decode_event,
     fetch_topic,
     stop_consumer,
 )
-from operations.errors import OperationRefused, Unreachable
+from operations.errors import OperationRefused
+from operations.groups import wait_for_committed
+from operations.reaching_kafka import reaching_kafka
 from readmodels import READ_MODELS
 from readmodels.assignment import Checkpoint, RebuildNeeded, classify
 from readmodels.checkpoints import live_checkpoints
 from readmodels.read_model_status import ReadModelStatus, read_statuses
 
 _ASKING_TIMEOUT = 15.0
-_RETRY_SECONDS = 0.2
 
 
 class PartitionLag(NamedTuple):
@@ -95,7 +93,7 @@ async def lag_reader(
         max_partition_fetch_bytes=64 * 1024,
     )
     try:
-        with _told(kafka):
+        with reaching_kafka(kafka):
             async with asyncio.timeout(_ASKING_TIMEOUT):
                 await consumer.start()
         yield LagReader(kafka, topics, connection, consumer)
@@ -125,17 +123,21 @@ class LagReader:
 
         It goes by the checkpoints, and by a reset of the group's offsets that its projectors will follow: so
         it is true for a stopped projector, after a crash and after a reset with any Kafka tool. Raises
-        Unreachable when Kafka doesn't answer, OperationRefused when the topic is missing.
+        Unreachable when Kafka doesn't answer, NotFound when the topic is missing, and OperationRefused for a
+        record that is no event.
         """
         topic = self._topics.events
         outbox = await outbox_depth(self._connection)
-        with _told(self._kafka, topic):
+        with reaching_kafka(self._kafka):
             async with asyncio.timeout(_ASKING_TIMEOUT):
                 found_topic = await fetch_topic(self._kafka, topic)
                 partitions = [TopicPartition(topic, number) for number in range(found_topic.partitions)]
                 beginnings = await self._consumer.beginning_offsets(partitions)
                 committed = await asyncio.gather(
-                    *(self._committed(f"projector.{name}", partitions) for name in READ_MODELS)
+                    *(
+                        wait_for_committed(self._kafka, self._topics.group(f"projector.{name}"), partitions)
+                        for name in READ_MODELS
+                    )
                 )
                 statuses = await read_statuses(self._connection, topic, READ_MODELS)
                 checkpoints = {
@@ -182,18 +184,6 @@ class LagReader:
             )
         return Lag(found, status)
 
-    async def _committed(
-        self, group: str, partitions: Collection[TopicPartition]
-    ) -> dict[TopicPartition, Committed]:
-        """Return the group's committed offsets; a new cluster needs some tries until it can tell them."""
-        while True:
-            try:
-                return await committed_offsets(self._kafka, self._topics.group(group), partitions)
-            except KafkaError as error:
-                if not error.retriable:
-                    raise
-                await asyncio.sleep(_RETRY_SECONDS)
-
     async def _look_up(self, places: Collection[tuple[TopicPartition, int]]) -> None:
         """Find out when the events at these places were recorded."""
         self._recorded = {place: at for place, at in self._recorded.items() if place in places}
@@ -208,7 +198,7 @@ class LagReader:
             while wanted:
                 for partition, records in (await self._consumer.getmany(*wanted, timeout_ms=1000)).items():
                     place = (partition, wanted.pop(partition))
-                    self._recorded[place] = decode_event(records[0]).recorded_at
+                    self._recorded[place] = _recorded_at(records[0])
                     missing.discard(place)
 
 
@@ -221,16 +211,10 @@ def place_of(kafka: Assigned, checkpoint: Checkpoint | None, topic_id: UUID) -> 
         return kafka.beginning
 
 
-@contextmanager
-def _told(kafka: KafkaConnection, topic: str = "") -> Iterator[None]:
+def _recorded_at(record: ConsumerRecord[bytes, bytes]) -> datetime:
     try:
-        yield
+        return decode_event(record).recorded_at
     except (InvalidAttribute, Undecodable) as error:
         raise OperationRefused(
-            f"A record of {topic} is no event of ours: {error}.",
-            "Only the outbox relay may write this topic: see Kafka's ACLs.",
+            "no_event_of_ours", f"A record of {record.topic} is no event of ours: {error}."
         ) from error
-    except UnknownTopicOrPartitionError as error:
-        raise OperationRefused(f"Kafka has no topic {topic}.", "`till up --detach` makes it.") from error
-    except (KafkaError, TimeoutError, OSError) as error:
-        raise Unreachable(f"Kafka at {kafka.bootstrap_servers} does not answer: {error!r}.") from error

@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from operations.verify.checking import verify_read_models
-from operations.verify.findings import CouldNotCheck, Difference, Field, Findings, Tally
-from operations.verify.topic import verify_topic
+from operations.verify.findings import Difference, Field, Findings, Tally
+from operations.verify.verification import verify
 
-__all__ = [
-    "CouldNotCheck",
-    "Difference",
-    "Field",
-    "Findings",
-    "Tally",
-    "verify_read_models",
-    "verify_topic",
-]
+__all__ = ["Difference", "Field", "Findings", "Tally", "verify"]

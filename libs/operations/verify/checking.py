@@ -10,7 +10,8 @@ from aiokafka.errors import KafkaError
 
 from eventstore import EventStore, NewerSchema, StoredEvent, StreamKey
 from messaging import KafkaConnection, Topics
-from operations.verify.findings import LOG, CouldNotCheck, Difference, Findings
+from operations.errors import CouldNotCheck
+from operations.verify.findings import LOG, Difference, Findings
 from operations.verify.folding import FoldedOrder
 from operations.verify.settling import caught_up
 from operations.verify.summed import check_sums, check_views

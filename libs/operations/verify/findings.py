@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from eventstore import StreamKey
 
 LOG = "log"
 TOPIC = "topic"
-
-
-class CouldNotCheck(Exception):
-    """Something keeps us from telling whether all is equal; the text says what."""
 
 
 class Field(NamedTuple):
@@ -66,6 +62,14 @@ class Findings:
         """Forget what was found in one place: it proves nothing."""
         self.firsts.pop(where, None)
         self.tallies.pop(where, None)
+
+    def counts(self) -> dict[str, Any]:
+        """Return what was looked at and what came of it, as JSON values."""
+        return {
+            "equal": self.status == 0,
+            "unchecked": self.unchecked,
+            "counts": {where: asdict(tally) for where, tally in self.tallies.items()},
+        }
 
     @property
     def first(self) -> Difference | None:

@@ -8,7 +8,8 @@ from typing import Final
 
 import asyncpg
 
-from operations.verify.findings import CouldNotCheck, Difference, Field, Findings
+from operations.errors import CouldNotCheck
+from operations.verify.findings import Difference, Field, Findings
 from readmodels import ReadModel
 
 _AMOUNTS: Final = ("orders", "gross", "discount", "net", "voids")

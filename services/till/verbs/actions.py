@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
+from operations import read_actions
 from runtime.printable import printable
 from till.connecting import query_connection, run
 from till.output import Output, OutputOption, notices, print_rows
@@ -16,14 +17,6 @@ from till.times import parse_time
 
 _COLUMNS = ("id", "started_at", "actor", "action", "arguments", "result", "finished_at", "details")
 _NO_RESULT = "under way or broken off"
-
-_ACTIONS = """
-SELECT id, started_at, actor, role::text, action, arguments, outcome AS result, finished_at, details
-FROM operations.actions LEFT JOIN operations.results ON action_id = id
-WHERE ($1::text IS NULL OR action = $1 OR starts_with(action, $1 || ' '))
-    AND ($2::timestamptz IS NULL OR started_at >= $2)
-ORDER BY id DESC LIMIT $3
-"""
 
 
 def actions(
@@ -60,10 +53,7 @@ def actions(
 
 async def _actions(action: str | None, since: datetime | None, limit: int) -> list[dict[str, Any]]:
     async with query_connection(till_settings()) as connection:
-        return [
-            {**row, "arguments": from_json(row["arguments"]), "details": from_json(row["details"] or "null")}
-            for row in await connection.fetch(_ACTIONS, action, since, limit)
-        ]
+        return await read_actions(connection, action, since, limit)
 
 
 def _told(values: dict[str, Any] | None) -> str:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated
 
-import asyncpg
 import typer
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from rich.text import Text
 
-from messaging import KafkaConnection, TopicReader, Topics
-from operations import recorded
-from operations.dead_letters.letters import (
+from messaging import KafkaConnection, Topics
+from operations.dead_letters import (
     DeadLetter,
     Decision,
-    Resending,
-    decide,
-    find_letters,
-    read_decisions,
-    unreadable,
+    Found,
+    Wanted,
+    letter_document,
+    list_letters,
+    read_letter,
+    resend,
 )
-from operations.dead_letters.rows import letter_document, shown_bytes
-from operations.dead_letters.search import Found, Wanted, list_letters
+from operations.dead_letters import resolve as settle
 from runtime.printable import printable
 from till.connecting import operator_connection, operator_name, query_connection, run
-from till.errors import NotUpError, TillError
+from till.errors import TillError
 from till.output import Output, OutputOption, answers, notices, print_json, print_rows
 from till.settings import TillSettings, till_settings
 from till.times import parse_time
@@ -37,6 +32,7 @@ dead_letters = typer.Typer(
     no_args_is_help=True,
 )
 
+_SHOWN_CHARACTERS = 4_000
 _COLUMNS = ("at", "id", "source", "reason", "what")
 _TIME = "such as 2017-01-01T12:00:00Z; UTC unless it says."
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A dead letter's id.")]
@@ -110,9 +106,9 @@ def show(letter_id: IdArgument, output: OutputOption = Output.table) -> None:
     }
     for name, value in fields.items():
         answers.print(Text(f"  {name:<12}{printable(value)}"), soft_wrap=True)
-    headers = [{"header": printable(name), "value": shown_bytes(raw)} for name, raw in letter.headers]
+    headers = [{"header": printable(name), "value": _shown(raw)} for name, raw in letter.headers]
     print_rows(headers, ("header", "value"), output, title="Headers")
-    value = shown_bytes(letter.value)
+    value = _shown(letter.value)
     size = "none" if letter.value is None else f"{len(letter.value):,} bytes"
     answers.print(Text(f"Value ({size})", style="bold"), soft_wrap=True)
     answers.print(Text(value), soft_wrap=True)
@@ -155,108 +151,43 @@ def resolve(
 
 
 async def _list(settings: TillSettings, wanted: Wanted) -> Found:
-    kafka, topic = KafkaConnection.of(settings), Topics(settings.topic_prefix).dead_letters
-    async with query_connection(settings) as connection, _reader(kafka, topic) as reader:
-        return await list_letters(connection, reader, kafka, topic, wanted)
+    async with query_connection(settings) as connection:
+        kafka, topics = _kafka(settings)
+        return await list_letters(connection, kafka, topics.dead_letters, wanted)
 
 
 async def _show(settings: TillSettings, letter_id: str) -> tuple[DeadLetter, list[Decision]]:
     async with query_connection(settings) as connection:
-        (letter,) = await _find(settings, [letter_id])
-        return letter, (await read_decisions(connection, [letter.id])).get(letter.id, [])
+        return await read_letter(connection, *_kafka(settings), letter_id)
 
 
 async def _retry(settings: TillSettings, ids: list[str], note: str, *, again: bool, anyway: bool) -> None:
-    kafka, topics = KafkaConnection.of(settings), Topics(settings.topic_prefix)
+    kafka, topics = _kafka(settings)
     async with operator_connection(settings) as connection:
-        letters = await _find(settings, ids)
-        if not again:
-            await _check_open(connection, letters)
-        if not anyway:
-            _check_readable(letters)
-        with _told(kafka):
-            async with Resending(kafka, topics) as resending:
-                for letter in letters:
-                    if not await resending.takes(letter):
-                        source = f"{letter.topic}/{letter.partition}"
-                        raise TillError(
-                            f"{letter.id} came from {source}, which takes no commands.",
-                            f"Only what came from {topics.commands} can be sent again; `resolve` settles it.",
-                        )
-                for letter in letters:
-                    place = await _resend(connection, resending, letter, note)
-                    notices.print(f"{letter.id} is on {place} again.", highlight=False)
+        sent = resend(
+            connection, kafka, topics, ids, actor=operator_name(), note=note, again=again, anyway=anyway
+        )
+        async for letter, place in sent:
+            notices.print(f"{letter.id} is on {place} again.", highlight=False)
     notices.print(
-        f"What comes of it is on {topics.outcomes}, or it becomes a dead letter anew.",
-        highlight=False,
+        f"What comes of it is on {topics.outcomes}, or it becomes a dead letter anew.", highlight=False
     )
-
-
-async def _check_open(connection: asyncpg.Connection, letters: list[DeadLetter]) -> None:
-    decisions = await read_decisions(connection, [letter.id for letter in letters])
-    for letter in letters:
-        if letter.id in decisions:
-            newest = decisions[letter.id][-1]
-            raise TillError(
-                f"{letter.id} was {newest.decision} at {newest.decided_at:%Y-%m-%d %H:%M:%SZ}"
-                f" by {printable(newest.actor)}.",
-                "--again sends it all the same.",
-            )
-
-
-def _check_readable(letters: list[DeadLetter]) -> None:
-    for letter in letters:
-        if reason := unreadable(letter):
-            raise TillError(
-                f"{letter.id} can't be read by this build either: {printable(reason)}.",
-                "Sent again it becomes a dead letter once more, and counts towards the limit that stops the"
-                " command service. `resolve` settles it; --anyway sends it.",
-            )
-
-
-async def _resend(connection: asyncpg.Connection, resending: Resending, letter: DeadLetter, note: str) -> str:
-    arguments = {"dead_letter_id": letter.id, "note": note}
-    async with recorded(connection, operator_name(), "dead-letters retry", arguments) as action:
-        place = await resending.send(letter)
-        action.details.update(place)
-        await decide(connection, action.id, letter, "retried", note)
-    return "{topic}/{partition}/{offset}".format_map(place)
 
 
 async def _resolve(settings: TillSettings, ids: list[str], note: str) -> None:
     async with operator_connection(settings) as connection:
-        for letter in await _find(settings, ids):
-            arguments = {"dead_letter_id": letter.id, "note": note}
-            async with recorded(connection, operator_name(), "dead-letters resolve", arguments) as action:
-                await decide(connection, action.id, letter, "resolved", note)
+        for letter in await settle(connection, *_kafka(settings), ids, actor=operator_name(), note=note):
             notices.print(f"{letter.id} is settled.", highlight=False)
 
 
-async def _find(settings: TillSettings, ids: list[str]) -> list[DeadLetter]:
-    """Return these dead letters as they followed each other. Raises TillError for an unknown id."""
-    kafka, topic = KafkaConnection.of(settings), Topics(settings.topic_prefix).dead_letters
-    async with _reader(kafka, topic) as reader:
-        found = await find_letters(reader, ids)
-    if missing := set(ids) - found.keys():
-        raise TillError(
-            f"{topic} has no dead letter {printable(', '.join(sorted(missing)))}.",
-            "`till dead-letters list --all` gives their ids.",
-        )
-    return sorted(found.values(), key=lambda letter: (letter.topic, letter.partition, letter.offset))
+def _kafka(settings: TillSettings) -> tuple[KafkaConnection, Topics]:
+    return KafkaConnection.of(settings), Topics(settings.topic_prefix)
 
 
-@asynccontextmanager
-async def _reader(kafka: KafkaConnection, topic: str) -> AsyncIterator[TopicReader]:
-    with _told(kafka):
-        async with TopicReader.open(kafka, topic) as reader:
-            yield reader
-
-
-@contextmanager
-def _told(kafka: KafkaConnection) -> Iterator[None]:
-    try:
-        yield
-    except UnknownTopicOrPartitionError as error:
-        raise TillError(f"Kafka: {error}.", "`till migrate` makes the topics.") from error
-    except (KafkaError, TimeoutError, OSError) as error:
-        raise NotUpError(f"Kafka at {kafka.bootstrap_servers} does not answer: {error!r}.") from error
+def _shown(raw: bytes | None) -> str:
+    """Return bytes as a terminal may have them, the first few thousand of them."""
+    if raw is None:
+        return ""
+    # Escapes are longer than what they stand for, so this much of it is enough.
+    text = printable(raw[:_SHOWN_CHARACTERS])
+    return f"{text}… (-o json gives the rest)" if len(raw) > _SHOWN_CHARACTERS else text

@@ -11,14 +11,21 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
-import asyncpg
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from demo import Comparison, compare, expected_figures, read_figures
-from demo.arrival import Arrival
+from demo import (
+    Comparison,
+    LoadedBaskets,
+    arriving,
+    compare,
+    count_events,
+    expected_figures,
+    find_example,
+    read_figures,
+)
 from local import Home, Supervisor, bring_up, take_down
 from local.servers import kafka_jars
 from messaging import KafkaConnection, Topics
@@ -26,18 +33,11 @@ from till.connecting import query_connection, run
 from till.errors import TillError
 from till.output import Output, OutputOption, answers, notices, print_json
 from till.settings import TillSettings, till_settings
-from till.verbs.load import LoadedBaskets, send_baskets
+from till.verbs.load import load_baskets
 from till.verbs.up import stay as stay_up
 
 _FOREIGN = ("TILLSTREAM_SERVERS", "TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS", "TILLSTREAM_DATABASE_URL")
 _SHOWN_DIFFERENCES = 10
-
-_EVENTS = "SELECT coalesce(sum(version), 0)::bigint FROM read_models.order_summary"
-# An order worth looking at: one with an undo.
-_UNDONE = """
-SELECT aggregate_id FROM order_events WHERE metadata ? 'undoes' AND aggregate_id = ANY ($1)
- ORDER BY aggregate_id LIMIT 1
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +93,20 @@ def demo(
 
 async def _load_and_check(where: TillSettings, orders: int) -> _Result:
     async with query_connection(where) as connection:
-        before = await connection.fetchval(_EVENTS)
-        loaded = await send_baskets(where, orders)
+        before = await count_events(connection)
+        loaded = await load_baskets(where, orders)
+        kafka, topics = KafkaConnection.of(where), Topics(where.topic_prefix)
         with _progress() as progress:
-            arrival = Arrival(
-                connection, KafkaConnection.of(where), Topics(where.topic_prefix), loaded.commands_of
-            )
-            task = progress.add_task("Waiting for the read models", total=arrival.total)
-            await arrival.wait(lambda applied: progress.update(task, completed=applied))
+            task = progress.add_task("Waiting for the read models", total=loaded.commands)
+            async for applied in arriving(connection, kafka, topics, loaded.commands_of):
+                progress.update(task, completed=applied)
         seconds = time.monotonic() - loaded.began
         with notices.status("Checking against the data set …"):
             found = await read_figures(connection)
             comparison = compare(expected_figures(orders, found.orders.keys()), found)
-        new_events = await connection.fetchval(_EVENTS) - before
-        example = await _example(connection, loaded)
+        new_events = await count_events(connection) - before
+        example = await find_example(connection, list(loaded.commands_of))
     return _Result(comparison, loaded, new_events, seconds, example)
-
-
-async def _example(connection: asyncpg.Connection, loaded: LoadedBaskets) -> UUID:
-    order_ids = list(loaded.commands_of)
-    return await connection.fetchval(_UNDONE, order_ids) or order_ids[0]
 
 
 def _progress() -> Progress:

@@ -12,8 +12,9 @@ import typer
 
 from local.servers import TOOLS, kafka_tool
 from messaging import KafkaConnection
+from operations.errors import Unreachable
+from till.connecting import acting_without_database
 from till.errors import TillError
-from till.recording import recorded_where_possible
 from till.settings import TillSettings, till_settings
 from till.tool_arguments import only_looks, without_secrets
 
@@ -39,7 +40,7 @@ def kafka(
 def _settings_if_any() -> TillSettings | None:
     try:
         return till_settings()
-    except TillError:
+    except (TillError, Unreachable):
         return None
 
 
@@ -51,7 +52,7 @@ async def _run(
         return await _status(command)
     told = {"tool": tool, "arguments": without_secrets(arguments)}
     try:
-        async with recorded_where_possible(settings, "kafka", told):
+        async with acting_without_database(settings, "kafka", told):
             await _succeed(command)
     except _Failed as failed:
         return failed.status

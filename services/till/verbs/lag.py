@@ -13,8 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from messaging import KafkaConnection, Topics
-from operations.status.lag import Lag, Lags, lag_reader, read_lags
-from operations.status.rates import Rates
+from operations.status import Lag, Lags, Rates, lag_reader, read_lags
 from readmodels.read_model_status import ReadModelStatus, tell_replay
 from till.connecting import query_connection, run
 from till.output import Output, OutputOption, answers, print_json, print_rows, rows_table

@@ -9,8 +9,8 @@ from uuid import UUID
 import typer
 from rich.text import Text
 
-from operations import recorded
-from operations.parked_orders import ParkedOrder, Result, await_retry, find_parked, read_event, want_retry
+from operations.parked_orders import ParkedOrder, Result, find_parked, read_parked
+from operations.parked_orders import retry as try_again
 from runtime.printable import printable
 from till.connecting import operator_connection, operator_name, query_connection, run
 from till.errors import TillError
@@ -51,7 +51,7 @@ def list_(
 ) -> None:
     """List parked orders, the last parked first (UTC)."""
     found = run(_list(till_settings(), read_model, tenant, limit + 1))
-    rows = [_row(each) for each in found[:limit]]
+    rows = [each._asdict() for each in found[:limit]]
     if output is Output.table:
         rows = [
             {**row, "tenant_id": printable(row["tenant_id"]), "error": printable(row["error"])}
@@ -75,7 +75,7 @@ def show(
     """Show what a parked order waits for: the error, and the event as the store has it."""
     found = run(_show(till_settings(), _order_id(order), read_model, tenant))
     if output is Output.json:
-        print_json([{**_row(each), "event": event} for each, event in found])
+        print_json([{**each._asdict(), "event": event} for each, event in found])
         return
     for each, event in found:
         answers.print(Text(f"Order {each.order_id} in {each.read_model}", style="bold"), soft_wrap=True)
@@ -112,7 +112,7 @@ def retry(
     if bool(orders) == everything:
         raise TillError("Name the orders, or say --all.", "`till parked list` gives their ids.")
     ids = [_order_id(order) for order in orders] if orders else None
-    result = run(_retry(till_settings(), ids, read_model, tenant, wait, note))
+    result = run(_retry(till_settings(), ids, read_model=read_model, tenant=tenant, note=note, seconds=wait))
     for key in result.unparked:
         notices.print(f"{key.order_id} is applied to {key.read_model} again.", highlight=False)
     for key, error in result.failed.items():
@@ -141,49 +141,28 @@ async def _show(
     settings: TillSettings, order: UUID, read_model: str | None, tenant: str | None
 ) -> list[tuple[ParkedOrder, dict[str, Any] | None]]:
     async with query_connection(settings) as connection:
-        found = await find_parked(connection, read_model=read_model, tenant=tenant, orders=[order])
-        if not found:
-            raise TillError(f"Order {order} is not parked.", "`till parked list` gives those that are.")
-        events = [await read_event(connection, each) for each in found]
-    for event in events:
-        if event is not None:
-            event["payload"], event["metadata"] = json.loads(event["payload"]), json.loads(event["metadata"])
-    return list(zip(found, events, strict=True))
+        return await read_parked(connection, order, read_model=read_model, tenant=tenant)
 
 
-async def _retry(  # noqa: PLR0917 - the verb's options
+async def _retry(
     settings: TillSettings,
     orders: list[UUID] | None,
+    *,
     read_model: str | None,
     tenant: str | None,
-    wait: float,
     note: str,
+    seconds: float,
 ) -> Result:
-    arguments = {"orders": orders or "all", "read_model": read_model, "tenant": tenant, "note": note}
     async with operator_connection(settings) as connection:
-        found = await find_parked(connection, read_model=read_model, tenant=tenant, orders=orders)
-        missing = sorted(set(orders or ()) - {each.order_id for each in found})
-        if missing or not found:
-            told = ", ".join(map(str, missing))
-            raise TillError(
-                f"Not parked: {told}." if missing else "No order is parked.",
-                "`till parked list` gives those that are.",
-            )
-        keys = [each.key for each in found]
-        async with recorded(connection, operator_name(), "parked retry", arguments) as action:
-            await want_retry(connection, keys)
-            action.details["wanted"] = len(keys)
-            result = await await_retry(connection, keys, wait)
-            action.details.update(
-                unparked=[f"{key.read_model} {key.order_id}" for key in result.unparked],
-                failed={f"{key.read_model} {key.order_id}": error for key, error in result.failed.items()},
-                not_tried_yet=len(result.waiting),
-            )
-    return result
-
-
-def _row(found: ParkedOrder) -> dict[str, Any]:
-    return found._asdict()
+        return await try_again(
+            connection,
+            orders,
+            operator_name(),
+            read_model=read_model,
+            tenant=tenant,
+            note=note,
+            seconds=seconds,
+        )
 
 
 def _order_id(text: str) -> UUID:

@@ -8,10 +8,10 @@ import typer
 
 from messaging import KafkaConnection, Topics
 from operations import pause as pause_read_model
-from operations import pause_causes, recorded
+from operations import pause_causes
 from operations import resume as resume_read_model
 from operations.groups import wait_until_left
-from till.connecting import operator_connection, operator_name, run
+from till.connecting import acting, run
 from till.output import notices
 from till.read_models_named import ReadModelArgument
 from till.settings import TillSettings, till_settings
@@ -31,10 +31,7 @@ def resume(read_model: ReadModelArgument, note: NoteOption = "") -> None:
 
 async def _pause(settings: TillSettings, name: str, note: str) -> None:
     arguments = {"read_model": name, "note": note}
-    async with (
-        operator_connection(settings) as connection,
-        recorded(connection, operator_name(), "pause", arguments) as action,
-    ):
+    async with acting(settings, "pause", arguments) as (connection, action):
         new = await pause_read_model(connection, name, "operator", action.id)
         action.details["was_paused"] = not new
         group = Topics(settings.topic_prefix).group(f"projector.{name}")
@@ -47,10 +44,7 @@ async def _pause(settings: TillSettings, name: str, note: str) -> None:
 
 async def _resume(settings: TillSettings, name: str, note: str) -> None:
     arguments = {"read_model": name, "note": note}
-    async with (
-        operator_connection(settings) as connection,
-        recorded(connection, operator_name(), "resume", arguments) as action,
-    ):
+    async with acting(settings, "resume", arguments) as (connection, action):
         was_paused = action.details["was_paused"] = await resume_read_model(connection, name, "operator")
         others = action.details["still_paused_by"] = await pause_causes(connection, name)
     if others:

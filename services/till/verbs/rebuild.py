@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-import asyncpg
 import typer
 
-from operations import Action, recorded
-from operations.rebuild.builds import (
+from operations.rebuild import (
     Build,
-    BuildRefused,
+    ask_for_rebuild,
+    ask_for_rollback,
+    await_dropped,
     cancel_build,
     drop_previous,
-    read_build,
     release_build,
+    under_way,
 )
-from operations.rebuild.requests import ask_for_rebuild, ask_for_rollback, under_way
 from till.build_outcome import comparison_counts, print_build
-from till.build_progress import follow, wait_until_dropped
-from till.connecting import operator_connection, operator_name, run
+from till.build_progress import show_build
+from till.connecting import acting, operator_connection, run
 from till.errors import TillError
 from till.output import Output, OutputOption, notices
 from till.read_models_named import ReadModelArgument
@@ -106,12 +105,8 @@ async def _act(
 ) -> Build | None:
     """Do what changes something, on the record; return the build as it is at the end, or None unwatched."""
     arguments = {"read_model": name, "note": note, "throttle": throttle, "hold": hold}
-    async with (
-        operator_connection(settings) as conn,
-        recorded(
-            conn, operator_name(), "rebuild" if mode == "rebuild" else f"rebuild --{mode}", arguments
-        ) as action,
-    ):
+    action_name = "rebuild" if mode == "rebuild" else f"rebuild --{mode}"
+    async with acting(settings, action_name, arguments) as (conn, action):
         if mode == "rebuild":
             build = await ask_for_rebuild(conn, name, action.id, throttle=throttle, hold=hold)
         elif mode == "rollback":
@@ -123,46 +118,33 @@ async def _act(
         if not wait:
             notices.print(f"Asked for. `till rebuild {name} --follow` shows how far it is.", highlight=False)
             return None
-        return await _watch(conn, build, action)
-
-
-async def _watch(conn: asyncpg.Connection, build: int, action: Action) -> Build:
-    try:
-        ended = await follow(conn, build)
-    except asyncio.CancelledError:
-        name = (await read_build(conn, build)).read_model
-        notices.print(
-            f"It goes on without us: `till rebuild {name} --follow` shows it again, `--cancel` ends it.",
-            highlight=False,
-            soft_wrap=True,
-        )
-        raise
-    action.details.update(state=ended.state, **comparison_counts(ended))
-    if ended.error is not None:
-        action.details["error"] = ended.error
-    return ended
+        try:
+            ended = await show_build(conn, build)
+        except asyncio.CancelledError:
+            notices.print(
+                f"It goes on without us: `till rebuild {name} --follow` shows it again, `--cancel` ends it.",
+                highlight=False,
+                soft_wrap=True,
+            )
+            raise
+        action.details.update(state=ended.state, **comparison_counts(ended))
+        if ended.error is not None:
+            action.details["error"] = ended.error
+        return ended
 
 
 async def _follow(settings: TillSettings, name: str) -> Build:
     async with operator_connection(settings) as conn:
-        return await follow(conn, (await under_way(conn, name)).id)
+        return await show_build(conn, (await under_way(conn, name)).id)
 
 
 async def _clean_up(settings: TillSettings, name: str, note: str) -> None:
     arguments = {"read_model": name, "note": note}
-    async with (
-        operator_connection(settings) as conn,
-        recorded(conn, operator_name(), "rebuild --clean-up", arguments) as action,
-    ):
-        try:
-            generations = action.details["generations"] = await drop_previous(conn, name)
-        except BuildRefused as refused:
-            raise TillError(
-                f"Not now: {refused}.", f"Wait for its end, or `till rebuild {name} --cancel`."
-            ) from refused
+    async with acting(settings, "rebuild --clean-up", arguments) as (conn, action):
+        generations = action.details["generations"] = await drop_previous(conn, name)
         if not generations:
             notices.print(f"No generation of {name} is kept.", highlight=False)
-        elif await wait_until_dropped(conn, name, deadline=_DROP_DEADLINE):
+        elif await await_dropped(conn, name, deadline=_DROP_DEADLINE):
             notices.print(f"Dropped: generation {', '.join(map(str, generations))}.", highlight=False)
         else:
             notices.print(

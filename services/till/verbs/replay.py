@@ -25,9 +25,10 @@ from operations.replay import (
     read_offsets_file,
 )
 from operations.replay.record import open_replay, tell_open
-from till.connecting import operator_connection, operator_name, run
+from till.connecting import acting, operator_connection, operator_name, run
 from till.output import Output, OutputOption, answers, notices, print_json, print_rows
 from till.read_models_named import ReadModelArgument
+from till.replay_progress import show_replay
 from till.settings import TillSettings, till_settings
 from till.times import parse_time
 
@@ -165,28 +166,22 @@ async def _replay(
             return answer
         arguments = {"read_model": name, "note": note, **scenario.arguments()}
         async with recorded(conn, operator_name(), "replay", arguments) as action:
-            action.details.update(await Execution(conn, group, name).begin(action.id))
+            action.details.update(await show_replay(name, Execution(conn, group, name).begin(action.id)))
         _tell_end(name, action.details)
         return {**answer, "executed": action.details}
 
 
 async def _continue(settings: TillSettings, group: Group, name: str, note: str) -> dict[str, Any]:
     arguments = {"read_model": name, "note": note, "continue": True}
-    async with (
-        operator_connection(settings) as conn,
-        recorded(conn, operator_name(), "replay", arguments) as action,
-    ):
-        action.details.update(await Execution(conn, group, name).carry_on())
+    async with acting(settings, "replay", arguments) as (conn, action):
+        action.details.update(await show_replay(name, Execution(conn, group, name).carry_on()))
     _tell_end(name, action.details)
     return {"read_model": name, "executed": action.details}
 
 
 async def _cancel(settings: TillSettings, group: Group, name: str, note: str) -> dict[str, Any]:
     arguments = {"read_model": name, "note": note}
-    async with (
-        operator_connection(settings) as conn,
-        recorded(conn, operator_name(), "cancel-replay", arguments) as action,
-    ):
+    async with acting(settings, "cancel-replay", arguments) as (conn, action):
         told = action.details["meaning"] = await Execution(conn, group, name).cancel()
     notices.print(f"The replay of {name} is ended. {told}", highlight=False)
     return {"read_model": name, "cancelled": action.details}

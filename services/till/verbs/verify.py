@@ -6,24 +6,23 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
-import asyncpg
 import typer
-from aiokafka.errors import KafkaError
 from rich.markup import escape
 
 from messaging import KafkaConnection, Topics
-from operations import recorded
-from operations.verify import CouldNotCheck, Difference, Findings, verify_read_models, verify_topic
+from operations.errors import OperationRefused
+from operations.verify import Difference, Findings
+from operations.verify import verify as prove
 from readmodels import READ_MODELS
 from runtime.printable import printable
+from till.advice import advice_on
 from till.connecting import operator_connection, operator_name, run
 from till.errors import TillError
-from till.output import Output, OutputOption, answers, notices, print_json, print_rows
+from till.output import Output, OutputOption, answers, notices, print_failure, print_json, print_rows
 from till.read_models_named import known_read_model
 from till.settings import till_settings
 
 COULD_NOT_CHECK = 2
-_UNCHECKABLE = (CouldNotCheck, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 _COLUMNS = ("what", "checked", "differences", "parked", "behind")
 
 
@@ -45,67 +44,29 @@ def verify(
 ) -> None:
     """Fold the log anew and compare every order. Exit status: 0 equal, 1 different, 2 could not check."""
     names = sorted(READ_MODELS) if read_model is None else [read_model]
-    findings = Findings()
     try:
         with notices.status("Verifying") as status:
-            run(_verify(names, findings, topic=topic, patience=patience, tell=status.update))
-    except TillError as error:
-        notices.print(f"[bold red]till:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        notices.print(escape(error.advice), highlight=False, soft_wrap=True)
+            findings = run(_verify(names, topic=topic, patience=patience, tell=status.update))
+    except (OperationRefused, TillError) as error:
+        print_failure(str(error), advice_on(error))
         raise typer.Exit(COULD_NOT_CHECK) from error
-    except _UNCHECKABLE as error:
-        # Also where the connection that should have recorded it is the one that broke.
-        findings.unchecked = findings.unchecked or _reason(error)
     _print(findings, output)
     raise typer.Exit(findings.status)
 
 
-async def _verify(
-    names: list[str], findings: Findings, *, topic: bool, patience: float, tell: Callable[[str], None]
-) -> None:
+async def _verify(names: list[str], *, topic: bool, patience: float, tell: Callable[[str], None]) -> Findings:
     where = till_settings()
-    kafka, topics = KafkaConnection.of(where), Topics(where.topic_prefix)
-    arguments = {"read_models": names, "topic": topic}
-    async with (
-        operator_connection(where) as conn,
-        recorded(conn, operator_name(), "verify", arguments) as action,
-    ):
-        try:
-            await verify_read_models(
-                conn,
-                kafka,
-                topics,
-                names,
-                findings,
-                patience=patience,
-                tell=lambda orders: tell(f"Verifying: {orders:,} orders"),
-            )
-            if topic:
-                await verify_topic(
-                    conn,
-                    kafka,
-                    topics,
-                    findings,
-                    patience=patience,
-                    tell=lambda records: tell(f"Verifying: {records:,} records of {topics.events}"),
-                )
-        except _UNCHECKABLE as error:
-            findings.unchecked = _reason(error)
-            action.details.update(_counts(findings))
-            raise
-        action.details.update(_counts(findings))
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, CouldNotCheck) else repr(error)
-
-
-def _counts(findings: Findings) -> dict[str, Any]:
-    return {
-        "equal": findings.status == 0,
-        "unchecked": findings.unchecked,
-        "counts": {where: asdict(tally) for where, tally in findings.tallies.items()},
-    }
+    async with operator_connection(where) as conn:
+        return await prove(
+            conn,
+            KafkaConnection.of(where),
+            Topics(where.topic_prefix),
+            names,
+            operator_name(),
+            topic=topic,
+            patience=patience,
+            tell=lambda so_far: tell(f"Verifying: {so_far}"),
+        )
 
 
 def _print(findings: Findings, output: Output) -> None:
@@ -114,7 +75,7 @@ def _print(findings: Findings, output: Output) -> None:
         notices.print(f"[bold red]till:[/] Could not check all: {reason}.", highlight=False, soft_wrap=True)
     if output is Output.json:
         first = findings.first
-        print_json({**_counts(findings), "first": None if first is None else _told(first)})
+        print_json({**findings.counts(), "first": None if first is None else _told(first)})
         return
     if findings.tallies:
         rows = [{"what": where, **asdict(tally)} for where, tally in findings.tallies.items()]

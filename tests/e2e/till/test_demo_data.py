@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncpg
 from pydantic import SecretStr
 
-from demo import Comparison, compare, expected_figures, read_figures
+from demo import Comparison, LoadedBaskets, compare, expected_figures, read_figures
 from harness.arrival import wait_for_arrival
 from harness.installation import Installation
 from readmodels import READ_MODELS
 from runtime import Settings
 from till.connecting import query_connection
-from till.verbs.load import LoadedBaskets, send_baskets
+from till.verbs.load import load_baskets
 
 ORDERS = 60
 
 
 async def load_and_check(where: Settings) -> tuple[LoadedBaskets, Comparison]:
     """Send the first baskets, wait until they are in the read models, and compare with the data set."""
-    loaded = await send_baskets(where, ORDERS)
+    loaded = await load_baskets(where, ORDERS)
     await wait_for_arrival(where, loaded.commands_of)
     return loaded, await check(where)
 

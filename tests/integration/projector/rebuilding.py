@@ -11,7 +11,7 @@ import asyncpg
 
 from integration.projector.processes import Installation, until
 from operations import recorded
-from operations.rebuild.builds import Build, Kind, read_build, request_build
+from operations.rebuild import Build, Kind, read_build, request_build
 from readmodels import READ_MODELS
 
 _LIVE = "SELECT generation FROM projections.generations WHERE read_model = $1 AND state = 'live'"

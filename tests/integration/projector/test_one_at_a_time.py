@@ -10,8 +10,9 @@ import asyncpg
 import pytest
 
 from operations import recorded
-from operations.rebuild.builds import BuildRefused, drop_previous, request_build
-from operations.replay.record import UnderWay, begin_replay, end_replay, open_replay
+from operations.errors import AlreadyUnderWay, NotFound
+from operations.rebuild import drop_previous, request_build
+from operations.replay.record import begin_replay, end_replay, open_replay
 from projector.building.record import request_upgrade
 
 NAME = "sales"
@@ -59,12 +60,12 @@ async def clean_up(operator: asyncpg.Connection) -> None:
 @pytest.mark.parametrize(
     ("first", "second", "refusal"),
     [
-        (replay, rebuild, (BuildRefused, "a replay of sales is under way, by ann@here")),
-        (rebuild, replay, (UnderWay, "a rebuild since .*, asked for by ann@here")),
-        (rebuild, rebuild, (BuildRefused, "a rebuild of sales is under way by ann@here")),
-        (replay, replay, (UnderWay, "a replay of ann@here since")),
-        (roll_back, clean_up, (BuildRefused, "a rollback of sales is under way")),
-        (clean_up, roll_back, (BuildRefused, "generation 1 of sales is kept no longer")),
+        (replay, rebuild, (AlreadyUnderWay, "A replay of sales is under way, by ann@here")),
+        (rebuild, replay, (AlreadyUnderWay, "a rebuild since .*, asked for by ann@here")),
+        (rebuild, rebuild, (AlreadyUnderWay, "A rebuild of sales is under way by ann@here")),
+        (replay, replay, (AlreadyUnderWay, "a replay of ann@here since")),
+        (roll_back, clean_up, (AlreadyUnderWay, "Not now: a rollback of sales is under way")),
+        (clean_up, roll_back, (NotFound, "Generation 1 of sales is kept no longer")),
     ],
 )
 async def test_of_two_that_would_cross_the_second_is_refused(

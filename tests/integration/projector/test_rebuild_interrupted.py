@@ -20,7 +20,7 @@ from integration.projector.order_log import (
 from integration.projector.processes import Installation, until
 from integration.projector.reading import NAMES, expected, rows
 from integration.projector.rebuilding import Operator, logged
-from operations.rebuild.builds import read_build
+from operations.rebuild import read_build
 
 DIES = """
 import os, signal

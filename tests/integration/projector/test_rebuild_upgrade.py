@@ -13,7 +13,7 @@ from integration.projector.order_log import CONFIRM, OrderLog, create, item, ord
 from integration.projector.processes import Installation, until
 from integration.projector.reading import expected, rows
 from integration.projector.rebuilding import Operator, logged
-from operations.rebuild.builds import open_build
+from operations.rebuild import open_build
 from readmodels import OrderSummary
 
 NAME = "order_summary"

@@ -17,7 +17,7 @@ Till = Callable[..., Any]
 
 @pytest.fixture
 def till(database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Till:
-    """Run a verb as the role `query` and give its JSON answer; a OperationRefused is raised."""
+    """Run a verb as the role `query` and give its JSON answer; what it raises is raised."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TILLSTREAM_DATABASE_URL", database.dsn("query"))
 

@@ -28,7 +28,6 @@ from integration.projector.order_log import (
 from integration.projector.refusing import refuse
 from integration.till.conftest import Till
 from messaging import TopicFacts
-from operations.errors import OperationRefused
 from orders import ORDER, ApplyDiscount, ChangeItemQuantity, UndoLastChange
 from projector.handler import Projector
 from projector.projection import Projection
@@ -37,6 +36,7 @@ from readmodels.checkpoints import Checkpoints
 from readmodels.generations import open_live
 from runtime import Database
 from till.app import app
+from till.errors import TillError
 
 KEY = order_key("a")
 SAME_ID = StreamKey("store-2", KEY.aggregate_id)
@@ -118,7 +118,7 @@ def test_an_undo_shows_both_versions(till: Till) -> None:
 @pytest.mark.usefixtures("trail")
 def test_tenants_are_kept_apart(till: Till) -> None:
     """An order id that two tenants use needs --tenant, and --tenant shows nothing of another's."""
-    with pytest.raises(OperationRefused, match="2 tenants") as caught:
+    with pytest.raises(TillError, match="2 tenants") as caught:
         till("audit", "--order", str(KEY.aggregate_id))
     assert "--tenant store-1" in caught.value.advice
     rows = till("audit", "--order", str(KEY.aggregate_id), "--tenant", "store-2")
@@ -166,7 +166,7 @@ def test_more_entries_than_the_limit_are_told(till: Till, limit: str) -> None:
 )
 def test_what_cannot_be_asked_for_is_told(till: Till, arguments: list[str], told: str) -> None:
     """An argument that names nothing gives an error that says so, with advice."""
-    with pytest.raises(OperationRefused, match=told) as caught:
+    with pytest.raises(TillError, match=told) as caught:
         till("audit", *arguments)
     assert caught.value.advice
 
@@ -174,6 +174,6 @@ def test_what_cannot_be_asked_for_is_told(till: Till, arguments: list[str], told
 @pytest.mark.usefixtures("database")
 def test_a_trail_that_is_not_there_yet_is_told(till: Till) -> None:
     """Before its projector's first start the verb says what starts it."""
-    with pytest.raises(OperationRefused, match="no audit trail yet") as caught:
+    with pytest.raises(TillError, match="no audit trail yet") as caught:
         till("audit")
     assert "till up" in caught.value.advice

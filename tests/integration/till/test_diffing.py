@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from integration.till.conftest import Till
 from integration.till.test_looking_at_orders import ORDER_ID, store_order
-from operations.errors import OperationRefused
 from till.app import app
+from till.errors import TillError
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def test_a_person_gets_a_table() -> None:
 )
 def test_a_point_that_is_none_is_told(till: Till, arguments: list[str], told: str) -> None:
     """A version or time at which there was no order gives an error that says so, with advice."""
-    with pytest.raises(OperationRefused, match=told) as caught:
+    with pytest.raises(TillError, match=told) as caught:
         till("diff", str(ORDER_ID), *arguments)
     assert caught.value.advice
-    with pytest.raises(OperationRefused):
+    with pytest.raises(TillError):
         till("diff", str(uuid4()), "1", "2")

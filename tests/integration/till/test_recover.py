@@ -138,7 +138,7 @@ def test_a_recovery_that_is_broken_off_leaves_nothing_behind(
         raise RuntimeError
 
     with monkeypatch.context() as patch:
-        patch.setattr(importlib.import_module(f"till.recovery.{module}"), name, broken_off)
+        patch.setattr(importlib.import_module(f"operations.recover.{module}"), name, broken_off)
         with pytest.raises(RuntimeError):
             lost.recover("--execute")
     assert lost.rows(restored=True) == []

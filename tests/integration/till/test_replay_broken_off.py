@@ -23,6 +23,7 @@ from operations import pause_causes
 from operations.errors import OperationRefused
 from operations.groups import wait_until_left
 from operations.replay import execution
+from till.advice import advice_on
 
 NAME = "order_summary"
 REWIND = ("replay", NAME, "--to-earliest", "--execute")
@@ -30,13 +31,13 @@ REWIND = ("replay", NAME, "--to-earliest", "--execute")
 KILLED = """
 import os, signal, sys
 from till import app
-from operations.replay import execution, offsets
+from operations.replay import execution
 
 owner, name = {
     "plan": (execution.Execution, "_plan"),
     "reset": (execution.Execution, "_reset"),
     "let_replay": (execution, "let_replay"),
-    "watch": (execution.Execution, "_watch"),
+    "watch": (execution.Watch, "look"),
 }[sys.argv.pop(1)]
 
 async def die(*arguments):
@@ -251,8 +252,8 @@ async def test_a_group_that_does_not_empty_is_not_reset(
         await stranger.getmany(timeout_ms=100)
         with pytest.raises(OperationRefused, match=r"is paused, but the group .* still has members") as told:
             await asyncio.to_thread(till, *REWIND)
-        assert "--continue" in told.value.advice
-        assert "--cancel" in told.value.advice
+        assert "--continue" in advice_on(told.value)
+        assert "--cancel" in advice_on(told.value)
         assert await state(conn) == ["pausing"]
         monkeypatch.setattr(execution, "wait_until_left", lambda *_: asyncio.sleep(0, result=True))
         # Kafka itself refuses what only an empty group may have done.

@@ -14,8 +14,8 @@ from eventstore import StreamKey
 from integration.projector.order_log import CONFIRM, RECORDED_AT, VOID, OrderLog, create, item, order_key
 from integration.till.conftest import Till
 from integration.till.read_models_made import make_read_models
-from operations.errors import OperationRefused
 from orders import ApplyDiscount
+from till.errors import TillError
 
 SOLD, VOIDED = order_key("sold"), order_key("voided")
 ELSEWHERE = StreamKey("store-2", SOLD.aggregate_id)
@@ -78,7 +78,7 @@ def test_sales_as_of_a_moment_are_what_had_been_sold_by_then(made: OrderLog, til
 
 def test_what_is_not_there_yet_is_told(till: Till, database: Any, made: OrderLog) -> None:
     """A day that is none, and read models that are not made yet, are told with what to do."""
-    with pytest.raises(OperationRefused, match="is no day"):
+    with pytest.raises(TillError, match="is no day"):
         till("sales", "--from", "yesterday")
 
     async def drop() -> None:
@@ -87,9 +87,9 @@ def test_what_is_not_there_yet_is_told(till: Till, database: Any, made: OrderLog
         await conn.close()
 
     asyncio.run(drop())
-    with pytest.raises(OperationRefused, match="no sales yet"):
+    with pytest.raises(TillError, match="no sales yet"):
         till("sales")
-    with pytest.raises(OperationRefused, match="nothing to search yet"):
+    with pytest.raises(TillError, match="nothing to search yet"):
         till("search", "p")
     assert made.orders
 
@@ -120,7 +120,7 @@ def test_what_an_earlier_version_cannot_tell_is_told(
         assert till(*each), each
     asyncio.run(roll_back())
     for each in unanswered:
-        with pytest.raises(OperationRefused, match=f"is at its version 1.*till rebuild {read_model}"):
+        with pytest.raises(TillError, match=f"is at its version 1.*till rebuild {read_model}"):
             till(*each)
     for each in answered:
         assert till(*each), each
