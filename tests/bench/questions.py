@@ -17,9 +17,9 @@ from harness.installation import Installation
 from harness.processes import ServiceProcess
 from harness.till_process import till
 from harness.waiting import eventually
+from readmodels import READ_MODELS
 
 TIMES = 60
-READ_MODELS = ("audit_log", "order_summary", "process_steps", "product_movements", "sales")
 _MONTH = {"day_from": "2026-03-01", "day_to": "2026-03-31"}
 _BARE_LIST = """
 SELECT * FROM projections.order_summary_{generation} WHERE tenant_id = $1

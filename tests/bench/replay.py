@@ -9,8 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from measuring import Measurement, rate_until
 
 from harness.installation import Installation
-
-READ_MODELS = ("order_summary", "sales", "audit_log", "product_movements", "process_steps")
+from readmodels import READ_MODELS
 
 
 async def measure(installation: Installation, connection: asyncpg.Connection) -> list[Measurement]:
