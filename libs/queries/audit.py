@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 import jiter
+from pydantic import Field
 
 from orders import EVENT_TYPES
 from queries import pages
 from queries.conditions import Conditions
-from queries.pages import Cursors, Page
+from queries.pages import Cursors, NotTold, Page
 from queries.versions import need_version
 
 # The first version of the read model did not tell lines and products.
@@ -24,10 +25,27 @@ REFUSED: Final = "refused"
 AUDIT_KINDS: Final = (*EVENT_TYPES, REFUSED)
 MOST_ENTRIES: Final = 10_000
 
-_COLUMNS = """
-tenant_id, order_id, version, kind, actor, authorised_by, occurred_at, recorded_at, command_id,
-correlation_id, undoes, redoes, before, after, command_type, code, message, line_id, product_id
-"""
+COLUMNS: Final = (
+    "tenant_id",
+    "order_id",
+    "version",
+    "kind",
+    "actor",
+    "authorised_by",
+    "occurred_at",
+    "recorded_at",
+    "command_id",
+    "correlation_id",
+    "undoes",
+    "redoes",
+    "before",
+    "after",
+    "command_type",
+    "code",
+    "message",
+    "line_id",
+    "product_id",
+)
 # A refused command has no version, and may name no order: nulls stand where this order has them.
 _ORDER = "recorded_at DESC, tenant_id, order_id, version DESC NULLS FIRST, command_id"
 _AFTER = """
@@ -80,31 +98,27 @@ _CONDITIONS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """An event, with the order's fields that it changed as they were and as they are; or a refused command.
+    """An event with the order's fields that it changed, or a refused command."""
 
-    An event has no `command_type`, `code` and `message`; a refused command has only these, its times, who
-    sent and who authorised it, and the order if it names one.
-    """
-
-    tenant_id: str
+    tenant_id: NotTold
+    recorded_at: datetime
+    occurred_at: datetime | None
     order_id: UUID | None
-    version: int | None
-    kind: str
+    version: Annotated[int | None, Field(description="Null for a refused command.")]
+    kind: Annotated[str, Field(examples=["LineDiscountApplied", "refused"])]
     actor: str | None
     authorised_by: str | None
-    occurred_at: datetime | None
-    recorded_at: datetime
     command_id: UUID
     correlation_id: str | None
-    undoes: list[int] | None
-    redoes: list[int] | None
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
-    command_type: str | None
-    code: str | None
-    message: str | None
     line_id: str | None
     product_id: str | None
+    undoes: list[int] | None
+    redoes: list[int] | None
+    before: Annotated[dict[str, Any] | None, Field(description="The changed fields as they were.")]
+    after: Annotated[dict[str, Any] | None, Field(description="The changed fields as they are.")]
+    command_type: Annotated[str | None, Field(description="Of a refused command.")]
+    code: Annotated[str | None, Field(description="Of a refused command: why.")]
+    message: Annotated[str | None, Field(description="Of a refused command: why, for people.")]
 
 
 async def audit_trail(
@@ -133,7 +147,7 @@ async def audit_trail(
         conditions.add(_AFTER, *cursors.read(cursor))
     await need_version(conn, "audit_log", WITH_LINES)
     statement = f"""
-        SELECT {_COLUMNS} FROM read_models.audit_log WHERE {conditions}
+        SELECT {", ".join(COLUMNS)} FROM read_models.audit_log WHERE {conditions}
         ORDER BY {_ORDER} LIMIT {conditions.parameter(limit + 1)}
     """  # noqa: S608 - our own texts; values are parameters
     rows = [_entry(row) for row in await conn.fetch(statement, *conditions.values)]

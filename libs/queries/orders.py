@@ -8,16 +8,17 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 from uuid import UUID
 
 import asyncpg
+from pydantic import Field
 
 from orders import Order
 from queries import pages
 from queries.audit import WITH_LINES
 from queries.conditions import Conditions
-from queries.pages import Cursors, Page
+from queries.pages import Cursors, NotTold, Page
 from queries.versions import need_version
 
 MOST_ORDERS = 200
@@ -103,47 +104,48 @@ _CONDITIONS: Mapping[str, str] = {
 _EVER_HAD: Mapping[str, str] = {column: _HAD.format(column=column) for column in ("product_id", "line_id")}
 
 
-@dataclass(frozen=True, slots=True)
-class OrderSummaryRow:
-    """An order as the read model has it at `version`: subtotal (after line discounts) - discount = total."""
+@dataclass(frozen=True)
+class OrderSummary:
+    """An order at a version: subtotal (after line discounts) - discount (of the whole order) = total."""
 
     order_id: UUID
-    tenant_id: str
-    status: str
-    cashier_id: str
-    currency: str
+    tenant_id: NotTold
+    status: Literal["open", "confirmed", "voided"]
+    cashier_id: Annotated[str, Field(examples=["anna"])]
+    currency: Annotated[str, Field(examples=["EUR"])]
     business_day: date
     line_count: int
-    subtotal: Decimal
-    discount: Decimal
-    total: Decimal
+    subtotal: Annotated[Decimal, Field(examples=["5.50"])]
+    discount: Annotated[Decimal, Field(examples=["0.55"])]
+    total: Annotated[Decimal, Field(examples=["4.95"])]
     version: int
-    created_at: datetime
-    updated_at: datetime
+    created_at: Annotated[datetime, Field(description="When its first event occurred.")]
+    updated_at: Annotated[datetime, Field(description="When its newest event occurred.")]
 
 
-def summary_of(order: Order) -> OrderSummaryRow:
+def summary_of(order: Order) -> OrderSummary:
     """Return a folded order as the read model has it at the order's version.
 
     Raises LookupError for an order before its creation.
     """
-    if order.business_day is None or order.created_at is None or order.updated_at is None:
+    day, created_at, updated_at = order.business_day, order.created_at, order.updated_at
+    if order.status == "new" or day is None or created_at is None or updated_at is None:
         raise LookupError(f"order {order.order_id} does not exist yet")
     totals = order.totals
-    return OrderSummaryRow(
+    return OrderSummary(
         order.order_id,
         order.tenant_id,
         order.status,
         order.cashier_id,
         order.currency,
-        order.business_day,
+        day,
         len(order.lines),
         totals.subtotal,
         totals.order_discount,
         totals.total,
         order.version,
-        order.created_at,
-        order.updated_at,
+        created_at,
+        updated_at,
     )
 
 
@@ -156,7 +158,7 @@ async def list_orders(
     descending: bool = True,
     limit: int = 50,
     cursor: str | None = None,
-) -> Page[OrderSummaryRow]:
+) -> Page[OrderSummary]:
     """Return a page of a tenant's orders, `limit` (1 to 200) at most; `cursor` is the last page's next one.
 
     Raises BadCursor, ValueError for another limit, asyncpg's UndefinedTableError as long as a read model has
@@ -182,10 +184,10 @@ async def list_orders(
         ORDER BY o.{sort} {direction}, o.order_id {direction} LIMIT {conditions.parameter(limit + 1)}
     """  # noqa: S608 - our own texts; values are parameters
     rows = await conn.fetch(statement, *conditions.values)
-    return cursors.page([OrderSummaryRow(*row) for row in rows], limit, attrgetter(sort, "order_id"))
+    return cursors.page([OrderSummary(*row) for row in rows], limit, attrgetter(sort, "order_id"))
 
 
-async def find_order(conn: asyncpg.Connection, tenant_id: str, order_id: UUID) -> OrderSummaryRow | None:
+async def find_order(conn: asyncpg.Connection, tenant_id: str, order_id: UUID) -> OrderSummary | None:
     """Return a tenant's order as the read model has it; None when it has no such order (yet)."""
     row = await conn.fetchrow(_ONE, tenant_id, order_id)
-    return None if row is None else OrderSummaryRow(*row)
+    return None if row is None else OrderSummary(*row)

@@ -17,12 +17,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
+from pydantic import Field
 from pydantic_core import from_json, to_json
 
 T = TypeVar("T")
+NotTold = Annotated[str, Field(exclude=True)]
+"""Whose a row is: who asks for one tenant's rows is not told."""
 
 LONGEST_CURSOR = 1_000
 # Numbers as we write them: no exponent, and short enough for every column.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Annotated, ClassVar
 
 import asyncpg
+from pydantic import ConfigDict, Field
 
 from queries.conditions import Conditions
 
@@ -18,30 +20,34 @@ _ENDS = """
 SELECT last_type, count(*) FROM read_models.process_ends WHERE {conditions}
 GROUP BY last_type ORDER BY 2 DESC, 1
 """
+_SECONDS = ConfigDict(ser_json_timedelta="float")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Edge:
-    """One type of event followed by another: how often, and after how long by the terminals' clocks.
+    """One type of event followed by another; waits in seconds, by the terminals' clocks."""
 
-    `median` and `p95` (the 95th percentile) are of all these waits, interpolated between the two nearest. A
-    wait that would be negative, of a clock set back, is zero.
-    """
+    __pydantic_config__: ClassVar = _SECONDS
 
-    from_type: str
-    to_type: str
+    from_type: Annotated[str, Field(examples=["OrderCreated"])]
+    to_type: Annotated[str, Field(examples=["ItemAdded"])]
     count: int
-    median: timedelta
-    p95: timedelta
+    # Of all waits, interpolated between the two nearest; one of a clock that was set back is zero.
+    median: Annotated[timedelta, Field(description="Seconds.", examples=[4.5])]
+    p95: Annotated[timedelta, Field(description="Seconds: the 95th percentile.", examples=[31.0])]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ProcessMap:
-    """The edges, most frequent first, and how many orders begin and so far end with each type of event."""
+    """How orders flow: the edges, most frequent first; how many orders begin and so far end with what."""
+
+    __pydantic_config__: ClassVar = _SECONDS
 
     edges: tuple[Edge, ...]
-    starts: dict[str, int]
-    ends: dict[str, int]
+    starts: Annotated[dict[str, int], Field(examples=[{"OrderCreated": 120}])]
+    ends: Annotated[
+        dict[str, int], Field(examples=[{"OrderConfirmed": 102, "OrderVoided": 7, "ItemAdded": 11}])
+    ]
 
 
 async def process_map(

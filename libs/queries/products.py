@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from operator import attrgetter
+from typing import Annotated
 
 import asyncpg
+from pydantic import Field
 
 from queries import pages
 from queries.clock import BY_CLOCK, Clock
@@ -19,18 +21,16 @@ MOST_PRODUCTS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ProductSold:
-    """What was sold of a product in one currency: net = gross - discount, its part of the orders' included.
+    """What was sold of a product in one currency; discount with its part of the orders' discounts."""
 
-    `name` is that of its newest sale, one voided since included; `quantity` has up to three decimals.
-    """
-
-    product_id: str
-    currency: str
-    name: str
-    quantity: Decimal
-    gross: Decimal
-    discount: Decimal
-    net: Decimal
+    product_id: Annotated[str, Field(examples=["p-apple"])]
+    currency: Annotated[str, Field(examples=["EUR"])]
+    # That of its newest sale, one voided since included.
+    name: Annotated[str, Field(examples=["Apple"])]
+    quantity: Annotated[Decimal, Field(examples=["12"])]
+    gross: Annotated[Decimal, Field(examples=["18.00"])]
+    discount: Annotated[Decimal, Field(examples=["0.90"])]
+    net: Annotated[Decimal, Field(examples=["17.10"])]
 
 
 async def product_quantities(

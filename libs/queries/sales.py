@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Annotated
 
 import asyncpg
+from pydantic import Field
 
 from queries.clock import BY_CLOCK, Clock
 from queries.conditions import Conditions
@@ -29,21 +31,19 @@ _WITH_CHANGES = 2
 
 @dataclass(frozen=True, slots=True)
 class SalesRow:
-    """What was sold in one currency: net = gross - discount, where discount is of lines and orders together.
+    """What was sold in one currency: net = gross - discount. What was not asked to be told apart is null."""
 
-    `orders` are the confirmed ones, less those voided since, which `voids` counts. A void counts for the
-    day and hour of its order. What was not asked to be told apart is None.
-    """
-
-    currency: str
+    currency: Annotated[str, Field(examples=["EUR"])]
     business_day: date | None
     hour: int | None
     cashier_id: str | None
-    orders: int
-    gross: Decimal
-    discount: Decimal
-    net: Decimal
-    voids: int
+    orders: Annotated[int, Field(description="Confirmed, and not voided since.")]
+    gross: Annotated[Decimal, Field(examples=["1204.50"])]
+    # Of lines and orders together.
+    discount: Annotated[Decimal, Field(examples=["31.20"])]
+    net: Annotated[Decimal, Field(examples=["1173.30"])]
+    # Each counts for the day and hour of its order.
+    voids: Annotated[int, Field(description="Confirmed orders that were voided.")]
 
 
 async def sales(

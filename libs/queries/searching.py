@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 from uuid import UUID
 
 import asyncpg
+from pydantic import Field
 
 from orders import identifier
 from queries.orders import MOST_ORDERS, OrderFilter, list_orders
@@ -33,14 +35,11 @@ class HitKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One thing that was found: what the text is, of which order, and what to know of it in a few words.
-
-    A refused command may name no order: `order_id` is None.
-    """
+    """One thing that the text is."""
 
     kind: HitKind
-    order_id: UUID | None
-    detail: str
+    order_id: Annotated[UUID | None, Field(description="Null for a refused command that names no order.")]
+    detail: Annotated[str, Field(examples=["confirmed, 4.95 EUR, 2026-03-01"])]
 
 
 async def search(conn: asyncpg.Connection, tenant_id: str, text: str, *, limit: int = 20) -> list[Hit]:

@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from datetime import date, datetime
+from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import Any, Literal
-from uuid import UUID
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from orders import Line, LineTotals, Order
 from orders.described_fields import discount_fields, line_amounts, line_fields, order_fields
-from queries.orders import summary_of
-
-
-class OrderSummary(BaseModel):
-    """An order at a version: subtotal (after line discounts) - discount (of the whole order) = total."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    order_id: UUID
-    status: Literal["open", "confirmed", "voided"]
-    cashier_id: str = Field(examples=["anna"])
-    currency: str = Field(examples=["EUR"])
-    business_day: date
-    line_count: int
-    subtotal: Decimal = Field(examples=["5.50"])
-    discount: Decimal = Field(examples=["0.55"])
-    total: Decimal = Field(examples=["4.95"])
-    version: int
-    created_at: datetime = Field(description="When its first event occurred.")
-    updated_at: datetime = Field(description="When its newest event occurred.")
+from queries.orders import OrderSummary, summary_of
 
 
 class Discount(BaseModel):
@@ -58,11 +37,12 @@ class OrderLine(BaseModel):
     discounted: Discount | None = Field(None, description="The line's own discount.")
 
 
+@dataclass(frozen=True, kw_only=True)
 class OrderState(OrderSummary):
     """An order with its lines, all as of the same version."""
 
-    hour: int | None = Field(None, description="The local hour of its confirmation.")
-    discounted: Discount | None = Field(None, description="The discount of the whole order.")
+    hour: Annotated[int | None, Field(description="The local hour of its confirmation.")] = None
+    discounted: Annotated[Discount | None, Field(description="The discount of the whole order.")] = None
     voided_reason: str | None = None
     voided_by: str | None = None
     lines: list[OrderLine]

@@ -10,13 +10,13 @@ from eventstore import StoredEvent
 from orders import Line, LineTotals, Order, decode_event
 from orders.describe import describe_changes, describe_event
 from orders.described_fields import line_amounts, line_fields
-from queries.audit import REFUSED, AuditEntry
-from queries.orders import OrderSummaryRow, summary_of
+from queries.audit import COLUMNS, REFUSED, AuditEntry
+from queries.orders import OrderSummary, summary_of
 
 Row = dict[str, Any]
 
 
-def order_row(order: Order, summary: OrderSummaryRow | None = None) -> Row:
+def order_row(order: Order, summary: OrderSummary | None = None) -> Row:
     """Return an order's summary, that of the read model where it is given, with the lines as `lines`."""
     lines = [line_row(line, amounts) for line, amounts in zip(order.lines, order.totals.lines, strict=True)]
     return {**asdict(summary or summary_of(order)), "lines": lines}
@@ -65,4 +65,4 @@ def entry_row(entry: AuditEntry) -> Row:
         what = describe_changes(
             entry.before or {}, entry.after or {}, undoes=entry.undoes, redoes=entry.redoes
         )
-    return {**asdict(entry), "what": what}
+    return {**{name: getattr(entry, name) for name in COLUMNS}, "what": what}

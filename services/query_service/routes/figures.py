@@ -8,8 +8,8 @@ import asyncpg
 from fastapi import Query, Response
 
 import queries
-from queries import MOST_PRODUCTS, Clock, SalesGroup
-from queries.answers.found import ProcessMap, Products, Sales
+from queries import MOST_PRODUCTS, Clock, ProcessMap, SalesGroup
+from queries.answers.found import Products, Sales
 from query_service.freshness import FROM_READ_MODELS
 from query_service.parameters import Cursor, Day, Identifier, Moment
 from query_service.problems import Problem
@@ -110,10 +110,10 @@ async def process_map(
     response: Response,
     day_from: DayFrom = None,
     day_to: DayTo = None,
-) -> queries.ProcessMap:
+) -> ProcessMap:
     """Map how orders flow: which event follows which, how often and after how long."""
 
-    async def question(conn: asyncpg.Connection) -> queries.ProcessMap:
+    async def question(conn: asyncpg.Connection) -> ProcessMap:
         return await queries.process_map(conn, caller.tenant, day_from=day_from, day_to=day_to)
 
     found = await service.database.ask(caller.tenant, question)

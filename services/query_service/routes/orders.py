@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 import queries
 from eventstore import StreamKey
 from orders import Order
-from queries import MOST_ORDERS, NoSuchVersion, OrderFilter, OrderSort, OrderStatus, OrderSummaryRow
+from queries import MOST_ORDERS, NoSuchVersion, OrderFilter, OrderSort, OrderStatus, OrderSummary
 from queries.answers.orders import OrdersPage, OrderState, beside_summary
 from query_service.database import RETRY_AFTER
 from query_service.freshness import FROM_READ_MODELS
@@ -83,7 +83,7 @@ async def list_orders(
     tenant = caller.tenant
     which = OrderFilter(*(getattr(wanted, name) for name in OrderFilter._fields))
 
-    async def question(conn: asyncpg.Connection) -> queries.Page[OrderSummaryRow]:
+    async def question(conn: asyncpg.Connection) -> queries.Page[OrderSummary]:
         return await queries.list_orders(
             conn,
             tenant,
@@ -102,7 +102,7 @@ async def list_orders(
 class _Seen(NamedTuple):
     """What is known of an order at one moment; without a row the read model has nothing of it."""
 
-    row: OrderSummaryRow | None
+    row: OrderSummary | None
     state: Order | None
     parked: bool
 
