@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 
-_LIVE = "SELECT version FROM projections.generations WHERE read_model = $1 AND state = 'live'"
+from readmodels.generations import live_generations
 
 
 class EarlierVersion(asyncpg.UndefinedColumnError):
@@ -17,9 +17,9 @@ class EarlierVersion(asyncpg.UndefinedColumnError):
 
 async def need_version(conn: asyncpg.Connection, read_model: str, version: int) -> None:
     """Raise EarlierVersion where the live generation of a read model is of a version before this one."""
-    live = await conn.fetchval(_LIVE, read_model)
-    if live is not None and live < version:
+    live = (await live_generations(conn)).get(read_model)
+    if live is not None and live.version < version:
         raise EarlierVersion(
-            f"The read model {read_model} is at its version {live}, and this question needs version"
+            f"The read model {read_model} is at its version {live.version}, and this question needs version"
             f" {version}, which an upgrade or `till rebuild {read_model}` makes."
         )

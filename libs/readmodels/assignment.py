@@ -29,6 +29,11 @@ class Checkpoint(NamedTuple):
     refolded: OrderKey | None = None
     replay_until: int | None = None
 
+    @property
+    def replaying(self) -> bool:
+        """Whether a rewind is being made up for."""
+        return self.refolding or self.next_offset < (self.replay_until or 0)
+
 
 class Case(StrEnum):
     """What an assignment found. Stored: the names are kept in `projections.assignments`."""

@@ -22,8 +22,27 @@ WHERE g.read_model = $1 AND g.state = 'live'
 # Rows are locked in partition order everywhere, so that two owners can't wait for each other.
 _LOCK = """
 SELECT * FROM projections.checkpoints
-WHERE read_model = $1 AND generation = $2 AND topic = $3 AND partition = ANY ($4)
+WHERE read_model = $1 AND generation = $2 AND topic = $3 AND partition = ANY (coalesce($4, ARRAY[partition]))
 ORDER BY partition FOR UPDATE
+"""
+_READ = "SELECT * FROM projections.checkpoints WHERE read_model = $1 AND generation = $2 AND topic = $3"
+_TO_CATCH_UP = """
+SELECT coalesce(sum(greatest(0, live.next_offset - new.next_offset)), 0)::bigint
+FROM projections.generations AS g
+JOIN projections.checkpoints AS live USING (read_model, generation)
+JOIN projections.checkpoints AS new
+    ON new.read_model = live.read_model AND new.topic = live.topic AND new.topic_id = live.topic_id
+    AND new.partition = live.partition AND new.generation = $2
+WHERE g.read_model = $1 AND g.state = 'live'
+"""
+
+_FENCE = "UPDATE projections.checkpoints SET epoch = epoch + 1 WHERE read_model = $1 AND generation = $2"
+# What Kafka is known to have committed for the read model's group goes on to be known.
+_HAND_OVER = """
+UPDATE projections.checkpoints AS new SET acknowledged_offset = old.acknowledged_offset
+FROM projections.checkpoints AS old
+WHERE new.read_model = $1 AND new.generation = $3 AND old.read_model = $1 AND old.generation = $2
+    AND old.topic = new.topic AND old.partition = new.partition AND old.topic_id = new.topic_id
 """
 
 _TAKE = """
@@ -127,6 +146,18 @@ async def live_checkpoints(
     return rows[0]["live"] if rows else None, found
 
 
+async def events_to_catch_up(conn: asyncpg.Connection, read_model: str, generation: int) -> int:
+    """Return how many records a generation is behind the live one."""
+    count: int = await conn.fetchval(_TO_CATCH_UP, read_model, generation)
+    return count
+
+
+async def hand_over(conn: asyncpg.Connection, read_model: str, old: int, new: int) -> None:
+    """Fence whoever writes the old generation; the new one is of the same group from now on."""
+    await conn.execute(_HAND_OVER, read_model, old, new)
+    await conn.execute(_FENCE, read_model, old)
+
+
 async def forget_all(conn: asyncpg.Connection, read_model: str, generation: int) -> None:
     """Delete what speaks of a generation's rows, when its tables had to be made: none of it is true of them.
 
@@ -155,9 +186,15 @@ class Checkpoints:
     def __init__(self, read_model: str, generation: int, topic: str) -> None:
         self._key = (read_model, generation, topic)
 
-    async def lock(self, conn: asyncpg.Connection, partitions: Collection[int]) -> dict[int, Checkpoint]:
-        """Return partition → checkpoint, locked until the transaction ends; a missing one is absent."""
-        rows = await conn.fetch(_LOCK, *self._key, list(partitions))
+    async def read(self, conn: asyncpg.Connection) -> dict[int, Checkpoint]:
+        """Return partition → checkpoint; a missing one is absent."""
+        return {row["partition"]: _checkpoint(row) for row in await conn.fetch(_READ, *self._key)}
+
+    async def lock(
+        self, conn: asyncpg.Connection, partitions: Collection[int] | None = None
+    ) -> dict[int, Checkpoint]:
+        """Return the same of these partitions (None: of all), locked until the transaction ends."""
+        rows = await conn.fetch(_LOCK, *self._key, None if partitions is None else list(partitions))
         return {row["partition"]: _checkpoint(row) for row in rows}
 
     async def take(

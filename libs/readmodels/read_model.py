@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import ClassVar, NamedTuple
@@ -96,13 +96,15 @@ class ReadModel(ABC):
     """
     settle_sql: ClassVar[Sequence[str]] = ()
     """Statements on one partition ($1) that make what is summed over its orders agree with them."""
+    check_sql: ClassVar[str | None] = None
+    """Returns sums that are not those of their orders, each amount as `found_…` and `due_…`."""
 
     def __init__(self, generation: int) -> None:
         self.generation = generation
         newer = "WHERE o.version < excluded.version"
         self._write = self.write_sql.format(generation=generation, unless_newer=newer)
         self._rewrite = self.write_sql.format(generation=generation, unless_newer="")
-        table = self.orders_table.format(generation=generation)
+        table = self._table = self.orders_table.format(generation=generation)
         self._versions = f"""
             SELECT tenant_id, order_id, o.version, o.partition, o.last_offset
             FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, order_id)
@@ -115,6 +117,12 @@ class ReadModel(ABC):
             WHERE partition = $1 AND (tenant_id, order_id) > ($2, $3) AND last_offset >= $4
             ORDER BY tenant_id, order_id LIMIT $5
             FOR UPDATE
+        """  # noqa: S608 - the table's name is ours
+        self._past = f"""
+            SELECT o.partition, count(*) AS orders
+            FROM {table} AS o
+            JOIN unnest($1::integer[], $2::bigint[]) AS r (partition, first) USING (partition)
+            WHERE o.last_offset >= r.first GROUP BY o.partition
         """  # noqa: S608 - the table's name is ours
         further = [each.format(generation=generation) for each in self.further_tables]
         self._deletes = [
@@ -150,6 +158,20 @@ class ReadModel(ABC):
     async def is_published(self, conn: asyncpg.Connection) -> bool:
         """Tell whether the views are there as this build makes them, whatever generation they read."""
         return await are_published(conn, self.views)
+
+    async def has_orders_table(self, conn: asyncpg.Connection) -> bool:
+        """Tell whether there is a table of orders of this name."""
+        return await conn.fetchval("SELECT to_regclass($1) IS NOT NULL", self._table) is True
+
+    async def count_orders(self, conn: asyncpg.Connection) -> int:
+        """Return how many orders there are."""
+        count: int = await conn.fetchval(f"SELECT count(*) FROM {self._table}")  # noqa: S608 - the table's name is ours
+        return count
+
+    async def count_past(self, conn: asyncpg.Connection, offsets: Mapping[int, int]) -> dict[int, int]:
+        """Return how many orders have an event at or past an offset; both by partition, none is absent."""
+        rows = await conn.fetch(self._past, list(offsets), list(offsets.values()))
+        return {row["partition"]: row["orders"] for row in rows}
 
     async def applied_versions(
         self, conn: asyncpg.Connection, keys: Collection[OrderKey]

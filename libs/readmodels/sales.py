@@ -179,6 +179,30 @@ WHERE partition = $1 AND business_day IS NOT NULL
 GROUP BY tenant_id, business_day, hour, cashier_id, currency, partition
 """
 
+# One statement, so that both sides are of one moment.
+_CHECK = """
+WITH contributed AS (
+    SELECT tenant_id, business_day, hour, cashier_id, currency, partition,
+           sum(orders) AS orders, sum(gross) AS gross, sum(discount) AS discount, sum(net) AS net,
+           sum(voids) AS voids
+    FROM projections.sales_{generation}_orders WHERE business_day IS NOT NULL
+    GROUP BY tenant_id, business_day, hour, cashier_id, currency, partition
+)
+SELECT tenant_id, business_day, hour, cashier_id, currency, partition,
+       coalesce(t.orders, 0) AS found_orders, coalesce(c.orders, 0) AS due_orders,
+       coalesce(t.gross, 0) AS found_gross, coalesce(c.gross, 0) AS due_gross,
+       coalesce(t.discount, 0) AS found_discount, coalesce(c.discount, 0) AS due_discount,
+       coalesce(t.net, 0) AS found_net, coalesce(c.net, 0) AS due_net,
+       coalesce(t.voids, 0) AS found_voids, coalesce(c.voids, 0) AS due_voids
+FROM projections.sales_{generation}_totals AS t
+FULL JOIN contributed AS c USING (tenant_id, business_day, hour, cashier_id, currency, partition)
+WHERE (coalesce(t.orders, 0), coalesce(t.gross, 0), coalesce(t.discount, 0), coalesce(t.net, 0),
+       coalesce(t.voids, 0))
+    <> (coalesce(c.orders, 0), coalesce(c.gross, 0), coalesce(c.discount, 0), coalesce(c.net, 0),
+        coalesce(c.voids, 0))
+ORDER BY tenant_id, business_day, hour, cashier_id, currency, partition
+"""
+
 _NOTHING = (0, Decimal(0), Decimal(0), Decimal(0), 0)
 
 
@@ -196,6 +220,7 @@ class Sales(Ledger):
     view_sql: ClassVar = _VIEW
     write_sql: ClassVar = _WRITE
     settle_sql: ClassVar = (_CLEAR, _SUM)
+    check_sql: ClassVar = _CHECK
 
     @staticmethod
     def rows(change: OrderChange) -> Iterable[Row]:

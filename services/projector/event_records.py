@@ -30,7 +30,7 @@ _HIGHEST_VERSION = 2**31 - 1
 _REMEMBERED_KEYS = 50_000
 
 
-class Arrival(NamedTuple):
+class EventRecord(NamedTuple):
     """One event as it came; the record's value is its payload, as JSON."""
 
     version: int
@@ -57,13 +57,13 @@ class Unreadable(NamedTuple):
 
 def read_arrivals(
     batch: Mapping[TopicPartition, Sequence[Record]],
-) -> tuple[dict[OrderKey, list[Arrival]], dict[OrderKey, Unreadable]]:
+) -> tuple[dict[OrderKey, list[EventRecord]], dict[OrderKey, Unreadable]]:
     """Return the events per order, those of one order as they came, and what the relay can't have written.
 
     Such a record is its order's as far as it names one: what follows of that order then isn't given. One that
     names none stands for an order of its own, of no tenant. A version that can't be read is 0.
     """
-    arrivals: dict[OrderKey, list[Arrival]] = {}
+    arrivals: dict[OrderKey, list[EventRecord]] = {}
     unreadable: dict[OrderKey, Unreadable] = {}
     for records in batch.values():
         for record in records:
@@ -106,9 +106,9 @@ def _undecodable(record: Record, error: Exception) -> Undecodable:
     return Undecodable(f"{place}: is no event of an order: {error!r}")
 
 
-def _read(record: Record) -> tuple[OrderKey, Arrival]:
+def _read(record: Record) -> tuple[OrderKey, EventRecord]:
     headers = dict(record.headers)
-    arrival = Arrival(
+    arrival = EventRecord(
         _version(headers["ce_version"]),
         headers["ce_type"].decode().removeprefix(TYPE_PREFIX),
         int(headers["ce_schemaversion"]),

@@ -11,7 +11,7 @@ import jiter
 
 from eventstore import BrokenStream, EventStore, StoredEvent, StreamKey
 from orders import Event, Order, decode_event, evolve, initial_state
-from projector.event_records import Arrival, read_provenance
+from projector.event_records import EventRecord, read_provenance
 from projector.faults import Failure, is_orders_fault
 from readmodels import AppliedEvent, OrderKey, Provenance
 
@@ -25,7 +25,7 @@ class Folded(NamedTuple):
 
 
 def fold_arrivals(
-    store: EventStore[Order], order: Order, newer: Sequence[Arrival], *, with_events: bool
+    store: EventStore[Order], order: Order, newer: Sequence[EventRecord], *, with_events: bool
 ) -> Folded | None:
     """Return the order after the events; None when part of them has to come from the store."""
     events: list[AppliedEvent] | None = [] if with_events else None

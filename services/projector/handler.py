@@ -13,15 +13,16 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 
 from messaging import Assigned, Fenced, TopicFacts
-from projector.event_records import Arrival, Unreadable, read_arrivals
+from projector.event_records import EventRecord, Unreadable, read_arrivals
 from projector.faults import Failure, is_orders_fault, tell
-from projector.parking import Parking, Waiting, place_of
+from projector.parking import Parking, place_of
 from projector.projection import Applied, Projection
 from projector.refolding import BEFORE_ALL, PATIENCE, Refolding, cut
 from projector.unparking import try_again
 from readmodels import OrderKey, ReadModel
 from readmodels.assignment import PLAIN, Decision, classify
 from readmodels.checkpoints import Checkpoints, Move
+from readmodels.parked import Waiting
 from runtime import Database, is_passing_fault
 
 log = structlog.get_logger(__name__)
@@ -156,7 +157,7 @@ class Projector:
     async def _apply(
         self,
         moves: Sequence[Move],
-        arrivals: Mapping[OrderKey, Sequence[Arrival]],
+        arrivals: Mapping[OrderKey, Sequence[EventRecord]],
         unreadable: Mapping[OrderKey, Unreadable],
         *,
         apart: bool,
@@ -164,7 +165,7 @@ class Projector:
         """Apply what arrived for orders that aren't parked, and park those that fail, in one transaction."""
         async with self._transaction() as conn:
             if await self._checkpoints.move(conn, moves):
-                waiting = {key: came for key, came in arrivals.items() if key in self._parking}
+                waiting = {key: place_of(came) for key, came in arrivals.items() if key in self._parking}
                 if waiting:
                     await self._parking.wait(conn, waiting)
                     arrivals = {key: came for key, came in arrivals.items() if key not in waiting}

@@ -7,16 +7,16 @@ the same order can't be applied over the one before it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 import asyncpg
 import structlog
 from prometheus_client import Gauge
 
 from messaging import Unrecoverable
-from projector.event_records import Arrival
+from projector.event_records import EventRecord
 from projector.faults import Failure, tell
 from readmodels import OrderKey, ReadModel
+from readmodels.parked import ParkedOrders, Waiting
 
 log = structlog.get_logger(__name__)
 
@@ -26,83 +26,8 @@ PARKED = Gauge(
     ["read_model"],
 )
 
-# Who finds an order parked already leaves its first error, and raises what waits behind it.
-_PARK = """
-INSERT INTO projections.parked AS p
-    (read_model, generation, tenant_id, order_id, partition, version, newest_version, last_offset, error)
-SELECT $1, $2, t.*
-FROM unnest($3::text[], $4::uuid[], $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[])
-    AS t (tenant_id, order_id)
-ORDER BY t.tenant_id, t.order_id
-ON CONFLICT (read_model, generation, tenant_id, order_id) DO UPDATE SET
-    newest_version = greatest(p.newest_version, excluded.newest_version),
-    partition = excluded.partition,
-    last_offset = CASE WHEN p.partition = excluded.partition
-        THEN greatest(p.last_offset, excluded.last_offset) ELSE excluded.last_offset END
-"""
 
-_WAIT = """
-UPDATE projections.parked AS p SET
-    newest_version = greatest(p.newest_version, t.newest_version),
-    partition = t.partition,
-    last_offset = CASE WHEN p.partition = t.partition
-        THEN greatest(p.last_offset, t.last_offset) ELSE t.last_offset END
-FROM unnest($3::text[], $4::uuid[], $5::integer[], $6::bigint[], $7::bigint[])
-    AS t (tenant_id, order_id, partition, newest_version, last_offset)
-WHERE p.read_model = $1 AND p.generation = $2 AND p.tenant_id = t.tenant_id AND p.order_id = t.order_id
-"""
-
-_REQUESTED = """
-SELECT EXISTS (
-    SELECT FROM projections.parked
-    WHERE read_model = $1 AND generation = $2 AND partition = ANY ($3::integer[]) AND retry_requested
-)
-"""
-
-_COUNT = "SELECT count(*) FROM projections.parked WHERE read_model = $1 AND generation = $2"
-
-_ON = """
-SELECT tenant_id, order_id FROM projections.parked
-WHERE read_model = $1 AND generation = $2 AND partition = ANY ($3::integer[])
-"""
-
-_AMONG = """
-SELECT tenant_id, order_id FROM projections.parked
-JOIN unnest($3::text[], $4::uuid[]) AS k (tenant_id, order_id) USING (tenant_id, order_id)
-WHERE read_model = $1 AND generation = $2
-"""
-
-_FIND = """
-SELECT tenant_id, order_id, partition, newest_version, last_offset FROM projections.parked
-WHERE read_model = $1 AND generation = $2 AND partition = ANY ($3::integer[])
-    AND (tenant_id, order_id) > ($4, $5) AND last_offset >= $6 AND (retry_requested OR NOT $7::boolean)
-ORDER BY tenant_id, order_id LIMIT $8
-FOR UPDATE
-"""
-
-_UNPARK = """
-DELETE FROM projections.parked AS p USING unnest($3::text[], $4::uuid[]) AS k (tenant_id, order_id)
-WHERE p.read_model = $1 AND p.generation = $2 AND p.tenant_id = k.tenant_id AND p.order_id = k.order_id
-"""
-
-_FAILED_AGAIN = """
-UPDATE projections.parked AS p
-SET attempts = p.attempts + 1, tried_at = clock_timestamp(), retry_requested = false, version = t.version,
-    error = t.error
-FROM unnest($3::text[], $4::uuid[], $5::bigint[], $6::text[]) AS t (tenant_id, order_id, version, error)
-WHERE p.read_model = $1 AND p.generation = $2 AND p.tenant_id = t.tenant_id AND p.order_id = t.order_id
-"""
-
-
-class Waiting(NamedTuple):
-    """Where a parked order's newest event lies; its version is 0 when none that came could be read."""
-
-    partition: int
-    newest_version: int
-    last_offset: int
-
-
-class Parking:
+class Parking(ParkedOrders):
     """The parked orders of one generation; those of the partitions held here are known by heart.
 
     What changes the table is done within the caller's transaction, and taken to heart after its commit
@@ -110,7 +35,7 @@ class Parking:
     """
 
     def __init__(self, read_model: ReadModel, limit: int) -> None:
-        self._key = (read_model.name, read_model.generation)
+        super().__init__(read_model.name, read_model.generation)
         self._limit = limit
         self._known: set[OrderKey] = set()
         self._gauge = PARKED.labels(read_model.name)
@@ -124,8 +49,7 @@ class Parking:
 
     async def learn(self, conn: asyncpg.Connection, partitions: Collection[int]) -> None:
         """Take to heart which orders of the partitions are parked, and no others."""
-        rows = await conn.fetch(_ON, *self._key, list(partitions))
-        self._known = {(row[0], row[1]) for row in rows}
+        self._known = await self.on(conn, partitions)
         self._tell_count()
 
     def know(self, failures: Mapping[OrderKey, Failure]) -> None:
@@ -174,13 +98,10 @@ class Parking:
         """
         if not failures:
             return
-        rows = [
-            (*key, place.partition, version, place.newest_version, place.last_offset, tell(error))
-            for key, (version, error) in failures.items()
-            for place in [places[key]]
-        ]
-        await conn.execute(_PARK, *self._key, *zip(*rows, strict=True))
-        count = await conn.fetchval(_COUNT, *self._key)
+        await self.add(
+            conn, [(key, places[key], version, tell(error)) for key, (version, error) in failures.items()]
+        )
+        count = await self.count(conn)
         if count > self._limit:
             (tenant_id, order_id), failure = next(iter(failures.items()))
             raise Unrecoverable(
@@ -191,52 +112,8 @@ class Parking:
                 "`till parked retry` folds it again after a repair"
             )
 
-    async def wait(self, conn: asyncpg.Connection, arrivals: Mapping[OrderKey, Sequence[Arrival]]) -> None:
-        """Note the newest of what came for parked orders."""
-        rows = [(*key, *place_of(came)) for key, came in arrivals.items()]
-        if rows:
-            await conn.execute(_WAIT, *self._key, *zip(*sorted(rows), strict=True))
 
-    async def among(self, conn: asyncpg.Connection, keys: Collection[OrderKey]) -> set[OrderKey]:
-        """Return which of the orders are parked, on whatever partition."""
-        rows = await conn.fetch(_AMONG, *self._key, *zip(*keys, strict=True))
-        return {(row[0], row[1]) for row in rows}
-
-    async def requested(self, conn: asyncpg.Connection, partitions: Collection[int]) -> bool:
-        """Tell whether an operator wants an order of these partitions tried again."""
-        found: bool = await conn.fetchval(_REQUESTED, *self._key, list(partitions))
-        return found
-
-    async def find(
-        self,
-        conn: asyncpg.Connection,
-        partitions: Collection[int],
-        *,
-        after: OrderKey,
-        limit: int,
-        from_offset: int = 0,
-        requested: bool = False,
-    ) -> dict[OrderKey, Waiting]:
-        """Return, and lock, the next parked orders after a key: those with an event at or past an offset.
-
-        With `requested`, only those that an operator wants tried again.
-        """
-        rows = await conn.fetch(_FIND, *self._key, list(partitions), *after, from_offset, requested, limit)
-        return {(row[0], row[1]): Waiting(*tuple(row)[2:]) for row in rows}
-
-    async def unpark(self, conn: asyncpg.Connection, keys: Collection[OrderKey]) -> None:
-        """Take orders from the table."""
-        if keys:
-            await conn.execute(_UNPARK, *self._key, *zip(*keys, strict=True))
-
-    async def failed_again(self, conn: asyncpg.Connection, failures: Mapping[OrderKey, Failure]) -> None:
-        """Note that a retry failed, and why."""
-        rows = [(*key, failure.version, tell(failure.error)) for key, failure in failures.items()]
-        if rows:
-            await conn.execute(_FAILED_AGAIN, *self._key, *zip(*rows, strict=True))
-
-
-def place_of(came: Sequence[Arrival]) -> Waiting:
+def place_of(came: Sequence[EventRecord]) -> Waiting:
     """Return where an order's events that came leave it waiting."""
     newest = max(came, key=lambda arrival: (arrival.version, arrival.record.offset))
     last_offset = max(

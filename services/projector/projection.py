@@ -11,7 +11,7 @@ from prometheus_client import Counter
 
 from eventstore import EventStore, StreamKey, VersionNotFound
 from orders import Order, initial_state
-from projector.event_records import Arrival
+from projector.event_records import EventRecord
 from projector.faults import Failure, is_orders_fault, write_apart
 from projector.folding import Folded, fold_arrivals, fold_stored, replay
 from readmodels import OrderChange, OrderKey, ReadModel
@@ -26,7 +26,7 @@ LOADS = Counter("tillstream_projected_loads", "Orders folded from the event stor
 CACHED_ORDERS = 20_000
 
 
-Arrivals = Mapping[OrderKey, Sequence[Arrival]]
+Arrivals = Mapping[OrderKey, Sequence[EventRecord]]
 
 
 class Applied(NamedTuple):
@@ -133,7 +133,7 @@ class Projection:
             versions.update(await self._read_model.applied_versions(conn, unknown))
         return versions
 
-    def _fold(self, order: Order, before: int, newer: Sequence[Arrival]) -> Folded | None:
+    def _fold(self, order: Order, before: int, newer: Sequence[EventRecord]) -> Folded | None:
         if order.version != before:
             return None
         return fold_arrivals(self.store, order, newer, with_events=self._read_model.needs_events)
@@ -180,7 +180,7 @@ def _refuse_short(folded: Mapping[OrderKey, Folded], gaps: Mapping[StreamKey, tu
         raise VersionNotFound(short)
 
 
-def _change(now: Folded, came: Sequence[Arrival]) -> OrderChange | None:
+def _change(now: Folded, came: Sequence[EventRecord]) -> OrderChange | None:
     """Return the change, with its place; None where a failure ended it at an event that did not come now."""
     for arrival in came:
         if arrival.version == now.order.version:

@@ -10,11 +10,12 @@ from prometheus_client import Gauge
 
 from messaging import BatchConsumer, Topics, Unrecoverable
 from projector.building import Builder
-from projector.desired_state import Wanted, keep_looking, look
+from projector.desired_state import keep_looking
 from projector.replaying import Replaying
 from projector.writing import LiveWriter
 from readmodels import ReadModel
 from readmodels.assignment import RebuildNeeded
+from readmodels.desired_state import DesiredState, read_desired_state
 from readmodels.generations import open_live
 from runtime import Database, Health, Settings
 
@@ -49,7 +50,7 @@ class ReadModelProcess:
         # Another connection: what is wanted must be seen in the midst of a long transaction, too.
         self._looking = Database(settings.database_url, f"{self._service}.looking")
         self._builder = Builder(read_model, settings, lambda: self._wanted)
-        self._wanted = Wanted()
+        self._wanted = DesiredState()
         self._generation: int | None = None
         self._consumer: BatchConsumer | None = None
         self._changed = asyncio.Event()
@@ -67,7 +68,7 @@ class ReadModelProcess:
         self._health.add_state("pause", self._paused_by)
         replaying = Replaying(self._read_model.name, self._topics.events, self._health)
         conn = await self._looking.reachable(self._settings.retry_budget)
-        self._see(await look(conn, self._read_model.name))
+        self._see(await read_desired_state(conn, self._read_model.name))
         beside = {
             asyncio.create_task(keep_looking(self._looking, self._read_model.name, self._see, replaying)),
             asyncio.create_task(self._builder.run()),
@@ -93,7 +94,7 @@ class ReadModelProcess:
     def _paused_by(self) -> str | None:
         return f"paused by {' and '.join(self._wanted.pauses)}" if self._wanted.pauses else None
 
-    def _see(self, wanted: Wanted) -> None:
+    def _see(self, wanted: DesiredState) -> None:
         PAUSED.labels(self._read_model.name).set(bool(wanted.pauses))
         before, self._wanted = self._wanted, wanted
         swapped = wanted.live is not None and (self._generation or before.live) not in {None, wanted.live}

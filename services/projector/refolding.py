@@ -18,12 +18,13 @@ import asyncpg
 from eventstore import StreamKey
 from messaging import Fenced, partition_of
 from projector.faults import Failure, write_apart
-from projector.parking import Parking, Waiting
+from projector.parking import Parking
 from projector.projection import Projection
 from projector.unparking import try_again
 from readmodels import UNKNOWN_OFFSET, OrderChange, OrderKey, Placed, ReadModel
 from readmodels.assignment import Decision
 from readmodels.checkpoints import Checkpoints
+from readmodels.parked import Waiting
 
 REFOLDED_AT_ONCE = 200
 LOOKED_AT_AT_ONCE = 500

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import asyncpg
 
 from eventstore import EventStoreError
-from projector.faults import Failure, write_apart
-from projector.parking import Parking, Waiting
+from projector.faults import Failure, tell, write_apart
+from projector.parking import Parking
 from projector.projection import Projection
 from readmodels import UNKNOWN_OFFSET, OrderChange, OrderKey, ReadModel
+from readmodels.parked import Waiting
 
 
 class Tried(NamedTuple):
@@ -52,5 +53,6 @@ async def try_again(
     failures.update(await write_apart(conn, read_model.rewrite, changes))
     unparked = frozenset(waiting.keys() - failures.keys())
     await parking.unpark(conn, unparked)
-    await parking.failed_again(conn, failures)
+    failed = [(key, version, tell(error)) for key, (version, error) in failures.items()]
+    await parking.failed_again(conn, failed)
     return Tried(unparked, failures)

@@ -15,15 +15,10 @@ from projector.handler import Projector
 from projector.projection import Projection
 from readmodels import ReadModel
 from readmodels.checkpoints import Checkpoints
+from readmodels.generations import live_generations
 from runtime import Database, Settings
 
 T = TypeVar("T")
-
-_PLACES = """
-SELECT partition, next_offset FROM projections.checkpoints
-WHERE read_model = $1 AND generation = $2 AND topic = $3
-"""
-_STATE = "SELECT state FROM projections.generations WHERE read_model = $1 AND generation = $2"
 
 
 class Writer:
@@ -32,12 +27,13 @@ class Writer:
     def __init__(self, settings: Settings, database: Database, generation: ReadModel) -> None:
         self._generation = generation
         self._database = database
-        topic = self._topic = Topics(settings.topic_prefix).events
+        topic = Topics(settings.topic_prefix).events
+        self._checkpoints = Checkpoints(generation.name, generation.generation, topic)
         self._projector = Projector(
             database,
             generation,
             Projection(generation, EventStore(ORDER)),
-            Checkpoints(generation.name, generation.generation, topic),
+            self._checkpoints,
             partial(fetch_topic, KafkaConnection.of(settings), topic),
             parked_limit=settings.parked_limit,
         )
@@ -75,9 +71,9 @@ class LiveWriter(Writer):
     async def assigned(self, partitions: Mapping[TopicPartition, Assigned]) -> Mapping[TopicPartition, int]:
         """Take partitions up; raises Fenced when the generation was swapped out before."""
         positions = await super().assigned(partitions)
-        key = (self._generation.name, self._generation.generation)
         # Only now: a swap from here on fences the epochs just taken.
-        if await (await self._database.connection()).fetchval(_STATE, *key) != "live":
+        live = (await live_generations(await self._database.connection())).get(self._generation.name)
+        if live is None or live.generation != self._generation.generation:
             raise Fenced
         return positions
 
@@ -90,9 +86,8 @@ class NextWriter(Writer):
 
     async def assigned(self, partitions: Mapping[TopicPartition, Assigned]) -> Mapping[TopicPartition, int]:
         """Take partitions up, each from its checkpoint."""
-        key = (self._generation.name, self._generation.generation, self._topic)
-        rows = await (await self._database.connection()).fetch(_PLACES, *key)
-        places = {row["partition"]: Committed(row["next_offset"], ours=True) for row in rows}
+        found = await self._checkpoints.read(await self._database.connection())
+        places = {number: Committed(each.next_offset, ours=True) for number, each in found.items()}
         return await super().assigned(
             {each: facts._replace(committed=places.get(each.partition)) for each, facts in partitions.items()}
         )

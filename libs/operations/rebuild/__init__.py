@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from operations.rebuild.builds import (
     Build,
-    Generation,
     Kind,
     await_dropped,
     cancel_build,
     drop_previous,
     open_build,
     read_build,
-    read_generations,
     release_build,
     request_build,
 )
@@ -20,7 +18,6 @@ from operations.rebuild.requests import ask_for_rebuild, ask_for_rollback, under
 
 __all__ = [
     "Build",
-    "Generation",
     "Kind",
     "Seen",
     "Silence",
@@ -32,7 +29,6 @@ __all__ = [
     "follow",
     "open_build",
     "read_build",
-    "read_generations",
     "release_build",
     "request_build",
     "under_way",

@@ -12,6 +12,7 @@ from pydantic_core import from_json
 
 from operations.errors import AlreadyUnderWay, NotFound
 from operations.operation_lock import take_turn
+from readmodels.generations import Generation, read_generations, request_drop
 
 Kind = Literal["rebuild", "rollback", "upgrade"]
 State = Literal["requested", "scanning", "catching_up", "comparing", "swapped", "failed", "cancelled"]
@@ -34,31 +35,7 @@ _REPLAY = """
 SELECT actor, started_at FROM operations.replays JOIN operations.actions ON id = action_id
 WHERE read_model = $1 AND state NOT IN ('done', 'cancelled')
 """
-_TO_CATCH_UP = """
-SELECT coalesce(sum(greatest(0, live.next_offset - new.next_offset)), 0)::bigint
-FROM projections.generations AS g
-JOIN projections.checkpoints AS live USING (read_model, generation)
-JOIN projections.checkpoints AS new
-    ON new.read_model = live.read_model AND new.topic = live.topic AND new.topic_id = live.topic_id
-    AND new.partition = live.partition AND new.generation = $2
-WHERE g.read_model = $1 AND g.state = 'live'
-"""
-_GENERATIONS = """
-SELECT generation, state, version, created_at FROM projections.generations
-WHERE read_model = $1 AND NOT drop_requested ORDER BY generation
-"""
-_KEPT = """
-SELECT EXISTS (
-    SELECT FROM projections.generations
-    WHERE read_model = $1 AND generation = $2 AND state = 'previous' AND NOT drop_requested
-)
-"""
-_DROP = """
-UPDATE projections.generations SET drop_requested = true WHERE read_model = $1 AND state = 'previous'
-RETURNING generation
-"""
 _LOOK_SECONDS = 0.3
-_DROPPING = "SELECT count(*) FROM projections.generations WHERE read_model = $1 AND drop_requested"
 
 
 @dataclass(frozen=True)
@@ -99,16 +76,6 @@ class Build:
         return self.hold and self.state == "comparing" and self.comparison is not None
 
 
-@dataclass(frozen=True)
-class Generation:
-    """One set of a read model's tables: `building`, `live`, or `previous` (kept for a rollback)."""
-
-    generation: int
-    state: str
-    version: int
-    created_at: datetime
-
-
 def _build(row: asyncpg.Record) -> Build:
     fields = dict(row)
     fields["comparison"] = None if row["comparison"] is None else from_json(row["comparison"])
@@ -143,7 +110,8 @@ async def request_build(
             )
         if other := await open_build(conn, read_model):
             raise AlreadyUnderWay("build_under_way", f"A {tell_open(other)}.", read_model=read_model)
-        if generation is not None and not await conn.fetchval(_KEPT, read_model, generation):
+        kept = {each.generation for each in await kept_generations(conn, read_model)}
+        if generation is not None and generation not in kept:
             raise NotFound(
                 "generation_gone",
                 f"Generation {generation} of {read_model} is kept no longer.",
@@ -177,15 +145,10 @@ async def release_build(conn: asyncpg.Connection, build: int) -> None:
     await conn.execute("UPDATE operations.builds SET hold = false WHERE id = $1", build)
 
 
-async def events_to_catch_up(conn: asyncpg.Connection, read_model: str, generation: int) -> int:
-    """Return how many records a generation is behind the live one."""
-    count: int = await conn.fetchval(_TO_CATCH_UP, read_model, generation)
-    return count
-
-
-async def read_generations(conn: asyncpg.Connection, read_model: str) -> list[Generation]:
-    """Return a read model's generations, oldest first, without those that are about to be dropped."""
-    return [Generation(*tuple(row)) for row in await conn.fetch(_GENERATIONS, read_model)]
+async def kept_generations(conn: asyncpg.Connection, read_model: str) -> list[Generation]:
+    """Return those that can be gone back to, oldest first."""
+    found = await read_generations(conn, read_model)
+    return [each for each in found if each.state == "previous" and not each.drop_requested]
 
 
 async def drop_previous(conn: asyncpg.Connection, read_model: str) -> list[int]:
@@ -199,18 +162,22 @@ async def drop_previous(conn: asyncpg.Connection, read_model: str) -> list[int]:
             raise AlreadyUnderWay(
                 "generation_needed", f"Not now: a {tell_open(build)}.", read_model=read_model
             )
-        return [row["generation"] for row in await conn.fetch(_DROP, read_model)]
+        return await request_drop(conn, read_model, "previous")
 
 
 async def await_dropped(conn: asyncpg.Connection, read_model: str, *, deadline: float) -> bool:
     """Wait until a projector has dropped what nobody wants, at most so many seconds; tell whether it has."""
     try:
         async with asyncio.timeout(deadline):
-            while await conn.fetchval(_DROPPING, read_model) or await open_build(conn, read_model):  # noqa: ASYNC110 - what is waited for happens in another process
+            while await _dropping(conn, read_model) or await open_build(conn, read_model):  # noqa: ASYNC110 - what is waited for happens in another process
                 await asyncio.sleep(_LOOK_SECONDS)
     except TimeoutError:
         return False
     return True
+
+
+async def _dropping(conn: asyncpg.Connection, read_model: str) -> bool:
+    return any(each.drop_requested for each in await read_generations(conn, read_model))
 
 
 def tell_open(build: Build) -> str:

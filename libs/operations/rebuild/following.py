@@ -9,7 +9,8 @@ from typing import NamedTuple
 import asyncpg
 
 from operations.pauses import pause_causes
-from operations.rebuild.builds import Build, events_to_catch_up, read_build
+from operations.rebuild.builds import Build, read_build
+from readmodels.checkpoints import events_to_catch_up
 
 # A projector looks every half second; one that works at a build shows it more often.
 SILENT_AT_MOST = 15.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncpg
 
 from operations.errors import NotFound, OperationRefused
-from operations.rebuild.builds import Build, open_build, read_generations, request_build
+from operations.rebuild.builds import Build, kept_generations, open_build, request_build
 from readmodels import READ_MODELS
+from readmodels.generations import live_generations
 
 
 async def ask_for_rebuild(
@@ -18,13 +19,13 @@ async def ask_for_rebuild(
     `request_build` does.
     """
     version = READ_MODELS[name].version
-    live = [each for each in await read_generations(conn, name) if each.state == "live"]
-    if not live:
+    live = (await live_generations(conn)).get(name)
+    if live is None:
         raise NotFound("no_tables", f"{name} has no tables yet.")
-    if live[0].version > version:
+    if live.version > version:
         raise OperationRefused(
             "newer_version",
-            f"{name} is of version {live[0].version}, and this till knows version {version}.",
+            f"{name} is of version {live.version}, and this till knows version {version}.",
             read_model=name,
         )
     return await request_build(conn, name, "rebuild", version, action_id, throttle=throttle, hold=hold)
@@ -35,7 +36,7 @@ async def ask_for_rollback(conn: asyncpg.Connection, name: str, action_id: int) 
 
     Raises NotFound when none is kept, and what `request_build` does.
     """
-    kept = [each for each in await read_generations(conn, name) if each.state == "previous"]
+    kept = await kept_generations(conn, name)
     if not kept:
         raise NotFound(
             "no_generation_kept", f"No generation of {name} is kept to go back to.", read_model=name

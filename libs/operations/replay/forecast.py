@@ -19,12 +19,6 @@ from readmodels import READ_MODELS
 from readmodels.assignment import Case, Checkpoint, Decision, RebuildNeeded, classify
 from readmodels.checkpoints import live_checkpoints
 
-_ORDERS = """
-SELECT o.partition, count(*) AS orders
-FROM {table} AS o JOIN unnest($1::integer[], $2::bigint[]) AS r (partition, first) USING (partition)
-WHERE o.last_offset >= r.first GROUP BY o.partition
-"""
-
 
 class Effect(StrEnum):
     """What the projector does with an offset that a tool has set; the words are for the operator."""
@@ -123,7 +117,10 @@ async def forecast(conn: asyncpg.Connection, group: Group, name: str, scenario: 
         raise OperationRefused(
             "rebuild_needed", f"No reset of {name} has an effect: {reason}.", read_model=name
         ) from reason
-    orders = await _orders(conn, name, generation, decisions)
+    rewound = {p: each.refold_from or 0 for p, each in decisions.items() if EFFECTS[each.case].rewinds}
+    orders = {}
+    if rewound and generation is not None:
+        orders = await READ_MODELS[name](generation).count_past(conn, rewound)
     rows, plan = [], []
     for partition, to in targets.items():
         found, decision = checkpoints.get(partition), decisions[partition]
@@ -145,18 +142,3 @@ async def forecast(conn: asyncpg.Connection, group: Group, name: str, scenario: 
         events = topic[partition].end - decision.offset if cut_short else planned.events
         rows.append(Row(partition, committed, at, to, events, orders.get(partition, 0), effect))
     return Forecast(rows, plan, await measured_rate(conn, name))
-
-
-async def _orders(
-    conn: asyncpg.Connection, name: str, generation: int | None, decisions: Mapping[int, Decision]
-) -> dict[int, int]:
-    rewound = {
-        partition: decision.refold_from
-        for partition, decision in decisions.items()
-        if EFFECTS[decision.case].rewinds
-    }
-    if not rewound:
-        return {}
-    table = READ_MODELS[name].orders_table.format(generation=generation)
-    rows = await conn.fetch(_ORDERS.format(table=table), list(rewound), list(rewound.values()))
-    return {row["partition"]: row["orders"] for row in rows}

@@ -13,23 +13,19 @@ from messaging import KafkaConnection, Topics
 from operations.errors import CouldNotCheck
 from operations.verify.findings import LOG, Difference, Findings
 from operations.verify.folding import FoldedOrder
+from operations.verify.rows import compared
 from operations.verify.settling import caught_up
 from operations.verify.summed import check_sums, check_views
-from operations.verify.tables import Tables, compared
 from orders import ORDER, Order
 from readmodels import READ_MODELS
+from readmodels.generations import live_generations
+from readmodels.order_tables import OrderTables
+from readmodels.parked import ParkedOrders
 
 # Orders in one transaction: some thousands of events.
 PAGE = 200
 # Of each read model, orders that are kept in mind because they lag; beyond them they are only counted.
 REMEMBERED = 100_000
-
-_LIVE = """
-SELECT read_model, generation, version FROM projections.generations WHERE state = 'live'
-"""
-_PARKED = """
-SELECT tenant_id, order_id FROM projections.parked WHERE read_model = $1 AND generation = $2
-"""
 
 Tell = Callable[[int], None]
 
@@ -60,7 +56,7 @@ async def verify_read_models(
         for tables in verification.tables:
             await check_views(conn, tables.live, findings)
         for tables in verification.tables:
-            await check_sums(conn, tables.live, findings)
+            await check_sums(conn, tables.live, topics.events, findings)
     except NewerSchema as error:
         raise CouldNotCheck(f"the log was written by a newer build than this: {error}") from error
     finally:
@@ -69,7 +65,7 @@ async def verify_read_models(
 
 async def _forget_replaced(conn: asyncpg.Connection, verification: _Verification) -> None:
     """Forget what was found in generations that are no longer live: they stand still, and prove nothing."""
-    generations = {row["read_model"]: row["generation"] for row in await conn.fetch(_LIVE)}
+    generations = {name: each.generation for name, each in (await live_generations(conn)).items()}
     replaced = [
         tables.live.name
         for tables in verification.tables
@@ -81,24 +77,26 @@ async def _forget_replaced(conn: asyncpg.Connection, verification: _Verification
         raise CouldNotCheck(f"a new generation of {', '.join(replaced)} went live meanwhile: verify again")
 
 
-async def _live(conn: asyncpg.Connection, names: Collection[str]) -> dict[str, Tables]:
-    generations = {row["read_model"]: row for row in await conn.fetch(_LIVE)}
+async def _live(conn: asyncpg.Connection, names: Collection[str]) -> dict[str, OrderTables]:
+    generations = await live_generations(conn)
     found = {}
     for name in names:
         live, read_model = generations.get(name), READ_MODELS[name]
         if live is None:
             raise CouldNotCheck(f"{name} has no tables yet: its projector has not started")
-        if live["version"] != read_model.version:
+        if live.version != read_model.version:
             raise CouldNotCheck(
-                f"the tables of {name} were made by its version {live['version']}, "
+                f"the tables of {name} were made by its version {live.version}, "
                 f"and this build has version {read_model.version}"
             )
-        found[name] = Tables(read_model, live["generation"])
+        found[name] = OrderTables(read_model, live.generation)
     return found
 
 
 class _Verification:
-    def __init__(self, conn: asyncpg.Connection, tables: Mapping[str, Tables], findings: Findings) -> None:
+    def __init__(
+        self, conn: asyncpg.Connection, tables: Mapping[str, OrderTables], findings: Findings
+    ) -> None:
         self._conn = conn
         self._store: EventStore[Order] = EventStore(ORDER)
         self.tables = list(tables.values())
@@ -159,13 +157,13 @@ class _Verification:
                 async with self._conn.transaction(isolation="repeatable_read", readonly=True):
                     await self._compare(came, tables)
 
-    async def _set_parked_aside(self, tables: Tables) -> None:
+    async def _set_parked_aside(self, tables: OrderTables) -> None:
         name = tables.live.name
-        for row in await self._conn.fetch(_PARKED, name, tables.live.generation):
-            if self.behind[name].pop(StreamKey(*row), None) is not None:
+        for key in await ParkedOrders(name, tables.live.generation).on(self._conn):
+            if self.behind[name].pop(StreamKey(*key), None) is not None:
                 self.findings.at(name).parked += 1
 
-    async def _differ_behind(self, tables: Tables, key: StreamKey, applied: int) -> None:
+    async def _differ_behind(self, tables: OrderTables, key: StreamKey, applied: int) -> None:
         due = self.behind[tables.live.name][key]
         history = (await self._store.histories(self._conn, {key: (0, due)}))[key]
         rows = (await tables.rows(self._conn, [key]))[key]
@@ -173,7 +171,7 @@ class _Verification:
         fields = compared(rows, FoldedOrder(key, history).rows(tables.read_model, due))
         self.findings.differ(Difference(tables.live.name, what, key, fields))
 
-    async def _compare(self, keys: Collection[StreamKey], only: Tables | None = None) -> None:
+    async def _compare(self, keys: Collection[StreamKey], only: OrderTables | None = None) -> None:
         """Compare some orders; `only` one read model when it is not the first time."""
         histories = await self._store.histories(self._conn, dict.fromkeys(keys, (0, None)))
         folded = {}
@@ -189,7 +187,7 @@ class _Verification:
             await self._compare_rows(tables, folded, again=only is not None)
 
     async def _compare_rows(
-        self, tables: Tables, folded: Mapping[StreamKey, FoldedOrder], *, again: bool
+        self, tables: OrderTables, folded: Mapping[StreamKey, FoldedOrder], *, again: bool
     ) -> None:
         if not folded:
             return

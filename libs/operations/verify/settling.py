@@ -10,15 +10,12 @@ import asyncpg
 
 from messaging import KafkaConnection, Offsets, TopicReader
 from readmodels import ReadModel
+from readmodels.checkpoints import Checkpoints
 
 _LOOK_INTERVAL = 0.2
 
 _NEWEST_ROW = "SELECT max(id) FROM public.outbox WHERE topic = $1"
 _WAITING = "SELECT EXISTS (SELECT FROM public.outbox WHERE topic = $1 AND id <= $2)"
-_CHECKPOINTS = """
-SELECT partition, next_offset FROM projections.checkpoints
-WHERE read_model = $1 AND generation = $2 AND topic = $3 AND NOT refolding
-"""
 
 
 async def sent(conn: asyncpg.Connection, topic: str, deadline: float) -> bool:
@@ -58,6 +55,6 @@ async def caught_up(
 
 
 async def _reached(conn: asyncpg.Connection, read_model: ReadModel, topic: str, due: Offsets) -> bool:
-    rows = await conn.fetch(_CHECKPOINTS, read_model.name, read_model.generation, topic)
-    places: dict[int, int] = {row["partition"]: row["next_offset"] for row in rows}
+    found = await Checkpoints(read_model.name, read_model.generation, topic).read(conn)
+    places = {number: each.next_offset for number, each in found.items() if not each.refolding}
     return all(places.get(number, 0) >= end for number, end in due.items())

@@ -26,10 +26,11 @@ from projector.building.record import (
 )
 from projector.building.scanning import Scan, begin
 from projector.building.swapping import try_swap
-from projector.desired_state import LOOK_INTERVAL, Wanted
+from projector.desired_state import LOOK_INTERVAL
 from projector.faults import tell
 from readmodels import ReadModel
-from readmodels.generations import LOCK_GENERATIONS, drop_generation
+from readmodels.desired_state import DesiredState
+from readmodels.generations import LOCK_GENERATIONS, drop_generation, read_generations
 from runtime import Settings, is_passing_fault
 
 log = structlog.get_logger(__name__)
@@ -38,9 +39,6 @@ log = structlog.get_logger(__name__)
 RETRY_DELAY = 2.0
 # The new generation is kept up to date until the read model's own group has taken it over.
 TAKEN_OVER_WITHIN = 15.0
-_TO_DROP = """
-SELECT generation FROM projections.generations WHERE read_model = $1 AND drop_requested AND state <> 'live'
-"""
 
 
 class _StandDown(Exception):
@@ -50,7 +48,9 @@ class _StandDown(Exception):
 class Builder:
     """The part of a projector's process that works at builds; its own consumer goes on beside."""
 
-    def __init__(self, read_model: type[ReadModel], settings: Settings, wanted: Callable[[], Wanted]) -> None:
+    def __init__(
+        self, read_model: type[ReadModel], settings: Settings, wanted: Callable[[], DesiredState]
+    ) -> None:
         self._read_model = read_model
         self._settings = settings
         self._wanted = wanted
@@ -72,7 +72,7 @@ class Builder:
         finally:
             await self._holding.release()
 
-    def _has_work(self, wanted: Wanted) -> bool:
+    def _has_work(self, wanted: DesiredState) -> bool:
         if wanted.pauses or wanted.live is None:
             return False
         if wanted.build is not None:
@@ -183,7 +183,8 @@ class Builder:
         """Drop the generations nobody wants; one that a reader still holds is dropped later."""
         conn = await self._holding.connection()
         name = self._read_model.name
-        unwanted = {row["generation"] for row in await conn.fetch(_TO_DROP, name)}
+        found = await read_generations(conn, name)
+        unwanted = {each.generation for each in found if each.drop_requested and each.state != "live"}
         for generation in sorted(unwanted - self._kept):
             try:
                 async with conn.transaction():

@@ -8,26 +8,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-import asyncpg
-
 from messaging import BatchConsumer, KafkaConnection, TopicReader, Topics, fetch_topic
 from projector.building.build_lease import Holding
 from projector.writing import NextWriter
 from readmodels import ReadModel
-from readmodels.assignment import RebuildNeeded
+from readmodels.assignment import Checkpoint, RebuildNeeded
+from readmodels.checkpoints import Checkpoints
 from runtime import Database, Health, Settings, is_passing_fault
 
 # What took no longer than this to catch up with is level: the rest is made up for at the swap.
 LEVEL_WITHIN = 2.0
 LOOK_INTERVAL = 0.1
-
-_PLACES = """
-SELECT partition, next_offset, epoch FROM projections.checkpoints
-WHERE read_model = $1 AND generation = $2 AND topic = $3
-"""
-_TOPIC_ID = """
-SELECT topic_id FROM projections.checkpoints WHERE read_model = $1 AND generation = $2 AND topic = $3 LIMIT 1
-"""
 
 Step = Callable[[], Awaitable[object]]
 
@@ -50,7 +41,8 @@ class CatchingUp:
         self._kafka = KafkaConnection.of(settings)
         self._topic = Topics(settings.topic_prefix).events
         self._holding = holding
-        self._key = (generation.name, generation.generation, self._topic)
+        self._generation = generation.generation
+        self._checkpoints = Checkpoints(generation.name, generation.generation, self._topic)
         self._consumer = consumer
         self._writer = writer
 
@@ -92,7 +84,7 @@ class CatchingUp:
         # Without a checkpoint yet, it goes on as at a first start.
         if known not in {None, now}:
             raise RebuildNeeded(
-                f"generation {self._key[1]} is of a topic that was deleted and made anew"
+                f"generation {self._generation} is of a topic that was deleted and made anew"
                 f" (its id was {known}, now it is {now})"
             )
 
@@ -105,20 +97,18 @@ class CatchingUp:
 
     async def places(self) -> dict[int, int]:
         """Return how far the generation has got: partition → next offset."""
-        return {row["partition"]: row["next_offset"] for row in await self._rows()}
+        return {number: each.next_offset for number, each in (await self._read()).items()}
 
     async def epochs(self) -> dict[int, int]:
         """Return partition → epoch: who takes a partition over raises it."""
-        return {row["partition"]: row["epoch"] for row in await self._rows()}
+        return {number: each.epoch for number, each in (await self._read()).items()}
 
-    async def _rows(self) -> list[asyncpg.Record]:
-        return await (await self._holding.connection()).fetch(_PLACES, *self._key)
+    async def _read(self) -> dict[int, Checkpoint]:
+        return await self._checkpoints.read(await self._holding.connection())
 
     async def topic_id(self) -> UUID | None:
         """Return the id of the topic that the generation's checkpoints speak of."""
-        conn = await self._holding.connection()
-        found: UUID | None = await conn.fetchval(_TOPIC_ID, *self._key)
-        return found
+        return next((each.topic_id for each in (await self._read()).values()), None)
 
 
 def at_or_past(places: Mapping[int, int], offsets: Mapping[int, int]) -> bool:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
-import asyncpg
 from pydantic_core import from_json
 
 from projector.building.build_lease import Holding
-from projector.building.tables import Comparable, comparable_tables
 from readmodels import ReadModel
+from readmodels.checkpoints import Checkpoints
+from readmodels.comparable import Comparable, Key, Pair, comparable_tables
+from readmodels.generations import live_generations
+from readmodels.parked import ParkedOrders
 
 ROWS_AT_ONCE = 1_000
 # So many keys are looked at again; of what is beyond, the first look counts.
@@ -25,36 +27,7 @@ _MOVED_ON_WITHIN = 5.0
 _PUBLISHED_WITHIN = 1.0
 _LOOK_INTERVAL = 0.1
 
-_LIVE = "SELECT generation FROM projections.generations WHERE read_model = $1 AND state = 'live'"
-_PARKED = "SELECT count(*) FROM projections.parked WHERE read_model = $1 AND generation = $2"
-_BEHIND = """
-SELECT EXISTS (
-    SELECT FROM unnest($4::integer[], $5::bigint[]) AS due (partition, next_offset)
-    JOIN projections.checkpoints AS c USING (partition)
-    WHERE c.read_model = $1 AND c.generation = ANY ($2) AND c.topic = $3 AND c.next_offset < due.next_offset
-)
-"""
-_FURTHEST = """
-SELECT partition, max(next_offset) FROM projections.checkpoints
-WHERE read_model = $1 AND generation = ANY ($2) AND topic = $3 GROUP BY partition
-"""
-
 Step: TypeAlias = Callable[[], Awaitable[object]]
-Key: TypeAlias = tuple[Any, ...]
-
-
-class Pair(NamedTuple):
-    """A row of the live generation and that of the new one, as JSON texts; None: there is none."""
-
-    live: str | None
-    new: str | None
-
-    @property
-    def what(self) -> str:
-        """What becomes of the row at the swap."""
-        if self.live is None:
-            return "added"
-        return "gone" if self.new is None else "changed"
 
 
 class Comparison:
@@ -81,7 +54,7 @@ class Comparison:
         the orders that could not be folded, `not_compared` names tables that only one generation has.
         """
         conn = await self._holding.connection()
-        live: int = await conn.fetchval(_LIVE, self._name)
+        live = (await live_generations(conn))[self._name].generation
         tables, others = await comparable_tables(conn, self._name, live, self._new)
         compared = 0
         for table in tables:
@@ -90,7 +63,7 @@ class Comparison:
         return {
             "rows": compared,
             **{what: self._counts[what] for what in ("added", "gone", "changed", "unsettled")},
-            "parked": await conn.fetchval(_PARKED, self._name, self._new),
+            "parked": await ParkedOrders(self._name, self._new).count(conn),
             "not_compared": others,
             "examples": [each for found in self._examples.values() for each in found],
         }
@@ -100,7 +73,7 @@ class Comparison:
         after: Key | None = None
         compared = 0
         while True:
-            page = await self._look_at_page(table, after)
+            page = await table.page(await self._holding.connection(), after, ROWS_AT_ONCE)
             for key, pair in page.differing.items():
                 if _is_final(table, pair) or len(doubtful) >= LOOKED_AT_AGAIN:
                     self._count(table, pair)
@@ -133,7 +106,8 @@ class Comparison:
         keys = list(doubtful)
         for start in range(0, len(keys), ROWS_AT_ONCE):
             chunk = keys[start : start + ROWS_AT_ONCE]
-            for key, pair in (await self._look_at_keys(table, chunk)).items():
+            found = await table.differing(await self._holding.connection(), chunk)
+            for key, pair in found.items():
                 if pair == doubtful[key] or _is_final(table, pair):
                     self._count(table, pair)
                 else:
@@ -144,82 +118,25 @@ class Comparison:
     async def _move_on(self, generations: Sequence[int]) -> None:
         """Wait until both generations are where the further one is now; a stopped one is not waited for."""
         await asyncio.sleep(_PUBLISHED_WITHIN)
-        conn = await self._holding.connection()
-        due = await conn.fetch(_FURTHEST, self._name, generations, self._topic)
-        columns = list(zip(*map(tuple, due), strict=True)) or [(), ()]
+        due: Counter[int] = Counter()
+        for places in await self._places(generations):
+            due |= Counter(places)
         deadline = time.monotonic() + _MOVED_ON_WITHIN
-        while await conn.fetchval(_BEHIND, self._name, generations, self._topic, *columns):
+        while any(
+            offset < due[number]
+            for places in await self._places(generations)
+            for number, offset in places.items()
+        ):
             if time.monotonic() > deadline:
                 return
             await self._step()
             await asyncio.sleep(_LOOK_INTERVAL)
 
-    async def _look_at_page(self, table: Comparable, after: Key | None) -> _Page:
-        """Compare the rows of the next keys of both generations."""
+    async def _places(self, generations: Sequence[int]) -> list[dict[int, int]]:
+        """Return partition → next offset of each generation."""
         conn = await self._holding.connection()
-        async with conn.transaction(isolation="repeatable_read", readonly=True):
-            key = ", ".join(table.key)
-            past = f"({key}) > ({table.parameters(1)})" if after else "true"
-            starts = after or ()
-            ends = [
-                await conn.fetchrow(
-                    f"SELECT {key} FROM ({table.rows(each, past)}) AS t ORDER BY {key}"  # noqa: S608 - names of the catalogue
-                    f" OFFSET {ROWS_AT_ONCE - 1} LIMIT 1",
-                    *starts,
-                )
-                for each in (table.live, table.new)
-            ]
-            last = await self._least(conn, table, [tuple(end) for end in ends if end is not None])
-            where = past
-            if last is not None:
-                where += f" AND ({key}) <= ({table.parameters(1 + len(starts))})"
-            differing, rows = await self._differing(conn, table, where, (*starts, *(last or ())))
-        return _Page(differing, rows, last)
-
-    async def _least(self, conn: asyncpg.Connection, table: Comparable, keys: Sequence[Key]) -> Key | None:
-        """Return the least key as the database orders them."""
-        if len(keys) < 2:  # noqa: PLR2004 - nothing to compare
-            return keys[0] if keys else None
-        first, second = table.parameters(1), table.parameters(1 + len(table.key))
-        less = await conn.fetchval(f"SELECT ({first}) <= ({second})", *keys[0], *keys[1])
-        return keys[0] if less else keys[1]
-
-    async def _look_at_keys(self, table: Comparable, keys: Iterable[Key]) -> dict[Key, Pair]:
-        """Compare the rows of these keys once more; return those that still differ."""
-        conn = await self._holding.connection()
-        arrays = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(table.types, 1))
-        where = f"({', '.join(table.key)}) IN (SELECT * FROM unnest({arrays}))"  # noqa: S608 - names of the catalogue
-        differing, _ = await self._differing(conn, table, where, tuple(zip(*keys, strict=True)))
-        return differing
-
-    async def _differing(
-        self, conn: asyncpg.Connection, table: Comparable, where: str, arguments: tuple[Any, ...]
-    ) -> tuple[dict[Key, Pair], int]:
-        """Return key → the rows that differ, in one statement, and how many rows there are."""
-        keys = ", ".join(table.key)
-        rows = await conn.fetch(
-            f"""
-            WITH live AS ({table.rows(table.live, where)}), new AS ({table.rows(table.new, where)}),
-            pairs AS (
-                SELECT {keys}, to_jsonb(live) AS live_row, to_jsonb(new) AS new_row
-                FROM live FULL JOIN new USING ({keys})
-            )
-            SELECT (SELECT count(*) FROM new) AS rows, pairs.*
-            FROM (SELECT) AS one LEFT JOIN pairs ON live_row IS DISTINCT FROM new_row
-            """,  # noqa: S608 - names of the catalogue
-            *arguments,
-        )
-        count: int = rows[0]["rows"]
-        found = [tuple(row)[1:] for row in rows]
-        return {each[:-2]: Pair(each[-2], each[-1]) for each in found if each[-2:] != (None, None)}, count
-
-
-class _Page(NamedTuple):
-    """The rows that differ, how many the new generation has, and the last key; None: no page is left."""
-
-    differing: Mapping[Key, Pair]
-    rows: int
-    last: Key | None
+        found = [await Checkpoints(self._name, each, self._topic).read(conn) for each in generations]
+        return [{number: each.next_offset for number, each in of_one.items()} for of_one in found]
 
 
 def _is_final(table: Comparable, pair: Pair) -> bool:

@@ -10,24 +10,13 @@ from pydantic_core import to_json
 
 from operations.operation_lock import take_turn
 from readmodels import OrderKey
-from readmodels.generations import LOCK_GENERATIONS
+from readmodels.desired_state import add_upgrade
+from readmodels.generations import LOCK_GENERATIONS, request_drop
 
 _READ = """
 SELECT id, read_model, kind, version, generation, state, throttle, hold, cancel_requested, after_tenant,
     after_order, orders_done
 FROM operations.builds WHERE id = $1
-"""
-# Made once for each newer version: what an operator cancelled or took back does not come back by itself.
-_UPGRADE = """
-INSERT INTO operations.builds (read_model, kind, version)
-SELECT read_model, 'upgrade', $2 FROM projections.generations
-WHERE read_model = $1 AND state = 'live' AND version < $2 AND NOT EXISTS (
-    SELECT FROM operations.builds WHERE read_model = $1 AND kind = 'upgrade' AND version = $2
-) AND NOT EXISTS (
-    SELECT FROM operations.replays WHERE read_model = $1 AND state NOT IN ('done', 'cancelled')
-)
-ON CONFLICT DO NOTHING
-RETURNING id
 """
 _BEAT = """
 UPDATE operations.builds SET advanced_at = clock_timestamp()
@@ -50,9 +39,10 @@ _END = """
 UPDATE operations.builds SET state = $2, error = $3, finished_at = clock_timestamp()
 WHERE id = $1 AND state NOT IN ('swapped', 'failed', 'cancelled')
 """
-_UNWANT = """
-UPDATE projections.generations SET drop_requested = true
-WHERE read_model = $1 AND generation = $2 AND state = 'building'
+_BEGUN = """
+UPDATE operations.builds SET state = 'scanning', generation = $2, orders_total = $3,
+    started_at = clock_timestamp(), advanced_at = clock_timestamp()
+WHERE id = $1
 """
 
 
@@ -87,7 +77,7 @@ async def request_upgrade(conn: asyncpg.Connection, read_model: str, version: in
     """
     async with conn.transaction():
         await take_turn(conn, read_model)
-        return await conn.fetchval(_UPGRADE, read_model, version) is not None
+        return await add_upgrade(conn, read_model, version)
 
 
 async def read_build(conn: asyncpg.Connection, build: int) -> Build:
@@ -119,6 +109,11 @@ async def move_cursor(
         raise TakenOver
 
 
+async def begin_scan(conn: asyncpg.Connection, build: Build, generation: int, orders: int | None) -> None:
+    """Note the generation that is made, and about how many orders there are to scan."""
+    await conn.execute(_BEGUN, build.id, generation, orders)
+
+
 async def enter(conn: asyncpg.Connection, build: Build, state: str) -> None:
     """Go on to the next state."""
     await conn.execute(_STATE, build.id, state)
@@ -134,5 +129,5 @@ async def end(conn: asyncpg.Connection, build: Build, state: str, error: str | N
     async with conn.transaction():
         await conn.execute(LOCK_GENERATIONS)
         if build.generation is not None:
-            await conn.execute(_UNWANT, build.read_model, build.generation)
+            await request_drop(conn, build.read_model, "building", build.generation)
         await conn.execute(_END, build.id, state, error)

@@ -12,45 +12,21 @@ from eventstore import EventStore, StreamKey
 from messaging import KafkaConnection, TopicReader, fetch_topic, partition_of
 from orders import ORDER
 from projector.building.build_lease import Holding
-from projector.building.record import Build, move_cursor
+from projector.building.record import Build, begin_scan, move_cursor
 from projector.faults import write_apart
-from projector.parking import Parking, Waiting
+from projector.parking import Parking
 from projector.projection import Projection
 from projector.refolding import PATIENCE, cut
 from readmodels import UNKNOWN_OFFSET, OrderChange, OrderKey, Placed, ReadModel
-from readmodels.generations import LOCK_GENERATIONS
+from readmodels.assignment import Case, Decision
+from readmodels.checkpoints import Checkpoints
+from readmodels.generations import LOCK_GENERATIONS, begin_next, live_tables
+from readmodels.parked import Waiting
 
 # Small, so that the live consumer of the same process is not kept waiting.
 ORDERS_AT_ONCE = 100
 # What is written of events is computed between awaits, and takes longer the more lines the orders have.
 EVENTS_WRITTEN_AT_ONCE = 100
-
-# No number comes twice: what an earlier build left behind is never taken for this one's.
-_NEXT = """
-SELECT 1 + greatest(
-    (SELECT max(generation) FROM projections.generations WHERE read_model = $1),
-    (SELECT max(generation) FROM operations.builds WHERE read_model = $1)
-)
-"""
-_GENERATION = """
-INSERT INTO projections.generations (read_model, generation, state, version) VALUES ($1, $2, 'building', $3)
-"""
-_CHECKPOINTS = """
-INSERT INTO projections.checkpoints
-    (read_model, generation, topic, topic_id, epoch, refolding, partition, next_offset)
-SELECT $1, $2, $3, $4, 0, false, t.* FROM unnest($5::integer[], $6::bigint[]) AS t
-"""
-_BEGUN = """
-UPDATE operations.builds SET state = 'scanning', generation = $2, orders_total = $3,
-    started_at = clock_timestamp(), advanced_at = clock_timestamp()
-WHERE id = $1
-"""
-_LIVE = "SELECT generation FROM projections.generations WHERE read_model = $1 AND state = 'live'"
-_TOPIC = """
-SELECT topic_id, count(*) AS partitions FROM projections.checkpoints
-WHERE read_model = $1 AND generation = $2 AND topic = $3
-GROUP BY topic_id
-"""
 
 
 async def begin(
@@ -64,26 +40,15 @@ async def begin(
     topic_id = (await fetch_topic(kafka, topic)).topic_id
     async with TopicReader.open(kafka, topic) as reader:
         ends = reader.ends
-    live = await _live(conn, read_model)
-    counting = "" if live is None else live.orders_table.format(generation=live.generation)
+    live = await live_tables(conn, read_model)
     # Not under the lock: of many orders it takes a while, and about right is enough.
-    orders = await conn.fetchval(f"SELECT count(*) FROM {counting}") if counting else None  # noqa: S608 - the table's name is ours
+    orders = None if live is None else await live.count_orders(conn)
     async with conn.transaction():
         await conn.execute(LOCK_GENERATIONS)
-        generation = read_model(await conn.fetchval(_NEXT, read_model.name))
-        key = (generation.name, generation.generation)
-        await conn.execute(_GENERATION, *key, generation.version)
-        await generation.create_tables(conn)
-        await conn.execute(_CHECKPOINTS, *key, topic, topic_id, list(ends), list(ends.values()))
-        await conn.execute(_BEGUN, build.id, generation.generation, orders)
-
-
-async def _live(conn: asyncpg.Connection, read_model: type[ReadModel]) -> ReadModel | None:
-    """Return the live generation, if this version of the read model knows its tables."""
-    number = await conn.fetchval(_LIVE, read_model.name)
-    table = None if number is None else read_model.orders_table.format(generation=number)
-    known = table is not None and await conn.fetchval("SELECT to_regclass($1) IS NOT NULL", table)
-    return read_model(number) if known else None
+        generation = await begin_next(conn, read_model)
+        starts = {number: Decision(Case.FIRST_START, end) for number, end in ends.items()}
+        await Checkpoints(generation.name, generation.generation, topic).take(conn, topic_id, starts)
+        await begin_scan(conn, build, generation.generation, orders)
 
 
 class Scan:
@@ -130,12 +95,12 @@ class Scan:
 
     async def _look_around(self, conn: asyncpg.Connection) -> None:
         """Learn how many partitions there are, and whether the live rows tell where orders lie on them."""
-        generation, live = self._generation, await _live(conn, type(self._generation))
-        own = await conn.fetch(_TOPIC, generation.name, generation.generation, self._topic)
-        self._partitions = sum(row["partitions"] for row in own)
+        generation, live = self._generation, await live_tables(conn, type(self._generation))
+        own = await Checkpoints(generation.name, generation.generation, self._topic).read(conn)
+        self._partitions = len(own)
         if live is not None:
-            theirs = await conn.fetch(_TOPIC, live.name, live.generation, self._topic)
-            ids = [{row["topic_id"] for row in rows} for rows in (own, theirs)]
+            theirs = await Checkpoints(live.name, live.generation, self._topic).read(conn)
+            ids = [{each.topic_id for each in found.values()} for found in (own, theirs)]
             self._live = live if ids[0] == ids[1] else None
 
     async def _page(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
-from uuid import UUID
 
 import asyncpg
 import structlog
@@ -14,7 +12,9 @@ import structlog
 from projector.building.catching_up import CatchingUp, at_or_past
 from projector.building.record import Build
 from readmodels import ReadModel
-from readmodels.generations import LOCK_GENERATIONS, publish
+from readmodels.assignment import Checkpoint
+from readmodels.checkpoints import Checkpoints, hand_over
+from readmodels.generations import LOCK_GENERATIONS, live_generations, make_live, publish
 
 log = structlog.get_logger(__name__)
 
@@ -26,32 +26,6 @@ READERS_WITHIN = "300ms"
 MAKE_UP_WITHIN = 2.0
 _MAKE_UP_INTERVAL = 0.02
 
-_LIVE = "SELECT generation FROM projections.generations WHERE read_model = $1 AND state = 'live'"
-_LOCK = """
-SELECT partition, topic_id, next_offset, refolding OR next_offset < coalesce(replay_until, 0) AS replaying
-FROM projections.checkpoints
-WHERE read_model = $1 AND generation = $2 AND topic = $3
-ORDER BY partition FOR UPDATE
-"""
-_FENCE = "UPDATE projections.checkpoints SET epoch = epoch + 1 WHERE read_model = $1 AND generation = $2"
-# What Kafka is known to have committed for the read model's group goes on to be known.
-_HAND_OVER = """
-UPDATE projections.checkpoints AS new SET acknowledged_offset = old.acknowledged_offset
-FROM projections.checkpoints AS old
-WHERE new.read_model = $1 AND new.generation = $3 AND old.read_model = $1 AND old.generation = $2
-    AND old.topic = new.topic AND old.partition = new.partition AND old.topic_id = new.topic_id
-"""
-# One generation is kept for a rollback: an older one goes.
-_RETIRE = """
-UPDATE projections.generations SET
-    state = 'previous', drop_requested = drop_requested OR state = 'previous'
-WHERE read_model = $1 AND generation <> $2 AND state IN ('live', 'previous')
-"""
-# What was no longer wanted while it was kept is wanted now.
-_RAISE = """
-UPDATE projections.generations SET state = 'live', drop_requested = false
-WHERE read_model = $1 AND generation = $2
-"""
 _SWAPPED = """
 UPDATE operations.builds SET state = 'swapped', finished_at = clock_timestamp()
 WHERE id = $1 AND NOT cancel_requested AND NOT hold RETURNING true
@@ -60,12 +34,6 @@ WHERE id = $1 AND NOT cancel_requested AND NOT hold RETURNING true
 
 class _NotYet(Exception):
     """Something is not as the swap needs it; the text says what."""
-
-
-class _Place(NamedTuple):
-    topic_id: UUID
-    next_offset: int
-    replaying: bool
 
 
 async def try_swap(
@@ -83,7 +51,7 @@ async def try_swap(
         async with conn.transaction():
             await conn.execute(LOCK_GENERATIONS)
             await conn.execute(f"SET LOCAL lock_timeout = '{WRITERS_WITHIN}'")
-            old: int = await conn.fetchval(_LIVE, generation.name)
+            old = (await live_generations(conn))[generation.name].generation
             await _come_level(conn, old, generation, topic, catching_up)
             await conn.execute(f"SET LOCAL lock_timeout = '{READERS_WITHIN}'")
             await publish(conn, generation)
@@ -99,10 +67,10 @@ async def _come_level(
     conn: asyncpg.Connection, old: int, generation: ReadModel, topic: str, catching_up: CatchingUp
 ) -> None:
     """Lock both generations' checkpoints, the new one's at or past the old one's. Raises _NotYet."""
-    theirs = await _lock(conn, generation.name, old, topic)
+    theirs = await Checkpoints(generation.name, old, topic).lock(conn)
     due = await _due(theirs, catching_up)
     await _make_up(due, catching_up)
-    ours = await _lock(conn, generation.name, generation.generation, topic)
+    ours = await Checkpoints(generation.name, generation.generation, topic).lock(conn)
     if not at_or_past(_offsets(ours), due):
         raise _NotYet("the live generation is ahead")
     if any(ours[partition].replaying or theirs[partition].replaying for partition in due):
@@ -110,26 +78,19 @@ async def _come_level(
 
 
 async def _change_places(conn: asyncpg.Connection, build: Build, old: int, new: ReadModel) -> None:
-    await conn.execute(_HAND_OVER, new.name, old, new.generation)
-    await conn.execute(_FENCE, new.name, old)
-    await conn.execute(_RETIRE, new.name, new.generation)
-    await conn.execute(_RAISE, new.name, new.generation)
+    await hand_over(conn, new.name, old, new.generation)
+    await make_live(conn, new.name, new.generation)
     if not await conn.fetchval(_SWAPPED, build.id):
         raise _NotYet("the operator wants something else by now")
 
 
-async def _lock(conn: asyncpg.Connection, name: str, generation: int, topic: str) -> dict[int, _Place]:
-    rows = await conn.fetch(_LOCK, name, generation, topic)
-    return {row["partition"]: _Place(*tuple(row)[1:]) for row in rows}
-
-
-async def _due(theirs: Mapping[int, _Place], catching_up: CatchingUp) -> dict[int, int]:
+async def _due(theirs: Mapping[int, Checkpoint], catching_up: CatchingUp) -> dict[int, int]:
     """Return the offsets to get to; those of a topic that was deleted since say nothing of this one."""
     topic_id = await catching_up.topic_id()
     return {number: place.next_offset for number, place in theirs.items() if place.topic_id == topic_id}
 
 
-def _offsets(places: Mapping[int, _Place]) -> dict[int, int]:
+def _offsets(places: Mapping[int, Checkpoint]) -> dict[int, int]:
     return {number: place.next_offset for number, place in places.items()}
 
 

@@ -25,18 +25,12 @@ from query_service.query_models import described, query_into
 from query_service.routes.authenticated_route import v1_router
 from query_service.routes.tags import Tag
 from query_service.service import Service, TheCaller, TheService
+from readmodels.parked import is_parked
 
 log = structlog.get_logger(__name__)
 
 READ_MODEL = "order_summary"
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.2
-
-_PARKED = """
-SELECT EXISTS (
-    SELECT FROM projections.parked JOIN projections.generations USING (read_model, generation)
-    WHERE state = 'live' AND read_model = $1 AND tenant_id = $2 AND order_id = $3
-)
-"""
 
 router = v1_router(Tag.ORDERS)
 
@@ -169,6 +163,6 @@ async def _look(service: Service, key: StreamKey, min_version: int) -> _Seen:
         # Asked of the log, so that nobody waits for an order that there is not.
         if row is None:
             await queries.order_history(conn, *key, limit=1)
-        return _Seen(row, None, await conn.fetchval(_PARKED, READ_MODEL, *key))
+        return _Seen(row, None, await is_parked(conn, READ_MODEL, key))
 
     return await service.database.ask(key.tenant_id, question)

@@ -14,9 +14,8 @@ from query_service.routes.authenticated_route import v1_router
 from query_service.routes.tags import Tag
 from query_service.service import TheCaller, TheService
 from readmodels import READ_MODELS
+from readmodels.generations import Generation, live_generations
 from readmodels.read_model_status import ReadModelStatus, read_statuses
-
-_GENERATIONS = "SELECT read_model, generation FROM projections.generations WHERE state = 'live'"
 
 router = v1_router(Tag.READ_MODELS)
 
@@ -28,16 +27,15 @@ async def read_models(service: TheService, caller: TheCaller) -> dict[str, Any]:
 
     async def question(
         conn: asyncpg.Connection,
-    ) -> tuple[Mapping[str, ReadModelStatus], Mapping[str, int]]:
-        statuses = await read_statuses(conn, topic, READ_MODELS)
-        return statuses, {row[0]: row[1] for row in await conn.fetch(_GENERATIONS)}
+    ) -> tuple[Mapping[str, ReadModelStatus], Mapping[str, Generation]]:
+        return await read_statuses(conn, topic, READ_MODELS), await live_generations(conn)
 
     statuses, generations = await service.database.ask(caller.tenant, question)
     return {
         "read_models": [
             {
                 "name": name,
-                "generation": generations.get(name),
+                "generation": generations[name].generation if name in generations else None,
                 "records_behind": service.freshness.behind(status.places),
                 "replaying": is_replaying(status.places),
                 "events_to_replay": sum(place.to_replay for place in status.places.values()),

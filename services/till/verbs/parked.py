@@ -9,8 +9,9 @@ from uuid import UUID
 import typer
 from rich.text import Text
 
-from operations.parked_orders import ParkedOrder, Result, find_parked, read_parked
+from operations.parked_orders import Result, read_parked
 from operations.parked_orders import retry as try_again
+from readmodels.parked import ParkedOrder, find_parked
 from runtime.printable import printable
 from till.connecting import operator_connection, operator_name, query_connection, run
 from till.errors import TillError

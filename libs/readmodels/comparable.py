@@ -1,9 +1,9 @@
-"""How two generations' tables are compared: columns and keys are found out, so that versions may differ."""
+"""Compares tables of two generations, whose columns and keys are found out: versions may differ."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 
@@ -24,11 +24,35 @@ WHERE a.attrelid = to_regclass('projections.' || quote_ident($1)) AND a.attnum >
 ORDER BY a.attnum
 """
 
+Key: TypeAlias = tuple[Any, ...]
+
 
 class _Column(NamedTuple):
     name: str
     type: str
     key_place: int
+
+
+class Pair(NamedTuple):
+    """A row of the live generation and that of the new one, as JSON texts; None: there is none."""
+
+    live: str | None
+    new: str | None
+
+    @property
+    def what(self) -> str:
+        """What becomes of the row at the swap."""
+        if self.live is None:
+            return "added"
+        return "gone" if self.new is None else "changed"
+
+
+class Page(NamedTuple):
+    """The rows that differ, how many the new generation has, and the last key; None: no page is left."""
+
+    differing: Mapping[Key, Pair]
+    rows: int
+    last: Key | None
 
 
 class Comparable(NamedTuple):
@@ -51,7 +75,7 @@ class Comparable(NamedTuple):
         """Whether a row tells its order's version."""
         return "version" in (*self.key, *self.content)
 
-    def rows(self, table: str, where: str) -> str:
+    def _rows(self, table: str, where: str) -> str:
         """Return a query of the rows of one generation's table that are in a range of keys."""
         key = ", ".join(self.key)
         if not self.summed:
@@ -60,9 +84,66 @@ class Comparable(NamedTuple):
         some = " OR ".join(f"sum({column}) <> 0" for column in self.content)
         return f"SELECT {key}, {sums} FROM projections.{table} WHERE {where} GROUP BY {key} HAVING {some}"  # noqa: S608 - names of the catalogue
 
-    def parameters(self, first: int) -> str:
+    def _parameters(self, first: int) -> str:
         """Return the key as parameters from `$first` on."""
         return ", ".join(f"${first + place}::{kind}" for place, kind in enumerate(self.types))
+
+    async def page(self, conn: asyncpg.Connection, after: Key | None, limit: int) -> Page:
+        """Compare the rows of the next keys of both generations, in one transaction of one snapshot."""
+        async with conn.transaction(isolation="repeatable_read", readonly=True):
+            key = ", ".join(self.key)
+            past = f"({key}) > ({self._parameters(1)})" if after else "true"
+            starts = after or ()
+            ends = [
+                await conn.fetchrow(
+                    f"SELECT {key} FROM ({self._rows(each, past)}) AS t ORDER BY {key}"  # noqa: S608 - names of the catalogue
+                    f" OFFSET {limit - 1} LIMIT 1",
+                    *starts,
+                )
+                for each in (self.live, self.new)
+            ]
+            last = await self._least(conn, [tuple(end) for end in ends if end is not None])
+            where = past
+            if last is not None:
+                where += f" AND ({key}) <= ({self._parameters(1 + len(starts))})"
+            differing, rows = await self._differing(conn, where, (*starts, *(last or ())))
+        return Page(differing, rows, last)
+
+    async def _least(self, conn: asyncpg.Connection, keys: Sequence[Key]) -> Key | None:
+        """Return the least key as the database orders them."""
+        if len(keys) < 2:  # noqa: PLR2004 - nothing to compare
+            return keys[0] if keys else None
+        first, second = self._parameters(1), self._parameters(1 + len(self.key))
+        less = await conn.fetchval(f"SELECT ({first}) <= ({second})", *keys[0], *keys[1])
+        return keys[0] if less else keys[1]
+
+    async def differing(self, conn: asyncpg.Connection, keys: Iterable[Key]) -> dict[Key, Pair]:
+        """Compare the rows of these keys; return those that differ."""
+        arrays = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(self.types, 1))
+        where = f"({', '.join(self.key)}) IN (SELECT * FROM unnest({arrays}))"  # noqa: S608 - names of the catalogue
+        differing, _ = await self._differing(conn, where, tuple(zip(*keys, strict=True)))
+        return differing
+
+    async def _differing(
+        self, conn: asyncpg.Connection, where: str, arguments: tuple[Any, ...]
+    ) -> tuple[dict[Key, Pair], int]:
+        """Return key → the rows that differ, in one statement, and how many rows there are."""
+        keys = ", ".join(self.key)
+        rows = await conn.fetch(
+            f"""
+            WITH live AS ({self._rows(self.live, where)}), new AS ({self._rows(self.new, where)}),
+            pairs AS (
+                SELECT {keys}, to_jsonb(live) AS live_row, to_jsonb(new) AS new_row
+                FROM live FULL JOIN new USING ({keys})
+            )
+            SELECT (SELECT count(*) FROM new) AS rows, pairs.*
+            FROM (SELECT) AS one LEFT JOIN pairs ON live_row IS DISTINCT FROM new_row
+            """,  # noqa: S608 - names of the catalogue
+            *arguments,
+        )
+        count: int = rows[0]["rows"]
+        found = [tuple(row)[1:] for row in rows]
+        return {each[:-2]: Pair(each[-2], each[-1]) for each in found if each[-2:] != (None, None)}, count
 
 
 async def comparable_tables(

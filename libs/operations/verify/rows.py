@@ -1,0 +1,51 @@
+"""The rows a read model holds beside those it should hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from typing import Any
+
+from operations.verify.findings import Field
+from operations.verify.folding import Row
+from readmodels.order_tables import Rows
+
+# What the log doesn't tell: where on the topic an order's newest event lies.
+_PLACE = frozenset({"partition", "last_offset"})
+
+
+def compared(found: Rows, due: Sequence[Iterable[Row]]) -> list[Field]:
+    """Return the fields of the first row that is not what it should be; nothing when all rows are.
+
+    Both are by table. Rows of one table are compared in the order of their versions and lines.
+    """
+    for of_table, should_be in zip_longest(found, due, fillvalue=()):
+        in_order = sorted(of_table, key=lambda row: (row.get("version", 0), row.get("line_id") or ""))
+        for there, should in zip_longest(in_order, should_be):
+            fields = _fields(there, should)
+            if any(field.differs for field in fields):
+                return fields
+    return []
+
+
+def _fields(there: dict[str, Any] | None, should: Row | None) -> list[Field]:
+    if there is None:
+        # No row, so no columns to name the values by.
+        return [Field("row", None, ", ".join(map(str, should or ())), differs=True)]
+    fields = []
+    for place, (name, value) in enumerate(there.items()):
+        if name in _PLACE:
+            continue
+        expected = None if should is None else _like(should[place], value)
+        fields.append(Field(name, value, expected, differs=should is None or value != expected))
+    return fields
+
+
+def _like(written: object, value: Any) -> object:  # noqa: ANN401 - any column's value
+    """Return what was given to be written as it would be read: JSON and arrays are given as text."""
+    if isinstance(written, str) and isinstance(value, dict):
+        return json.loads(written)
+    if isinstance(written, str) and isinstance(value, list):
+        return [int(part) for part in written.strip("{}").split(",") if part]
+    return written
