@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from readmodels.audit_log import AuditLog
-from readmodels.event_rows import Ledger
+from readmodels.event_rows import EventRows, Row
+from readmodels.folding import fold
 from readmodels.generation_tables import tables_of
 from readmodels.order_summary import OrderSummary
 from readmodels.process_steps import ProcessSteps
@@ -31,7 +32,7 @@ __all__ = [
     "UNKNOWN_OFFSET",
     "AppliedEvent",
     "AuditLog",
-    "Ledger",
+    "EventRows",
     "OrderChange",
     "OrderKey",
     "OrderSummary",
@@ -40,6 +41,8 @@ __all__ = [
     "ProductMovements",
     "Provenance",
     "ReadModel",
+    "Row",
     "Sales",
+    "fold",
     "tables_of",
 ]

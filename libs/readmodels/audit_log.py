@@ -12,7 +12,7 @@ from typing import ClassVar
 from pydantic_core import to_json
 
 from readmodels.changed_fields import changed_fields
-from readmodels.event_rows import Ledger, Row
+from readmodels.event_rows import EventRows, Row
 from readmodels.read_model import OrderChange
 
 _TABLES = """
@@ -105,7 +105,7 @@ ON CONFLICT (tenant_id, order_id) DO UPDATE SET
 """
 
 
-class AuditLog(Ledger):
+class AuditLog(EventRows):
     """Who did and who authorised what, when, by which command, and the order's changed fields."""
 
     name: ClassVar = "audit_log"

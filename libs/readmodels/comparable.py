@@ -47,7 +47,7 @@ class Pair(NamedTuple):
         return "gone" if self.new is None else "changed"
 
 
-class Page(NamedTuple):
+class ComparedPage(NamedTuple):
     """The rows that differ, how many the new generation has, and the last key; None: no page is left."""
 
     differing: Mapping[Key, Pair]
@@ -88,7 +88,7 @@ class Comparable(NamedTuple):
         """Return the key as parameters from `$first` on."""
         return ", ".join(f"${first + place}::{kind}" for place, kind in enumerate(self.types))
 
-    async def page(self, conn: asyncpg.Connection, after: Key | None, limit: int) -> Page:
+    async def page(self, conn: asyncpg.Connection, after: Key | None, limit: int) -> ComparedPage:
         """Compare the rows of the next keys of both generations, in one transaction of one snapshot."""
         async with conn.transaction(isolation="repeatable_read", readonly=True):
             key = ", ".join(self.key)
@@ -107,7 +107,7 @@ class Comparable(NamedTuple):
             if last is not None:
                 where += f" AND ({key}) <= ({self._parameters(1 + len(starts))})"
             differing, rows = await self._differing(conn, where, (*starts, *(last or ())))
-        return Page(differing, rows, last)
+        return ComparedPage(differing, rows, last)
 
     async def _least(self, conn: asyncpg.Connection, keys: Sequence[Key]) -> Key | None:
         """Return the least key as the database orders them."""

@@ -13,7 +13,7 @@ from readmodels.read_model import AppliedEvent, OrderChange, ReadModel
 Row = tuple[object, ...]
 
 
-class Ledger(ReadModel):
+class EventRows(ReadModel):
     """A read model that `needs_events`, with a row per order and rows of single events: its entries.
 
     `write_sql` takes an array for each element of `rows`, then one for each element of `entries`. A row of an

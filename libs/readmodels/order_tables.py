@@ -41,7 +41,7 @@ Rows = list[list[dict[str, Any]]]
 class OrderTables:
     """The tables with rows of single orders of one generation of a read model.
 
-    What `ReadModel.rows` gives begins with the columns of the table of orders, what `Ledger.entries` gives
+    What `ReadModel.rows` gives begins with the columns of the table of orders, what `EventRows.entries` gives
     with those of its entries' table, each in its order.
     """
 

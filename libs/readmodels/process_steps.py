@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar
 
-from readmodels.event_rows import Ledger, Row
+from readmodels.event_rows import EventRows, Row
 from readmodels.read_model import OrderChange
 
 _TABLES = """
@@ -91,7 +91,7 @@ ON CONFLICT (tenant_id, order_id) DO UPDATE SET
 _NO_WAIT = timedelta(0)
 
 
-class ProcessSteps(Ledger):
+class ProcessSteps(EventRows):
     """Each event of an order with the type of the one before it and the time between them."""
 
     name: ClassVar = "process_steps"

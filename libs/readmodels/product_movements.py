@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from orders import Order, OrderConfirmed, OrderVoided
-from readmodels.event_rows import Ledger, Row, first_version, occurred_by, with_occurred_by
+from readmodels.event_rows import EventRows, Row, first_version, occurred_by, with_occurred_by
 from readmodels.read_model import OrderChange
 
 _TABLES = """
@@ -103,7 +103,7 @@ ON CONFLICT (tenant_id, order_id) DO UPDATE SET
 """
 
 
-class ProductMovements(Ledger):
+class ProductMovements(EventRows):
     """Quantity, gross, discount and net = gross - discount of each line, sold (+) and voided (-)."""
 
     name: ClassVar = "product_movements"

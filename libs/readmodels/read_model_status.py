@@ -43,7 +43,7 @@ class Place(NamedTuple):
         return self.refolding or self.to_replay > 0
 
 
-class Build(NamedTuple):
+class BuildProgress(NamedTuple):
     """A new generation being made beside the live one; `orders_total` is None until it is known."""
 
     kind: str
@@ -59,7 +59,7 @@ class ReadModelStatus:
     pauses: list[str] = field(default_factory=list)
     places: dict[int, Place] = field(default_factory=dict)
     parked: dict[int, int] = field(default_factory=dict)
-    build: Build | None = None
+    build: BuildProgress | None = None
 
 
 def tell_replay(places: Iterable[Place]) -> str | None:
@@ -92,7 +92,7 @@ async def read_statuses(
     for row in await conn.fetch(_PARKED):
         if status := found.get(row["read_model"]):
             status.parked[row["partition"]] = row["orders"]
-    builds = {row["read_model"]: Build(*tuple(row)[1:]) for row in await conn.fetch(_BUILDS)}
+    builds = {row["read_model"]: BuildProgress(*tuple(row)[1:]) for row in await conn.fetch(_BUILDS)}
     return {
         name: ReadModelStatus(each.pauses, each.places, each.parked, builds.get(name))
         for name, each in found.items()

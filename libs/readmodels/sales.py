@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from orders import Order, OrderConfirmed, OrderVoided
-from readmodels.event_rows import Ledger, Row, first_version, occurred_by, with_occurred_by
+from readmodels.event_rows import EventRows, Row, first_version, occurred_by, with_occurred_by
 from readmodels.read_model import OrderChange
 
 _TABLES = """
@@ -206,7 +206,7 @@ ORDER BY tenant_id, business_day, hour, cashier_id, currency, partition
 _NOTHING = (0, Decimal(0), Decimal(0), Decimal(0), 0)
 
 
-class Sales(Ledger):
+class Sales(EventRows):
     """Orders, gross, discount (of lines and orders together), net = gross - discount, and voids."""
 
     name: ClassVar = "sales"

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
-from uuid import UUID
 
 import asyncpg
 import jiter
 
-from eventstore import BrokenStream, EventStore, StoredEvent, StreamKey
-from orders import Event, Order, decode_event, evolve, initial_state
+from eventstore import EventStore, StoredEvent, StreamKey
+from orders import Order, decode_event, evolve, initial_state
 from projector.event_records import EventRecord, read_provenance
 from projector.faults import Failure, is_orders_fault
-from readmodels import AppliedEvent, OrderKey, Provenance
+from readmodels import AppliedEvent, OrderKey, fold
 
 
 class Folded(NamedTuple):
@@ -95,33 +94,12 @@ async def _fold_by_itself(
 def replay(order: Order, history: Iterable[StoredEvent]) -> Folded:
     """Return the order after stored events, and each of them with the order before and after it."""
     events: list[AppliedEvent] = []
-    for stored in history:
-        due = order.version + 1
-        if stored.version != due:
-            return Folded(order, events, Failure(due, BrokenStream(f"{stored.version} comes before {due}")))
-        try:
-            event, metadata = _event(stored), stored.metadata
-            provenance = Provenance(
-                metadata["actor"],
-                stored.recorded_at,
-                UUID(metadata["causation_id"]),
-                metadata["correlation_id"],
-            )
-            after = evolve(order, event)
-        except Exception as error:
-            if not is_orders_fault(error):
-                raise
-            return Folded(order, events, Failure(due, error))
-        events.append(AppliedEvent(event, provenance, order, after))
-        order = after
+    try:
+        for applied in fold(order, history):
+            events.append(applied)
+            order = applied.after
+    except Exception as error:
+        if not is_orders_fault(error):
+            raise
+        return Folded(order, events, Failure(order.version + 1, error))
     return Folded(order, events)
-
-
-def _event(stored: StoredEvent) -> Event:
-    return decode_event(
-        stored.event_type,
-        stored.payload,
-        occurred_at=stored.occurred_at,
-        undoes=stored.metadata.get("undoes", ()),
-        redoes=stored.metadata.get("redoes", ()),
-    )

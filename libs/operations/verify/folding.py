@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from eventstore import StoredEvent, StreamKey
-from orders import decode_event, evolve, initial_state
-from readmodels import AppliedEvent, Ledger, OrderChange, Provenance, ReadModel
-
-Row = tuple[object, ...]
+from orders import initial_state
+from readmodels import EventRows, OrderChange, ReadModel, Row, fold
 
 
 class FoldedOrder:
@@ -17,26 +14,7 @@ class FoldedOrder:
 
     def __init__(self, key: StreamKey, history: Sequence[StoredEvent]) -> None:
         """Fold a history whose versions are 1 to n."""
-        self._steps: list[AppliedEvent] = []
-        order = initial_state(*key)
-        for stored in history:
-            metadata = stored.metadata
-            event = decode_event(
-                stored.event_type,
-                stored.payload,
-                occurred_at=stored.occurred_at,
-                undoes=metadata.get("undoes", ()),
-                redoes=metadata.get("redoes", ()),
-            )
-            provenance = Provenance(
-                metadata["actor"],
-                stored.recorded_at,
-                UUID(metadata["causation_id"]),
-                metadata["correlation_id"],
-            )
-            after = evolve(order, event)
-            self._steps.append(AppliedEvent(event, provenance, order, after))
-            order = after
+        self._steps = list(fold(initial_state(*key), history))
 
     @property
     def version(self) -> int:
@@ -55,6 +33,6 @@ class FoldedOrder:
         events = self._steps[:version] if read_model.needs_events else ()
         change = OrderChange(order, 0, 0, events)
         rows = [list(read_model.rows(change))]
-        if issubclass(read_model, Ledger):
+        if issubclass(read_model, EventRows):
             rows.append(sorted(read_model.entries(change), key=lambda entry: entry[2:4]))
         return rows

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from operations.verify.findings import Field
-from operations.verify.folding import Row
+from readmodels import Row
 from readmodels.order_tables import Rows
 
 # What the log doesn't tell: where on the topic an order's newest event lies.

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-import readmodels.read_model_status
+from readmodels.read_model_status import BuildProgress
 
 
 class Build(BaseModel):
@@ -37,7 +37,7 @@ class ReadModelState(BaseModel):
     build: Build | None
 
 
-def build_of(build: readmodels.read_model_status.Build) -> dict[str, Any]:
+def build_of(build: BuildProgress) -> dict[str, Any]:
     """Return the fields of a `Build`."""
     total = build.orders_total
     return {

@@ -16,7 +16,7 @@ class NotHeld(Exception):
     """The connection that held the right was lost, and the right with it."""
 
 
-class Holding:
+class BuildLease:
     """An advisory lock, and the connection whose session holds it: all that is built is written over it.
 
     So who lost the right can't write. A pooler that hands out sessions per transaction breaks this.

@@ -10,11 +10,11 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from messaging import KafkaConnection, Topics
-from projector.building.build_lease import Holding, NotHeld
+from projector.building.build_lease import BuildLease, NotHeld
 from projector.building.catching_up import CatchingUp, ConsumerEnded, catching_up
 from projector.building.comparing import Comparison
 from projector.building.record import (
-    Build,
+    BuildJob,
     Cancelled,
     TakenOver,
     beat,
@@ -56,7 +56,7 @@ class Builder:
         self._wanted = wanted
         self._kafka = KafkaConnection.of(settings)
         self._topic = Topics(settings.topic_prefix).events
-        self._holding = Holding(settings.database_url, read_model.name)
+        self._lease = BuildLease(settings.database_url, read_model.name)
         # Generations that can't be dropped: somebody built on their tables.
         self._kept: set[int] = set()
 
@@ -67,10 +67,10 @@ class Builder:
                 if self._has_work(self._wanted()):
                     await self._try_to_work()
                 else:
-                    await self._holding.release()
+                    await self._lease.release()
                 await asyncio.sleep(LOOK_INTERVAL)
         finally:
-            await self._holding.release()
+            await self._lease.release()
 
     def _has_work(self, wanted: DesiredState) -> bool:
         if wanted.pauses or wanted.live is None:
@@ -84,28 +84,28 @@ class Builder:
 
     async def _try_to_work(self) -> None:
         try:
-            if not await self._holding.acquire():
+            if not await self._lease.acquire():
                 return
             wanted = self._wanted()
             if wanted.build is not None:
-                await self._work_at(await read_build(await self._holding.connection(), wanted.build.id))
+                await self._work_at(await read_build(await self._lease.connection(), wanted.build.id))
             elif not self._kept.issuperset(wanted.to_drop):
                 await self._drop_unwanted()
             elif await request_upgrade(
-                await self._holding.connection(), self._read_model.name, self._read_model.version
+                await self._lease.connection(), self._read_model.name, self._read_model.version
             ):
                 log.info("build.upgrade_requested", version=self._read_model.version)
         except (_StandDown, TakenOver, NotHeld) as reason:
             log.info("build.stood_down", reason=repr(reason))
-            await self._holding.release()
+            await self._lease.release()
         except Exception as error:
             if not _may_pass(error):
                 raise
             log.warning("build.retried", error=repr(error), delay=RETRY_DELAY)
-            self._holding.discard()
+            self._lease.discard()
             await asyncio.sleep(RETRY_DELAY)
 
-    async def _work_at(self, build: Build) -> None:
+    async def _work_at(self, build: BuildJob) -> None:
         log.info("build.taken_up", build=build.id, kind=build.kind, state=build.state)
         try:
             await self._carry_out(build)
@@ -117,20 +117,20 @@ class Builder:
             log.exception("build.failed", build=build.id)
             await self._end(build, "failed", tell(error))
 
-    async def _end(self, build: Build, state: str, error: str | None = None) -> None:
-        conn = await self._holding.connection()
+    async def _end(self, build: BuildJob, state: str, error: str | None = None) -> None:
+        conn = await self._lease.connection()
         await end(conn, await read_build(conn, build.id), state, error)
         log.info("build.ended", build=build.id, state=state)
         await self._drop_unwanted()
 
-    async def _carry_out(self, build: Build) -> None:
+    async def _carry_out(self, build: BuildJob) -> None:
         """Do what is left of a build. Raises Cancelled, and what fails."""
 
         async def step() -> bool:
             return await self._step(build)
 
         await step()
-        conn = await self._holding.connection()
+        conn = await self._lease.connection()
         if build.state == "requested":
             if build.kind == "rollback":
                 await enter(conn, build, "catching_up")
@@ -142,28 +142,28 @@ class Builder:
         generation = self._read_model(build.generation)
         if build.state == "scanning":
             limit = self._settings.parked_limit
-            await Scan(self._holding, build, generation, self._topic, limit).run(step)
-            await enter(await self._holding.connection(), build, "catching_up")
-        async with catching_up(self._settings, self._holding, generation) as at_work:
+            await Scan(self._lease, build, generation, self._topic, limit).run(step)
+            await enter(await self._lease.connection(), build, "catching_up")
+        async with catching_up(self._settings, self._lease, generation) as at_work:
             await at_work.level(step)
-            await enter(await self._holding.connection(), build, "comparing")
-            found = await Comparison(self._holding, generation, self._topic, step).run()
-            await keep_comparison(await self._holding.connection(), build, found)
+            await enter(await self._lease.connection(), build, "comparing")
+            found = await Comparison(self._lease, generation, self._topic, step).run()
+            await keep_comparison(await self._lease.connection(), build, found)
             await self._swap(build, generation, at_work)
             await self._hand_over(at_work)
         await self._drop_unwanted()
 
-    async def _step(self, build: Build) -> bool:
+    async def _step(self, build: BuildJob) -> bool:
         """Show that somebody works; tell whether to hold. Raises Cancelled and _StandDown."""
         if self._wanted().pauses:
             raise _StandDown
-        return await beat(await self._holding.connection(), build)
+        return await beat(await self._lease.connection(), build)
 
-    async def _swap(self, build: Build, generation: ReadModel, at_work: CatchingUp) -> None:
+    async def _swap(self, build: BuildJob, generation: ReadModel, at_work: CatchingUp) -> None:
         while True:
             at_work.check()
             hold = await self._step(build)
-            conn = await self._holding.connection()
+            conn = await self._lease.connection()
             if not hold and await try_swap(conn, build, generation, self._topic, at_work):
                 return
             await asyncio.sleep(LOOK_INTERVAL)
@@ -181,7 +181,7 @@ class Builder:
 
     async def _drop_unwanted(self) -> None:
         """Drop the generations nobody wants; one that a reader still holds is dropped later."""
-        conn = await self._holding.connection()
+        conn = await self._lease.connection()
         name = self._read_model.name
         found = await read_generations(conn, name)
         unwanted = {each.generation for each in found if each.drop_requested and each.state != "live"}

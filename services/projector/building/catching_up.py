@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID
 
 from messaging import BatchConsumer, KafkaConnection, TopicReader, Topics, fetch_topic
-from projector.building.build_lease import Holding
+from projector.building.build_lease import BuildLease
+from projector.building.record import Step
 from projector.writing import NextWriter
 from readmodels import ReadModel
 from readmodels.assignment import Checkpoint, RebuildNeeded
@@ -19,8 +20,6 @@ from runtime import Database, Health, Settings, is_passing_fault
 # What took no longer than this to catch up with is level: the rest is made up for at the swap.
 LEVEL_WITHIN = 2.0
 LOOK_INTERVAL = 0.1
-
-Step = Callable[[], Awaitable[object]]
 
 
 class ConsumerEnded(Exception):
@@ -33,14 +32,14 @@ class CatchingUp:
     def __init__(
         self,
         settings: Settings,
-        holding: Holding,
+        lease: BuildLease,
         generation: ReadModel,
         consumer: asyncio.Task[int],
         writer: NextWriter,
     ) -> None:
         self._kafka = KafkaConnection.of(settings)
         self._topic = Topics(settings.topic_prefix).events
-        self._holding = holding
+        self._lease = lease
         self._generation = generation.generation
         self._checkpoints = Checkpoints(generation.name, generation.generation, self._topic)
         self._consumer = consumer
@@ -104,7 +103,7 @@ class CatchingUp:
         return {number: each.epoch for number, each in (await self._read()).items()}
 
     async def _read(self) -> dict[int, Checkpoint]:
-        return await self._checkpoints.read(await self._holding.connection())
+        return await self._checkpoints.read(await self._lease.connection())
 
     async def topic_id(self) -> UUID | None:
         """Return the id of the topic that the generation's checkpoints speak of."""
@@ -118,7 +117,7 @@ def at_or_past(places: Mapping[int, int], offsets: Mapping[int, int]) -> bool:
 
 @asynccontextmanager
 async def catching_up(
-    settings: Settings, holding: Holding, generation: ReadModel
+    settings: Settings, lease: BuildLease, generation: ReadModel
 ) -> AsyncIterator[CatchingUp]:
     """Have a consumer bring a generation up to date for as long as the body runs.
 
@@ -138,7 +137,7 @@ async def catching_up(
     )
     running = asyncio.create_task(consumer.run())
     try:
-        yield CatchingUp(settings, holding, generation, running, writer)
+        yield CatchingUp(settings, lease, generation, running, writer)
     finally:
         consumer.stop()
         try:

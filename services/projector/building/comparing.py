@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic_core import from_json
 
-from projector.building.build_lease import Holding
+from projector.building.build_lease import BuildLease
+from projector.building.record import Step
 from readmodels import ReadModel
 from readmodels.checkpoints import Checkpoints
 from readmodels.comparable import Comparable, Key, Pair, comparable_tables
@@ -27,8 +28,6 @@ _MOVED_ON_WITHIN = 5.0
 _PUBLISHED_WITHIN = 1.0
 _LOOK_INTERVAL = 0.1
 
-Step: TypeAlias = Callable[[], Awaitable[object]]
-
 
 class Comparison:
     """Compares two generations page by page, each page in one short transaction of one snapshot.
@@ -38,8 +37,8 @@ class Comparison:
     contents do so at once.
     """
 
-    def __init__(self, holding: Holding, generation: ReadModel, topic: str, step: Step) -> None:
-        self._holding = holding
+    def __init__(self, lease: BuildLease, generation: ReadModel, topic: str, step: Step) -> None:
+        self._lease = lease
         self._name = generation.name
         self._new = generation.generation
         self._topic = topic
@@ -53,13 +52,13 @@ class Comparison:
         An example names its table and `what` happened, and has the rows `live` and `new`. `parked` counts
         the orders that could not be folded, `not_compared` names tables that only one generation has.
         """
-        conn = await self._holding.connection()
+        conn = await self._lease.connection()
         live = (await live_generations(conn))[self._name].generation
         tables, others = await comparable_tables(conn, self._name, live, self._new)
         compared = 0
         for table in tables:
             compared += await self._compare(table, [live, self._new])
-        conn = await self._holding.connection()
+        conn = await self._lease.connection()
         return {
             "rows": compared,
             **{what: self._counts[what] for what in ("added", "gone", "changed", "unsettled")},
@@ -73,7 +72,7 @@ class Comparison:
         after: Key | None = None
         compared = 0
         while True:
-            page = await table.page(await self._holding.connection(), after, ROWS_AT_ONCE)
+            page = await table.page(await self._lease.connection(), after, ROWS_AT_ONCE)
             for key, pair in page.differing.items():
                 if _is_final(table, pair) or len(doubtful) >= LOOKED_AT_AGAIN:
                     self._count(table, pair)
@@ -106,7 +105,7 @@ class Comparison:
         keys = list(doubtful)
         for start in range(0, len(keys), ROWS_AT_ONCE):
             chunk = keys[start : start + ROWS_AT_ONCE]
-            found = await table.differing(await self._holding.connection(), chunk)
+            found = await table.differing(await self._lease.connection(), chunk)
             for key, pair in found.items():
                 if pair == doubtful[key] or _is_final(table, pair):
                     self._count(table, pair)
@@ -134,7 +133,7 @@ class Comparison:
 
     async def _places(self, generations: Sequence[int]) -> list[dict[int, int]]:
         """Return partition → next offset of each generation."""
-        conn = await self._holding.connection()
+        conn = await self._lease.connection()
         found = [await Checkpoints(self._name, each, self._topic).read(conn) for each in generations]
         return [{number: each.next_offset for number, each in of_one.items()} for of_one in found]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 from pydantic_core import to_json
@@ -45,8 +45,11 @@ UPDATE operations.builds SET state = 'scanning', generation = $2, orders_total =
 WHERE id = $1
 """
 
+Step: TypeAlias = Callable[[], Awaitable[object]]
+"""Called again and again while a build is worked at; ends it by raising."""
 
-class Build(NamedTuple):
+
+class BuildJob(NamedTuple):
     """A build as it is now; `after` is the last order that the scan has done."""
 
     id: int
@@ -80,15 +83,15 @@ async def request_upgrade(conn: asyncpg.Connection, read_model: str, version: in
         return await add_upgrade(conn, read_model, version)
 
 
-async def read_build(conn: asyncpg.Connection, build: int) -> Build:
+async def read_build(conn: asyncpg.Connection, build: int) -> BuildJob:
     """Return a build by its id."""
     (row,) = await conn.fetch(_READ, build)
     fields = dict(row)
     after = (fields.pop("after_tenant"), fields.pop("after_order"))
-    return Build(**fields, after=None if after[1] is None else after)
+    return BuildJob(**fields, after=None if after[1] is None else after)
 
 
-async def beat(conn: asyncpg.Connection, build: Build) -> bool:
+async def beat(conn: asyncpg.Connection, build: BuildJob) -> bool:
     """Show that somebody works at it; tell whether it is to hold before the swap.
 
     Raises Cancelled and TakenOver.
@@ -102,29 +105,29 @@ async def beat(conn: asyncpg.Connection, build: Build) -> bool:
 
 
 async def move_cursor(
-    conn: asyncpg.Connection, build: Build, before: OrderKey | None, after: OrderKey, orders: int
+    conn: asyncpg.Connection, build: BuildJob, before: OrderKey | None, after: OrderKey, orders: int
 ) -> None:
     """Move the scan's cursor, in the transaction that writes these orders. Raises TakenOver."""
     if not await conn.fetchval(_MOVE, build.id, *(before or (None, None)), *after, orders):
         raise TakenOver
 
 
-async def begin_scan(conn: asyncpg.Connection, build: Build, generation: int, orders: int | None) -> None:
+async def begin_scan(conn: asyncpg.Connection, build: BuildJob, generation: int, orders: int | None) -> None:
     """Note the generation that is made, and about how many orders there are to scan."""
     await conn.execute(_BEGUN, build.id, generation, orders)
 
 
-async def enter(conn: asyncpg.Connection, build: Build, state: str) -> None:
+async def enter(conn: asyncpg.Connection, build: BuildJob, state: str) -> None:
     """Go on to the next state."""
     await conn.execute(_STATE, build.id, state)
 
 
-async def keep_comparison(conn: asyncpg.Connection, build: Build, comparison: Mapping[str, Any]) -> None:
+async def keep_comparison(conn: asyncpg.Connection, build: BuildJob, comparison: Mapping[str, Any]) -> None:
     """Keep what came of the comparison."""
     await conn.execute(_COMPARED, build.id, to_json(comparison).decode())
 
 
-async def end(conn: asyncpg.Connection, build: Build, state: str, error: str | None = None) -> None:
+async def end(conn: asyncpg.Connection, build: BuildJob, state: str, error: str | None = None) -> None:
     """End a build that did not come to its swap; what it built is to be dropped."""
     async with conn.transaction():
         await conn.execute(LOCK_GENERATIONS)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import asyncpg
 
 from eventstore import EventStore, StreamKey
 from messaging import KafkaConnection, TopicReader, fetch_topic, partition_of
 from orders import ORDER
-from projector.building.build_lease import Holding
-from projector.building.record import Build, begin_scan, move_cursor
+from projector.building.build_lease import BuildLease
+from projector.building.record import BuildJob, Step, begin_scan, move_cursor
 from projector.faults import write_apart
 from projector.parking import Parking
 from projector.projection import Projection
@@ -30,7 +30,7 @@ EVENTS_WRITTEN_AT_ONCE = 100
 
 
 async def begin(
-    conn: asyncpg.Connection, build: Build, read_model: type[ReadModel], kafka: KafkaConnection, topic: str
+    conn: asyncpg.Connection, build: BuildJob, read_model: type[ReadModel], kafka: KafkaConnection, topic: str
 ) -> None:
     """Make the new generation: empty tables, and checkpoints at the topic's ends.
 
@@ -55,9 +55,9 @@ class Scan:
     """Folds all orders of the store into a new generation, in key order, from the build's cursor on."""
 
     def __init__(
-        self, holding: Holding, build: Build, generation: ReadModel, topic: str, parked_limit: int
+        self, lease: BuildLease, build: BuildJob, generation: ReadModel, topic: str, parked_limit: int
     ) -> None:
-        self._holding = holding
+        self._lease = lease
         self._build = build
         self._generation = generation
         self._topic = topic
@@ -66,7 +66,7 @@ class Scan:
         self._live: ReadModel | None = None
         self._partitions = 0
 
-    async def run(self, step: Callable[[], Awaitable[object]]) -> None:
+    async def run(self, step: Step) -> None:
         """Scan to the end; `step` is awaited after each page, and ends the scan by raising.
 
         An order that fails to fold is parked in the new generation. Raises Unrecoverable when too many are.
@@ -77,13 +77,13 @@ class Scan:
             # They are counted by whoever holds their partitions.
             self._parking.forget()
 
-    async def _scan(self, step: Callable[[], Awaitable[object]]) -> None:
-        await self._look_around(await self._holding.connection())
+    async def _scan(self, step: Step) -> None:
+        await self._look_around(await self._lease.connection())
         after, throttle = self._build.after, self._build.throttle
         limit = min(ORDERS_AT_ONCE, throttle or ORDERS_AT_ONCE)
         started, done = time.monotonic(), 0
         while True:
-            keys = await self._page(await self._holding.connection(), after, limit)
+            keys = await self._page(await self._lease.connection(), after, limit)
             if not keys:
                 return
             after = next(reversed(keys))

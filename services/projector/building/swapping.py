@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 
 from projector.building.catching_up import CatchingUp, at_or_past
-from projector.building.record import Build
+from projector.building.record import BuildJob
 from readmodels import ReadModel
 from readmodels.assignment import Checkpoint
 from readmodels.checkpoints import Checkpoints, hand_over
@@ -37,7 +37,7 @@ class _NotYet(Exception):
 
 
 async def try_swap(
-    conn: asyncpg.Connection, build: Build, generation: ReadModel, topic: str, catching_up: CatchingUp
+    conn: asyncpg.Connection, build: BuildJob, generation: ReadModel, topic: str, catching_up: CatchingUp
 ) -> bool:
     """Swap a generation in; False when it could not be done now, and then nothing has changed.
 
@@ -77,7 +77,7 @@ async def _come_level(
         raise _NotYet("a rewind is being made up for")
 
 
-async def _change_places(conn: asyncpg.Connection, build: Build, old: int, new: ReadModel) -> None:
+async def _change_places(conn: asyncpg.Connection, build: BuildJob, old: int, new: ReadModel) -> None:
     await hand_over(conn, new.name, old, new.generation)
     await make_live(conn, new.name, new.generation)
     if not await conn.fetchval(_SWAPPED, build.id):

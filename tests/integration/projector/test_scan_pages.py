@@ -14,7 +14,7 @@ from integration.projector.order_log import PARTITIONS, TOPIC, OrderLog, create,
 from integration.projector.reading import MOST_NAMES
 from projector import refolding
 from projector.building import scanning
-from projector.building.build_lease import Holding
+from projector.building.build_lease import BuildLease
 from projector.building.record import read_build
 from projector.building.scanning import Scan
 from readmodels import READ_MODELS, OrderChange, ReadModel
@@ -28,15 +28,15 @@ SELECT $1, 2, $2, number, $3, 0, 0, false FROM generate_series(0, $4 - 1) AS num
 
 
 @pytest.fixture
-async def holding(database: Any) -> AsyncIterator[Holding]:
+async def holding(database: Any) -> AsyncIterator[BuildLease]:
     """Give the right to build any read model, under the projector's role."""
-    held = Holding(SecretStr(database.dsn("projector")), "any")
+    held = BuildLease(SecretStr(database.dsn("projector")), "any")
     assert await held.acquire()
     yield held
     await held.release()
 
 
-async def scan_of(conn: asyncpg.Connection, holding: Holding, name: str) -> tuple[Scan, ReadModel, int]:
+async def scan_of(conn: asyncpg.Connection, holding: BuildLease, name: str) -> tuple[Scan, ReadModel, int]:
     """Begin a build of a second generation; return its scan, the generation and the build's id."""
     read_model, held = READ_MODELS[name], await holding.connection()
     await open_live(held, read_model)
@@ -62,7 +62,7 @@ async def no_step() -> None:
 
 @pytest.mark.parametrize("name", MOST_NAMES)
 async def test_a_scans_page_is_bounded_by_events(
-    conn: asyncpg.Connection, holding: Holding, monkeypatch: pytest.MonkeyPatch, name: str
+    conn: asyncpg.Connection, holding: BuildLease, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """However many orders are due, a page has few events, or one order; and no order is left out."""
     monkeypatch.setattr(refolding, "EVENTS_AT_ONCE", 15)
@@ -92,7 +92,7 @@ async def test_a_scans_page_is_bounded_by_events(
 
 
 async def test_a_scan_may_compute_for_longer_than_a_batch(
-    conn: asyncpg.Connection, holding: Holding, monkeypatch: pytest.MonkeyPatch
+    conn: asyncpg.Connection, holding: BuildLease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database waits for one order's many rows to be computed, in pieces of a page's events."""
     monkeypatch.setattr(scanning, "EVENTS_WRITTEN_AT_ONCE", 6)

@@ -14,9 +14,9 @@ from pydantic import SecretStr
 from integration.projector.order_log import PARTITIONS, TOPIC
 from messaging import TopicFacts
 from projector.building import catching_up
-from projector.building.build_lease import Holding
+from projector.building.build_lease import BuildLease
 from projector.building.catching_up import CatchingUp
-from projector.building.record import Build, read_build
+from projector.building.record import BuildJob, read_build
 from projector.building.swapping import try_swap
 from projector.writing import NextWriter
 from readmodels import Sales
@@ -36,16 +36,16 @@ SELECT generation, state, drop_requested FROM projections.generations WHERE read
 
 
 @pytest.fixture
-async def holding(database: Any) -> AsyncIterator[Holding]:
+async def holding(database: Any) -> AsyncIterator[BuildLease]:
     """Give the right to build any read model, under the projector's role."""
-    held = Holding(SecretStr(database.dsn("projector")), "any")
+    held = BuildLease(SecretStr(database.dsn("projector")), "any")
     assert await held.acquire()
     yield held
     await held.release()
 
 
 @pytest.fixture
-async def rollback(conn: asyncpg.Connection, holding: Holding) -> tuple[Build, Sales]:
+async def rollback(conn: asyncpg.Connection, holding: BuildLease) -> tuple[BuildJob, Sales]:
     """Give a rollback to the first of two generations that has come to its swap, and that generation."""
     held = await holding.connection()
     kept = await open_live(held, Sales)
@@ -67,7 +67,7 @@ async def rollback(conn: asyncpg.Connection, holding: Holding) -> tuple[Build, S
 
 @pytest.fixture
 async def at_work(
-    database: Any, holding: Holding, rollback: tuple[Build, Sales], monkeypatch: pytest.MonkeyPatch
+    database: Any, holding: BuildLease, rollback: tuple[BuildJob, Sales], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[CatchingUp]:
     """Give a consumer of the kept generation, assigned nothing yet; Kafka has the topic THERE."""
 
@@ -91,7 +91,7 @@ async def no_step() -> None:
 
 
 async def test_no_generation_of_a_topic_that_is_gone_is_swapped_in(
-    conn: asyncpg.Connection, holding: Holding, rollback: tuple[Build, Sales], at_work: CatchingUp
+    conn: asyncpg.Connection, holding: BuildLease, rollback: tuple[BuildJob, Sales], at_work: CatchingUp
 ) -> None:
     """The offsets of a topic that was made anew say nothing of the old one: no level, and no swap."""
     await conn.execute(_CHECKPOINTS, 1, TOPIC, GONE, 900, PARTITIONS)
@@ -105,7 +105,7 @@ async def test_no_generation_of_a_topic_that_is_gone_is_swapped_in(
 
 
 async def test_a_generation_that_is_live_again_is_not_dropped(
-    conn: asyncpg.Connection, holding: Holding, rollback: tuple[Build, Sales], at_work: CatchingUp
+    conn: asyncpg.Connection, holding: BuildLease, rollback: tuple[BuildJob, Sales], at_work: CatchingUp
 ) -> None:
     """A rollback that comes to its swap makes nothing of a wish to drop what it goes back to."""
     for generation in (1, 2):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from queries.answers.read_model_state import build_of
-from readmodels.read_model_status import Build
+from readmodels.read_model_status import BuildProgress
 
 
 @pytest.mark.parametrize(
@@ -14,4 +14,4 @@ from readmodels.read_model_status import Build
 )
 def test_progress_is_a_percentage(done: int, total: int | None, percent: int | None) -> None:
     """It is null before the total, an estimate, is known, and never more than all of it."""
-    assert build_of(Build("rebuild", "scanning", done, total))["percent_done"] == percent
+    assert build_of(BuildProgress("rebuild", "scanning", done, total))["percent_done"] == percent
