@@ -12,6 +12,7 @@ from typing import ClassVar
 from pydantic_core import to_json
 
 from readmodels.changed_fields import changed_fields
+from readmodels.columns import Columns
 from readmodels.event_rows import EventRows, Row
 from readmodels.read_model import OrderChange
 
@@ -75,34 +76,18 @@ SELECT tenant_id, order_id, NULL, 'refused', actor, authorised_by, occurred_at, 
 FROM public.refused_commands
 """
 
-_WRITE = """
+_ENTRIES_TABLE = "projections.audit_log_{generation}"
+_ORDERS_TABLE = "projections.audit_log_{generation}_orders"
+_ENTRIES, _ORDERS = Columns.of(_TABLES, _ENTRIES_TABLE), Columns.of(_TABLES, _ORDERS_TABLE)
+_WRITE = f"""
 WITH written AS (
-    INSERT INTO projections.audit_log_{generation} (
-        tenant_id, order_id, version, kind, actor, authorised_by, occurred_at, recorded_at, command_id,
-        correlation_id, undoes, redoes, before, after, line_id, product_id
-    )
-    SELECT tenant_id, order_id, version, kind, actor, authorised_by, occurred_at, recorded_at, command_id,
-           correlation_id, undoes::integer[], redoes::integer[], before::jsonb, after::jsonb, line_id,
-           product_id
-    FROM unnest(
-        $6::text[], $7::uuid[], $8::integer[], $9::text[], $10::text[], $11::text[], $12::timestamptz[],
-        $13::timestamptz[], $14::uuid[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[],
-        $20::text[], $21::text[]
-    ) AS e (
-        tenant_id, order_id, version, kind, actor, authorised_by, occurred_at, recorded_at, command_id,
-        correlation_id, undoes, redoes, before, after, line_id, product_id
-    )
+    INSERT INTO {_ENTRIES_TABLE} ({_ENTRIES})
+    SELECT {_ENTRIES.selected("e")} FROM {_ENTRIES.given("e", len(_ORDERS) + 1)}
     ORDER BY tenant_id, order_id, version
     ON CONFLICT DO NOTHING
 )
-INSERT INTO projections.audit_log_{generation}_orders AS o (
-    tenant_id, order_id, version, partition, last_offset
-)
-SELECT * FROM unnest($1::text[], $2::uuid[], $3::integer[], $4::integer[], $5::bigint[]) ORDER BY 1, 2
-ON CONFLICT (tenant_id, order_id) DO UPDATE SET
-    version = excluded.version, partition = excluded.partition, last_offset = excluded.last_offset
-{unless_newer}
-"""
+{_ORDERS.upsert(_ORDERS_TABLE, _ORDERS.given("c"))}
+"""  # noqa: S608 - constants of ours
 
 
 class AuditLog(EventRows):
@@ -110,10 +95,10 @@ class AuditLog(EventRows):
 
     name: ClassVar = "audit_log"
     version: ClassVar = 2
-    orders_table: ClassVar = "projections.audit_log_{generation}_orders"
-    entries_table: ClassVar = "projections.audit_log_{generation}"
+    orders_table: ClassVar = _ORDERS_TABLE
+    entries_table: ClassVar = _ENTRIES_TABLE
     further_tables: ClassVar = (entries_table,)
-    entry_columns: ClassVar = 16
+    entry_columns: ClassVar = len(_ENTRIES)
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW
     write_sql: ClassVar = _WRITE

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import chain
 from typing import ClassVar
 
+from readmodels.columns import Columns
 from readmodels.read_model import AppliedEvent, OrderChange, ReadModel
 
 Row = tuple[object, ...]
@@ -36,6 +37,22 @@ class EventRows(ReadModel):
         entries = list(chain.from_iterable(map(self.entries, changes)))
         columns = zip(*entries, strict=True) if entries else iter([()] * self.entry_columns)
         return chain(super()._columns(changes), columns)
+
+
+def came_with_time(orders_table: str, orders: Columns) -> str:
+    """Return the common table expression `came`: the given rows of orders, each with `occurred_before`.
+
+    What goes on from what was applied had not occurred before that. Where another owner of the order has gone
+    further meanwhile, its rows stay, and what is past them had not occurred before them either.
+    """
+    return f"""came AS (
+        SELECT *, (
+            SELECT o.occurred_by FROM {orders_table} AS o
+            WHERE o.tenant_id = c.tenant_id AND o.order_id = c.order_id
+                AND first_version > 1 AND o.version >= first_version - 1
+        ) AS occurred_before
+        FROM {(orders + {"first_version": "integer"}).given("c")}
+    )"""  # noqa: S608 - constants of ours
 
 
 def first_version(change: OrderChange) -> int:

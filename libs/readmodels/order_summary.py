@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from readmodels.columns import Columns
 from readmodels.read_model import OrderChange, ReadModel
 
 _TABLES = """
@@ -44,24 +45,8 @@ SELECT order_id, tenant_id, status, cashier_id, currency, business_day, line_cou
 FROM projections.order_summary_{generation}
 """
 
-_WRITE = """
-INSERT INTO projections.order_summary_{generation} AS o (
-    tenant_id, order_id, status, cashier_id, currency, business_day, line_count, subtotal, discount, total,
-    version, created_at, updated_at, partition, last_offset
-)
-SELECT * FROM unnest(
-    $1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::date[], $7::integer[], $8::numeric[],
-    $9::numeric[], $10::numeric[], $11::integer[], $12::timestamptz[], $13::timestamptz[], $14::integer[],
-    $15::bigint[]
-) ORDER BY 1, 2
-ON CONFLICT (tenant_id, order_id) DO UPDATE SET
-    status = excluded.status, cashier_id = excluded.cashier_id, currency = excluded.currency,
-    business_day = excluded.business_day, line_count = excluded.line_count, subtotal = excluded.subtotal,
-    discount = excluded.discount, total = excluded.total, version = excluded.version,
-    created_at = excluded.created_at, updated_at = excluded.updated_at, partition = excluded.partition,
-    last_offset = excluded.last_offset
-{unless_newer}
-"""
+_TABLE = "projections.order_summary_{generation}"
+_COLUMNS = Columns.of(_TABLES, _TABLE)
 
 
 class OrderSummary(ReadModel):
@@ -69,10 +54,10 @@ class OrderSummary(ReadModel):
 
     name: ClassVar = "order_summary"
     version: ClassVar = 2
-    orders_table: ClassVar = "projections.order_summary_{generation}"
+    orders_table: ClassVar = _TABLE
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW
-    write_sql: ClassVar = _WRITE
+    write_sql: ClassVar = _COLUMNS.upsert(_TABLE, _COLUMNS.given("c"))
 
     @staticmethod
     def rows(change: OrderChange) -> Iterable[tuple[object, ...]]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar
 
+from readmodels.columns import Columns
 from readmodels.event_rows import EventRows, Row
 from readmodels.read_model import OrderChange
 
@@ -45,48 +46,32 @@ CREATE INDEX IF NOT EXISTS process_steps_{generation}_orders_day
     ON projections.process_steps_{generation}_orders (tenant_id, business_day);
 """
 
-_VIEW = """
+_STEPS_TABLE = "projections.process_steps_{generation}"
+_ORDERS_TABLE = "projections.process_steps_{generation}_orders"
+_STEPS, _ORDERS = Columns.of(_TABLES, _STEPS_TABLE), Columns.of(_TABLES, _ORDERS_TABLE)
+_VIEW = f"""
 CREATE OR REPLACE VIEW read_models.process_steps AS
-SELECT tenant_id, order_id, version, from_type, to_type, wait, business_day
-FROM projections.process_steps_{generation};
+SELECT {_STEPS} FROM {_STEPS_TABLE};
 CREATE OR REPLACE VIEW read_models.process_ends AS
-SELECT tenant_id, order_id, version, last_type, business_day
-FROM projections.process_steps_{generation}_orders
-"""
-
+SELECT tenant_id, order_id, version, last_type, business_day FROM {_ORDERS_TABLE}
+"""  # noqa: S608 - constants of ours
 # A change that goes on from what was applied begins with a step from that. Where another owner of the order
 # has gone further meanwhile, the change's first step is there already.
-_WRITE = """
-WITH came AS (
-    SELECT * FROM unnest(
-        $1::text[], $2::uuid[], $3::integer[], $4::integer[], $5::bigint[], $6::text[], $7::date[]
-    ) AS c (tenant_id, order_id, version, partition, last_offset, last_type, business_day)
-), written AS (
-    INSERT INTO projections.process_steps_{generation} (
-        tenant_id, order_id, version, from_type, to_type, wait, business_day
-    )
-    SELECT tenant_id, order_id, version,
-           CASE WHEN from_type IS NULL AND version > 1 THEN (
-               SELECT o.last_type FROM projections.process_steps_{generation}_orders AS o
-               WHERE o.tenant_id = e.tenant_id AND o.order_id = e.order_id AND o.version = e.version - 1
-           ) ELSE from_type END,
-           to_type, wait, business_day
-    FROM unnest(
-        $8::text[], $9::uuid[], $10::integer[], $11::text[], $12::text[], $13::interval[], $14::date[]
-    ) AS e (tenant_id, order_id, version, from_type, to_type, wait, business_day)
+_FROM_TYPE = f"""
+    CASE WHEN from_type IS NULL AND version > 1 THEN (
+        SELECT o.last_type FROM {_ORDERS_TABLE} AS o
+        WHERE o.tenant_id = e.tenant_id AND o.order_id = e.order_id AND o.version = e.version - 1
+    ) ELSE from_type END
+"""  # noqa: S608 - constants of ours
+_WRITE = f"""
+WITH written AS (
+    INSERT INTO {_STEPS_TABLE} ({_STEPS})
+    SELECT {_STEPS.selected("e", from_type=_FROM_TYPE)} FROM {_STEPS.given("e", len(_ORDERS) + 1)}
     ORDER BY tenant_id, order_id, version
     ON CONFLICT DO NOTHING
 )
-INSERT INTO projections.process_steps_{generation}_orders AS o (
-    tenant_id, order_id, version, partition, last_offset, last_type, business_day
-)
-SELECT tenant_id, order_id, version, partition, last_offset, last_type, business_day
-FROM came ORDER BY tenant_id, order_id
-ON CONFLICT (tenant_id, order_id) DO UPDATE SET
-    version = excluded.version, partition = excluded.partition, last_offset = excluded.last_offset,
-    last_type = excluded.last_type, business_day = excluded.business_day
-{unless_newer}
-"""
+{_ORDERS.upsert(_ORDERS_TABLE, _ORDERS.given("c"))}
+"""  # noqa: S608 - constants of ours
 
 _NO_WAIT = timedelta(0)
 
@@ -96,11 +81,11 @@ class ProcessSteps(EventRows):
 
     name: ClassVar = "process_steps"
     version: ClassVar = 1
-    orders_table: ClassVar = "projections.process_steps_{generation}_orders"
-    entries_table: ClassVar = "projections.process_steps_{generation}"
+    orders_table: ClassVar = _ORDERS_TABLE
+    entries_table: ClassVar = _STEPS_TABLE
     further_tables: ClassVar = (entries_table,)
     further_views: ClassVar = ("process_ends",)
-    entry_columns: ClassVar = 7
+    entry_columns: ClassVar = len(_STEPS)
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW
     write_sql: ClassVar = _WRITE

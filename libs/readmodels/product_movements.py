@@ -11,7 +11,15 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from orders import Order, OrderConfirmed, OrderVoided
-from readmodels.event_rows import EventRows, Row, first_version, occurred_by, with_occurred_by
+from readmodels.columns import Columns
+from readmodels.event_rows import (
+    EventRows,
+    Row,
+    came_with_time,
+    first_version,
+    occurred_by,
+    with_occurred_by,
+)
 from readmodels.read_model import OrderChange
 
 _TABLES = """
@@ -52,55 +60,24 @@ CREATE INDEX IF NOT EXISTS product_movements_{generation}_orders_partition
     ON projections.product_movements_{generation}_orders (partition, tenant_id, order_id);
 """
 
-_VIEW = """
+_MOVEMENTS_TABLE = "projections.product_movements_{generation}"
+_ORDERS_TABLE = "projections.product_movements_{generation}_orders"
+_MOVEMENTS, _ORDERS = Columns.of(_TABLES, _MOVEMENTS_TABLE), Columns.of(_TABLES, _ORDERS_TABLE)
+_VIEW = f"""
 CREATE OR REPLACE VIEW read_models.product_movements AS
-SELECT tenant_id, order_id, version, line_id, product_id, name, business_day, hour, cashier_id, currency,
-       quantity, gross, discount, net, recorded_at, occurred_by
-FROM projections.product_movements_{generation}
-"""
-
-# What goes on from what was applied had not occurred before that. Where another owner of the order has gone
-# further meanwhile, its rows stay, and what is past them had not occurred before them either.
-_WRITE = """
-WITH came AS (
-    SELECT *, (
-        SELECT o.occurred_by FROM projections.product_movements_{generation}_orders AS o
-        WHERE o.tenant_id = c.tenant_id AND o.order_id = c.order_id
-            AND first_version > 1 AND o.version >= first_version - 1
-    ) AS occurred_before
-    FROM unnest(
-        $1::text[], $2::uuid[], $3::integer[], $4::integer[], $5::bigint[], $6::timestamptz[], $7::integer[]
-    ) AS c (tenant_id, order_id, version, partition, last_offset, occurred_by, first_version)
-), written AS (
-    INSERT INTO projections.product_movements_{generation} (
-        tenant_id, order_id, version, line_id, product_id, name, business_day, hour, cashier_id, currency,
-        quantity, gross, discount, net, recorded_at, occurred_by
-    )
-    SELECT e.tenant_id, e.order_id, e.version, e.line_id, e.product_id, e.name, e.business_day, e.hour,
-           e.cashier_id, e.currency, e.quantity, e.gross, e.discount, e.net, e.recorded_at,
-           greatest(e.occurred_by, c.occurred_before)
-    FROM unnest(
-        $8::text[], $9::uuid[], $10::integer[], $11::text[], $12::text[], $13::text[], $14::date[],
-        $15::smallint[], $16::text[], $17::text[], $18::numeric[], $19::numeric[], $20::numeric[],
-        $21::numeric[], $22::timestamptz[], $23::timestamptz[]
-    ) AS e (
-        tenant_id, order_id, version, line_id, product_id, name, business_day, hour, cashier_id, currency,
-        quantity, gross, discount, net, recorded_at, occurred_by
-    )
+SELECT {_MOVEMENTS} FROM {_MOVEMENTS_TABLE}
+"""  # noqa: S608 - constants of ours
+_WRITE = f"""
+WITH {came_with_time(_ORDERS_TABLE, _ORDERS)}, written AS (
+    INSERT INTO {_MOVEMENTS_TABLE} ({_MOVEMENTS})
+    SELECT {_MOVEMENTS.selected("e", occurred_by="greatest(e.occurred_by, c.occurred_before)")}
+    FROM {_MOVEMENTS.given("e", len(_ORDERS) + 2)}
     JOIN came AS c ON c.tenant_id = e.tenant_id AND c.order_id = e.order_id
     ORDER BY e.tenant_id, e.order_id, e.version, e.line_id
     ON CONFLICT DO NOTHING
 )
-INSERT INTO projections.product_movements_{generation}_orders AS o (
-    tenant_id, order_id, version, partition, last_offset, occurred_by
-)
-SELECT tenant_id, order_id, version, partition, last_offset, greatest(occurred_by, occurred_before)
-FROM came ORDER BY tenant_id, order_id
-ON CONFLICT (tenant_id, order_id) DO UPDATE SET
-    version = excluded.version, partition = excluded.partition, last_offset = excluded.last_offset,
-    occurred_by = excluded.occurred_by
-{unless_newer}
-"""
+{_ORDERS.upsert(_ORDERS_TABLE, "came AS c", occurred_by="greatest(c.occurred_by, c.occurred_before)")}
+"""  # noqa: S608 - constants of ours
 
 
 class ProductMovements(EventRows):
@@ -108,10 +85,10 @@ class ProductMovements(EventRows):
 
     name: ClassVar = "product_movements"
     version: ClassVar = 1
-    orders_table: ClassVar = "projections.product_movements_{generation}_orders"
-    entries_table: ClassVar = "projections.product_movements_{generation}"
+    orders_table: ClassVar = _ORDERS_TABLE
+    entries_table: ClassVar = _MOVEMENTS_TABLE
     further_tables: ClassVar = (entries_table,)
-    entry_columns: ClassVar = 16
+    entry_columns: ClassVar = len(_MOVEMENTS)
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW
     write_sql: ClassVar = _WRITE

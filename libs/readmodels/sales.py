@@ -14,7 +14,15 @@ from decimal import Decimal
 from typing import ClassVar
 
 from orders import Order, OrderConfirmed, OrderVoided
-from readmodels.event_rows import EventRows, Row, first_version, occurred_by, with_occurred_by
+from readmodels.columns import Columns
+from readmodels.event_rows import (
+    EventRows,
+    Row,
+    came_with_time,
+    first_version,
+    occurred_by,
+    with_occurred_by,
+)
 from readmodels.read_model import OrderChange
 
 _TABLES = """
@@ -75,133 +83,78 @@ CREATE INDEX IF NOT EXISTS sales_{generation}_changes_day
     ON projections.sales_{generation}_changes (tenant_id, business_day);
 """
 
-_VIEW = """
+_ORDERS_TABLE = "projections.sales_{generation}_orders"
+_CHANGES_TABLE = "projections.sales_{generation}_changes"
+_ORDERS, _CHANGES = Columns.of(_TABLES, _ORDERS_TABLE), Columns.of(_TABLES, _CHANGES_TABLE)
+_TOTALS_TABLE = "projections.sales_{generation}_totals"
+_KEY = "tenant_id, business_day, hour, cashier_id, currency, partition"
+_AMOUNTS = ("orders", "gross", "discount", "net", "voids")
+
+
+def _each(text: str) -> str:
+    """Say the same of each amount, which the text calls `@`."""
+    return ", ".join(text.replace("@", amount) for amount in _AMOUNTS)
+
+
+_VIEW = f"""
 CREATE OR REPLACE VIEW read_models.sales AS
 SELECT tenant_id, business_day, hour, cashier_id, currency,
        sum(orders)::bigint AS orders, sum(gross) AS gross, sum(discount) AS discount, sum(net) AS net,
        sum(voids)::bigint AS voids
-FROM projections.sales_{generation}_totals
+FROM {_TOTALS_TABLE}
 GROUP BY tenant_id, business_day, hour, cashier_id, currency
-HAVING (sum(orders), sum(gross), sum(discount), sum(net), sum(voids)) <> (0, 0, 0, 0, 0);
+HAVING ({_each("sum(@)")}) <> (0, 0, 0, 0, 0);
 CREATE OR REPLACE VIEW read_models.sales_changes AS
-SELECT tenant_id, order_id, version, business_day, hour, cashier_id, currency, orders, gross, discount, net,
-       voids, recorded_at, occurred_by
-FROM projections.sales_{generation}_changes
-"""
+SELECT {_CHANGES} FROM {_CHANGES_TABLE}
+"""  # noqa: S608 - constants of ours
 
 # RETURNING's `old` (PostgreSQL 18) is what the row held at the moment of its change, null for a new row: no
 # second look at the table, which could see another state.
-# What goes on from what was applied had not occurred before that. Where another owner of the order has gone
-# further meanwhile, its rows stay, and what is past them had not occurred before them either.
-_WRITE = """
-WITH came AS (
-    SELECT *, (
-        SELECT o.occurred_by FROM projections.sales_{generation}_orders AS o
-        WHERE o.tenant_id = c.tenant_id AND o.order_id = c.order_id
-            AND first_version > 1 AND o.version >= first_version - 1
-    ) AS occurred_before
-    FROM unnest(
-        $1::text[], $2::uuid[], $3::integer[], $4::integer[], $5::bigint[], $6::date[], $7::smallint[],
-        $8::text[], $9::text[], $10::integer[], $11::numeric[], $12::numeric[], $13::numeric[],
-        $14::integer[], $15::timestamptz[], $16::integer[]
-    ) AS c (
-        tenant_id, order_id, version, partition, last_offset, business_day, hour, cashier_id, currency,
-        orders, gross, discount, net, voids, occurred_by, first_version
-    )
-), written AS (
-    INSERT INTO projections.sales_{generation}_changes (
-        tenant_id, order_id, version, business_day, hour, cashier_id, currency, orders, gross, discount, net,
-        voids, recorded_at, occurred_by
-    )
-    SELECT e.tenant_id, e.order_id, e.version, e.business_day, e.hour, e.cashier_id, e.currency, e.orders,
-           e.gross, e.discount, e.net, e.voids, e.recorded_at, greatest(e.occurred_by, c.occurred_before)
-    FROM unnest(
-        $17::text[], $18::uuid[], $19::integer[], $20::date[], $21::smallint[], $22::text[], $23::text[],
-        $24::integer[], $25::numeric[], $26::numeric[], $27::numeric[], $28::integer[], $29::timestamptz[],
-        $30::timestamptz[]
-    ) AS e (
-        tenant_id, order_id, version, business_day, hour, cashier_id, currency, orders, gross, discount, net,
-        voids, recorded_at, occurred_by
-    )
+_WRITE = f"""
+WITH {came_with_time(_ORDERS_TABLE, _ORDERS)}, written AS (
+    INSERT INTO {_CHANGES_TABLE} ({_CHANGES})
+    SELECT {_CHANGES.selected("e", occurred_by="greatest(e.occurred_by, c.occurred_before)")}
+    FROM {_CHANGES.given("e", len(_ORDERS) + 2)}
     JOIN came AS c ON c.tenant_id = e.tenant_id AND c.order_id = e.order_id
     ORDER BY e.tenant_id, e.order_id, e.version
     ON CONFLICT DO NOTHING
 ), changed AS (
-    INSERT INTO projections.sales_{generation}_orders AS o (
-        tenant_id, order_id, version, partition, last_offset, business_day, hour, cashier_id, currency,
-        orders, gross, discount, net, voids, occurred_by
-    )
-    SELECT tenant_id, order_id, version, partition, last_offset, business_day, hour, cashier_id, currency,
-           orders, gross, discount, net, voids, greatest(occurred_by, occurred_before)
-    FROM came ORDER BY tenant_id, order_id
-    ON CONFLICT (tenant_id, order_id) DO UPDATE SET
-        version = excluded.version, partition = excluded.partition, last_offset = excluded.last_offset,
-        business_day = excluded.business_day, hour = excluded.hour, cashier_id = excluded.cashier_id,
-        currency = excluded.currency, orders = excluded.orders, gross = excluded.gross,
-        discount = excluded.discount, net = excluded.net, voids = excluded.voids,
-        occurred_by = excluded.occurred_by
-    {unless_newer}
+    {_ORDERS.upsert(_ORDERS_TABLE, "came AS c", occurred_by="greatest(c.occurred_by, c.occurred_before)")}
     RETURNING
-        new.tenant_id,
-        new.business_day, new.hour, new.cashier_id, new.currency, new.partition,
-        new.orders, new.gross, new.discount, new.net, new.voids,
+        new.tenant_id, new.business_day, new.hour, new.cashier_id, new.currency, new.partition,
         old.business_day AS old_business_day, old.hour AS old_hour, old.cashier_id AS old_cashier_id,
-        old.currency AS old_currency, old.partition AS old_partition, old.orders AS old_orders,
-        old.gross AS old_gross, old.discount AS old_discount, old.net AS old_net, old.voids AS old_voids
+        old.currency AS old_currency, old.partition AS old_partition,
+        {_each("new.@, old.@ AS old_@")}
 ), moves AS (
-    SELECT tenant_id, business_day, hour, cashier_id, currency, partition,
-           orders, gross, discount, net, voids
-    FROM changed WHERE business_day IS NOT NULL
+    SELECT {_KEY}, {_each("@")} FROM changed WHERE business_day IS NOT NULL
     UNION ALL
     SELECT tenant_id, old_business_day, old_hour, old_cashier_id, old_currency, old_partition,
-           -old_orders, -old_gross, -old_discount, -old_net, -old_voids
+           {_each("-old_@")}
     FROM changed WHERE old_business_day IS NOT NULL
 )
-INSERT INTO projections.sales_{generation}_totals AS t
-SELECT tenant_id, business_day, hour, cashier_id, currency, partition,
-       sum(orders), sum(gross), sum(discount), sum(net), sum(voids)
-FROM moves
-GROUP BY tenant_id, business_day, hour, cashier_id, currency, partition
-ORDER BY tenant_id, business_day, hour, cashier_id, currency, partition
-ON CONFLICT (tenant_id, business_day, hour, cashier_id, currency, partition) DO UPDATE SET
-    orders = t.orders + excluded.orders, gross = t.gross + excluded.gross,
-    discount = t.discount + excluded.discount, net = t.net + excluded.net, voids = t.voids + excluded.voids
-"""
+INSERT INTO {_TOTALS_TABLE} AS t ({_KEY}, {_each("@")})
+SELECT {_KEY}, {_each("sum(@)")} FROM moves GROUP BY {_KEY} ORDER BY {_KEY}
+ON CONFLICT ({_KEY}) DO UPDATE SET {_each("@ = t.@ + excluded.@")}
+"""  # noqa: S608 - constants of ours
 
-_CLEAR = "DELETE FROM projections.sales_{generation}_totals WHERE partition = $1"
+_CLEAR = f"DELETE FROM {_TOTALS_TABLE} WHERE partition = $1"  # noqa: S608 - constants of ours
 
-_SUM = """
-INSERT INTO projections.sales_{generation}_totals
-SELECT tenant_id, business_day, hour, cashier_id, currency, partition,
-       sum(orders), sum(gross), sum(discount), sum(net), sum(voids)
-FROM projections.sales_{generation}_orders
-WHERE partition = $1 AND business_day IS NOT NULL
-GROUP BY tenant_id, business_day, hour, cashier_id, currency, partition
-"""
+_SUM = f"""
+INSERT INTO {_TOTALS_TABLE} ({_KEY}, {_each("@")})
+SELECT {_KEY}, {_each("sum(@)")} FROM {_ORDERS_TABLE}
+WHERE partition = $1 AND business_day IS NOT NULL GROUP BY {_KEY}
+"""  # noqa: S608 - constants of ours
 
 # One statement, so that both sides are of one moment.
-_CHECK = """
+_CHECK = f"""
 WITH contributed AS (
-    SELECT tenant_id, business_day, hour, cashier_id, currency, partition,
-           sum(orders) AS orders, sum(gross) AS gross, sum(discount) AS discount, sum(net) AS net,
-           sum(voids) AS voids
-    FROM projections.sales_{generation}_orders WHERE business_day IS NOT NULL
-    GROUP BY tenant_id, business_day, hour, cashier_id, currency, partition
+    SELECT {_KEY}, {_each("sum(@) AS @")} FROM {_ORDERS_TABLE} WHERE business_day IS NOT NULL GROUP BY {_KEY}
 )
-SELECT tenant_id, business_day, hour, cashier_id, currency, partition,
-       coalesce(t.orders, 0) AS found_orders, coalesce(c.orders, 0) AS due_orders,
-       coalesce(t.gross, 0) AS found_gross, coalesce(c.gross, 0) AS due_gross,
-       coalesce(t.discount, 0) AS found_discount, coalesce(c.discount, 0) AS due_discount,
-       coalesce(t.net, 0) AS found_net, coalesce(c.net, 0) AS due_net,
-       coalesce(t.voids, 0) AS found_voids, coalesce(c.voids, 0) AS due_voids
-FROM projections.sales_{generation}_totals AS t
-FULL JOIN contributed AS c USING (tenant_id, business_day, hour, cashier_id, currency, partition)
-WHERE (coalesce(t.orders, 0), coalesce(t.gross, 0), coalesce(t.discount, 0), coalesce(t.net, 0),
-       coalesce(t.voids, 0))
-    <> (coalesce(c.orders, 0), coalesce(c.gross, 0), coalesce(c.discount, 0), coalesce(c.net, 0),
-        coalesce(c.voids, 0))
-ORDER BY tenant_id, business_day, hour, cashier_id, currency, partition
-"""
+SELECT {_KEY}, {_each("coalesce(t.@, 0) AS found_@, coalesce(c.@, 0) AS due_@")}
+FROM {_TOTALS_TABLE} AS t FULL JOIN contributed AS c USING ({_KEY})
+WHERE ({_each("coalesce(t.@, 0)")}) <> ({_each("coalesce(c.@, 0)")})
+ORDER BY {_KEY}
+"""  # noqa: S608 - constants of ours
 
 _NOTHING = (0, Decimal(0), Decimal(0), Decimal(0), 0)
 
@@ -211,11 +164,11 @@ class Sales(EventRows):
 
     name: ClassVar = "sales"
     version: ClassVar = 2
-    orders_table: ClassVar = "projections.sales_{generation}_orders"
-    entries_table: ClassVar = "projections.sales_{generation}_changes"
+    orders_table: ClassVar = _ORDERS_TABLE
+    entries_table: ClassVar = _CHANGES_TABLE
     further_tables: ClassVar = (entries_table,)
     further_views: ClassVar = ("sales_changes",)
-    entry_columns: ClassVar = 14
+    entry_columns: ClassVar = len(_CHANGES)
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW
     write_sql: ClassVar = _WRITE
