@@ -5,6 +5,8 @@ The command service does this with what comes in; `till recover` with what a res
 
 from __future__ import annotations
 
+from commands.context import Context, Domain
+from commands.contexts import CONTEXTS, ORDERS
 from commands.deciding import (
     ACCEPTED,
     DEAD_LETTERED,
@@ -15,18 +17,31 @@ from commands.deciding import (
     Deciding,
 )
 from commands.messages import LARGEST_DEAD_LETTER, dead_letter, derived_id, outcome_content, outcome_message
-from commands.requests import LARGEST_VALUE, NamesNoCommand, Record, Request, read_name, read_request
+from commands.requests import (
+    COMMAND_ID_REUSED,
+    LARGEST_VALUE,
+    NamesNoCommand,
+    Record,
+    Request,
+    read_name,
+    read_request,
+)
 
 __all__ = [
     "ACCEPTED",
+    "COMMAND_ID_REUSED",
+    "CONTEXTS",
     "DEAD_LETTERED",
     "LARGEST_DEAD_LETTER",
     "LARGEST_VALUE",
+    "ORDERS",
     "REPEATED",
     "UNKNOWN_FINGERPRINT",
     "CommandKey",
+    "Context",
     "Decided",
     "Deciding",
+    "Domain",
     "NamesNoCommand",
     "Record",
     "Request",

@@ -1,22 +1,22 @@
-"""Decides a batch of commands against the orders they name: no I/O, so that a conflict can decide anew."""
+"""Decides a batch of commands against the states they find: no I/O, so that a conflict can decide anew."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from pydantic_core import to_json
 
-import orders
+from commands.context import Context
 from commands.messages import dead_letter, derived_id, event_message, outcome_content, outcome_message
-from commands.requests import Record, Request
+from commands.requests import COMMAND_ID_REUSED, Record, Request
 from eventstore import (
     Aggregate,
     Append,
     Batch,
-    EventStore,
     Loaded,
     NewEvent,
     OutboxMessage,
@@ -25,8 +25,8 @@ from eventstore import (
     StreamKey,
 )
 from messaging import Topics
-from orders import Event, Order, Rejected, RejectionCode
 
+S = TypeVar("S")
 CommandKey = tuple[str, UUID]
 ACCEPTED, REJECTED = "CommandAccepted", "CommandRejected"
 REPEATED, DEAD_LETTERED = "repeated", "dead_lettered"
@@ -35,44 +35,44 @@ UNKNOWN_FINGERPRINT = b""
 
 
 @dataclass(slots=True)
-class _Working:
-    """One order while the batch is decided."""
+class _Working(Generic[S]):
+    """One aggregate while the batch is decided."""
 
-    loaded: Loaded[Order]
-    aggregate: Aggregate[Order, Event]
+    loaded: Loaded[S]
+    aggregate: Aggregate[S, Any]
     recorded_at: datetime
     max_occurred_at: datetime | None
     events: list[NewEvent] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
-    """What to store for a batch, the orders' states once it is stored, and what became of each request."""
+class Decided(Generic[S]):
+    """What to store for a batch, the states once it is stored, and what became of each request."""
 
     batch: Batch
-    states: Mapping[StreamKey, Loaded[Order]]
+    states: Mapping[StreamKey, Loaded[S]]
     results: list[tuple[Request, str]]
     """Each request with its result: accepted, repeated, or the code it was refused with."""
 
 
-class Deciding:
+class Deciding(Generic[S]):
     """The decisions of one batch, made in the order the commands came."""
 
     def __init__(
         self,
-        store: EventStore[Order],
+        context: Context[S],
         topics: Topics,
         *,
         known: Mapping[CommandKey, StoredOutcome],
-        states: Mapping[StreamKey, Loaded[Order]],
+        states: Mapping[StreamKey, Loaded[S]],
         now: datetime,
     ) -> None:
-        self._store = store
+        self._store, self._domain, self._type_prefix = context.store, context.domain, context.type_prefix
         self._topics = topics
         self._known = dict(known)
         self._states = states
         self._now = now
-        self._working: dict[StreamKey, _Working] = {}
+        self._working: dict[StreamKey, _Working[S]] = {}
         self._outcomes: list[Outcome] = []
         self._messages: list[OutboxMessage] = []
         self._results: list[tuple[Request, str]] = []
@@ -91,32 +91,33 @@ class Deciding:
             self._repeat(request, stored)
             return
         code: str | None = None
-        order_version: int | None = None
+        new_version: int | None = None
         try:
             version, event_ids = self._accept(request)
-        except Rejected as refusal:
+        except self._domain.Rejected as refusal:
             headers, value = self._refused(request, refusal)
             code = str(refusal.code)
         else:
             headers, value = outcome_content(
                 request,
+                self._type_prefix,
                 ACCEPTED,
                 {"version": version, "event_ids": event_ids},
                 self._now,
             )
-            order_version = version
+            new_version = version
         self._outcomes.append(
             Outcome(
                 tenant_id=request.tenant_id,
                 command_id=request.command_id,
-                aggregate_id=request.order_id,
+                aggregate_id=request.aggregate_id,
                 command_type=request.command_type,
                 actor=request.actor,
                 data=request.data,
                 occurred_at=request.occurred_at,
                 fingerprint=request.fingerprint,
                 code=code,
-                version=order_version,
+                version=new_version,
                 headers=headers,
                 value=value,
             )
@@ -130,27 +131,28 @@ class Deciding:
             headers, value, result = stored.headers, stored.value, REPEATED
         else:
             # Not stored: the id's own outcome stands.
-            code = RejectionCode.COMMAND_ID_REUSED
+            refusal = self._domain.Rejected(COMMAND_ID_REUSED)
             # One answer for each other body, each with an id of its own.
-            headers, value = self._refused(request, Rejected(code), f":{request.fingerprint.hex()}")
-            result = str(code)
+            headers, value = self._refused(request, refusal, of=f":{request.fingerprint.hex()}")
+            result = COMMAND_ID_REUSED
         self._messages.append(outcome_message(self._topics.outcomes, request, headers, value))
         self._results.append((request, result))
 
-    def _refused(self, request: Request, refusal: Rejected, of: str = "") -> tuple[str, bytes]:
+    def _refused(self, request: Request, refusal: Any, *, of: str = "") -> tuple[str, bytes]:  # noqa: ANN401 - the domain's
         data = {"code": str(refusal.code), "message": refusal.message}
-        return outcome_content(request, REJECTED, data, self._now, of)
+        return outcome_content(request, self._type_prefix, REJECTED, data, self._now, of=of)
 
     def _accept(self, request: Request) -> tuple[int, list[str]]:
-        """Return the order's version after the command and the ids of its events; raises Rejected."""
-        if request.command is None or request.subject is None:
-            raise request.refusal or Rejected(RejectionCode.MALFORMED)
-        working = self._order(StreamKey(request.tenant_id, request.command.order_id))
+        """Return the version after the command and the ids of its events; raises the domain's Rejected."""
+        if request.command is None or request.aggregate_id is None or request.subject is None:
+            raise request.refusal
+        working = self._aggregate(StreamKey(request.tenant_id, request.aggregate_id))
         event_ids = []
-        for number, event in enumerate(orders.decide(request.command, working.aggregate.state)):
+        for number, event in enumerate(self._domain.decide(request.command, working.aggregate.state)):
             working.aggregate.record(event)
             event_id = derived_id(request, str(number))
-            new = self._new_event(request, event, event_id)
+            compensated = self._domain.event_metadata(event)
+            new = self._new_event(request, event, event_id, compensated)
             working.events.append(new)
             working.max_occurred_at = max(working.max_occurred_at or event.occurred_at, event.occurred_at)
             event_ids.append(event_id)
@@ -161,33 +163,40 @@ class Deciding:
                     new,
                     version=working.aggregate.version,
                     event_id=event_id,
-                    order_id=request.subject,
+                    message_type=self._type_prefix + new.event_type,
+                    aggregate_id=request.subject,
                     recorded_at=working.recorded_at,
-                    compensated=orders.event_metadata(event),
+                    compensated=compensated,
                 )
             )
         return working.aggregate.version, event_ids
 
-    def _order(self, key: StreamKey) -> _Working:
+    def _aggregate(self, key: StreamKey) -> _Working[S]:
         working = self._working.get(key)
         if working is None:
             loaded = self._states[key]
             working = self._working[key] = _Working(
                 loaded=loaded,
-                aggregate=Aggregate(loaded.state, orders.evolve, version=loaded.version),
-                # The database's clock, held so that it never runs backwards within an order.
+                aggregate=Aggregate(loaded.state, self._domain.evolve, version=loaded.version),
+                # The database's clock, held so that it never runs backwards within a stream.
                 recorded_at=max(self._now, loaded.recorded_at or self._now),
                 max_occurred_at=loaded.max_occurred_at,
             )
         return working
 
-    def _new_event(self, request: Request, event: Event, event_id: str) -> NewEvent:
-        event_type, schema_version, payload = orders.encode_event(event)
+    def _new_event(
+        self,
+        request: Request,
+        event: Any,  # noqa: ANN401 - the domain's
+        event_id: str,
+        compensated: Mapping[str, Sequence[int]],
+    ) -> NewEvent:
+        event_type, schema_version, payload = self._domain.encode_event(event)
         metadata = {
             "actor": request.actor,
             "correlation_id": request.correlation_id,
             "causation_id": request.command_ref,
-            **orders.event_metadata(event),
+            **compensated,
         }
         return NewEvent(
             event_id=event_id,
@@ -198,7 +207,7 @@ class Deciding:
             occurred_at=event.occurred_at,
         )
 
-    def result(self) -> Decided:
+    def result(self) -> Decided[S]:
         """Return what the decisions so far come to."""
         appends, unchanged, snapshots = [], {}, []
         states = {}

@@ -15,7 +15,6 @@ from eventstore import NewEvent, OutboxMessage, encode_headers, shard_of
 from messaging import (
     JSON_CONTENT,
     SOURCE,
-    TYPE_PREFIX,
     Message,
     Unrecoverable,
     event_headers,
@@ -47,17 +46,18 @@ def event_message(
     event: NewEvent,
     *,
     event_id: str,
-    order_id: str,
+    message_type: str,
+    aggregate_id: str,
     version: int,
     recorded_at: datetime,
     compensated: Mapping[str, Sequence[int]],
 ) -> OutboxMessage:
     """Return the message of one new event; `compensated` names the versions it undoes or redoes."""
-    key = order_id.encode()
+    key = aggregate_id.encode()
     headers = event_headers(
         event_id=event_id,
-        event_type=event.event_type,
-        order_id=order_id,
+        message_type=message_type,
+        aggregate_id=aggregate_id,
         tenant_id=request.tenant_id,
         actor=request.actor,
         version=version,
@@ -72,7 +72,7 @@ def event_message(
 
 
 def outcome_content(
-    request: Request, kind: str, data: Mapping[str, Any], at: datetime, of: str = ""
+    request: Request, type_prefix: str, kind: str, data: Mapping[str, Any], at: datetime, *, of: str = ""
 ) -> tuple[str, bytes]:
     """Return the headers (as the outbox keeps them) and the value of the message that answers a command.
 
@@ -82,7 +82,7 @@ def outcome_content(
         ("ce_specversion", b"1.0"),
         ("ce_id", derived_id(request, kind + of).encode()),
         ("ce_source", _SOURCE),
-        ("ce_type", f"{TYPE_PREFIX}{kind}".encode()),
+        ("ce_type", f"{type_prefix}{kind}".encode()),
         ("ce_time", format_time(at)),
         ("content-type", _CONTENT_TYPE),
         ("ce_tenantid", request.tenant_id.encode()),
@@ -95,7 +95,7 @@ def outcome_content(
 
 
 def outcome_message(topic: str, request: Request, headers: str, value: bytes) -> OutboxMessage:
-    """Return the message that answers `request`; its key is the order id, or the command id without one."""
+    """Return the message that answers `request`; its key is the subject, or without one the command id."""
     key = (request.subject or request.command_ref).encode()
     return OutboxMessage(topic, key, headers, value, shard_of(key))
 
@@ -104,7 +104,7 @@ def dead_letter(topic: str, record: Record, reason: str) -> OutboxMessage:
     """Return a record whole, as it was received, with where it came from and why as further headers.
 
     Its id derives from the place it was read at, so a repeat after a crash has the same one. Nothing needs to
-    be cut: `orders.commands` takes records of up to 1 MiB, the dead letters twice that, and only the reason
+    be cut: a topic of commands takes records of up to 1 MiB, the dead letters twice that, and only the reason
     is ours to bound. A header's name that is not UTF-8 can't be sent as it was: its odd bytes are written in
     hexadecimal, or where that makes the letter too large, each as `?`. Raises Unrecoverable for a record that
     a topic with other settings has let in.

@@ -11,11 +11,14 @@ from uuid import UUID
 
 from aiokafka import ConsumerRecord
 
-from messaging import TYPE_PREFIX, Envelope, InvalidAttribute, Undecodable, open_envelope
+from commands.context import Context
+from messaging import Envelope, InvalidAttribute, Undecodable, open_envelope
 from messaging.attributes import LONGEST_CORRELATION_ID, LONGEST_SOURCE
-from orders import Command, Rejected, RejectionCode, canonical_json, parse_command
 
 Record: TypeAlias = ConsumerRecord[bytes, bytes]
+
+# The codes of what is refused here: each domain has them among its own.
+MALFORMED, BAD_KEY, COMMAND_ID_REUSED = "malformed", "bad_key", "command_id_reused"
 
 LARGEST_VALUE = 64 * 1024
 """Bytes of a command's value: its fields need far less, and a megabyte of JSON can take seconds to parse."""
@@ -30,7 +33,8 @@ class Request(NamedTuple):
 
     Exactly one of `command` and `refusal` is given: what can be decided, or why it makes no sense. What a
     malformed command doesn't give in readable form is None. `data` is its normalised data, JSON text;
-    `command_ref` and `subject` are the command id and the order id as text.
+    `command_ref` and `subject` are the command id and the aggregate id as text; `command_type` is the type
+    without the context. `command` and `refusal` are the domain's own.
     """
 
     record: Record
@@ -40,13 +44,13 @@ class Request(NamedTuple):
     subject: str | None
     correlation_id: str
     fingerprint: bytes
-    order_id: UUID | None
+    aggregate_id: UUID | None
     command_type: str
     actor: str
     occurred_at: datetime | None
     data: str | None
-    command: Command | None = None
-    refusal: Rejected | None = None
+    command: Any = None
+    refusal: Any = None
 
 
 class Named(NamedTuple):
@@ -58,7 +62,7 @@ class Named(NamedTuple):
 
 
 def read_name(record: Record) -> Named:
-    """Read no more of a record of `orders.commands` than tells whether it names a command.
+    """Read no more of a record of commands than tells whether it names a command.
 
     The data is parsed only where the name is inside of it, in structured mode. Raises NamesNoCommand.
     """
@@ -69,36 +73,33 @@ def read_name(record: Record) -> Named:
         raise NamesNoCommand(str(error)) from None
 
 
-def read_request(record: Record, time_zones: Mapping[str, str]) -> Request:
-    """Read one record of `orders.commands`.
+def read_request(record: Record, context: Context[Any], time_zones: Mapping[str, str]) -> Request:
+    """Read one record of the context's topic of commands; `time_zones` maps tenants to their IANA names.
 
     Raises NamesNoCommand for a record that does not name its command id and its tenant.
     """
-    envelope, tenant_id, command_id = read_name(record)
+    named = read_name(record)
     try:
-        return _readable(record, envelope, tenant_id, command_id, time_zones)
+        return _readable(record, named, context, time_zones)
     except (Undecodable, InvalidAttribute) as error:
-        return _malformed(
-            record, envelope, tenant_id, command_id, Rejected(RejectionCode.MALFORMED, str(error))
-        )
-    except Rejected as refusal:
+        return _malformed(record, named, context, context.domain.Rejected(MALFORMED, str(error)))
+    except context.domain.Rejected as refusal:
         # Its traceback would keep all that was parsed while the batch lasts: garbage collection then takes
         # seconds at a time.
-        return _malformed(record, envelope, tenant_id, command_id, refusal.with_traceback(None))
+        return _malformed(record, named, context, refusal.with_traceback(None))
 
 
-def _readable(
-    record: Record, envelope: Envelope, tenant_id: str, command_id: UUID, time_zones: Mapping[str, str]
-) -> Request:
-    attributes = envelope.attributes
+def _readable(record: Record, named: Named, context: Context[Any], time_zones: Mapping[str, str]) -> Request:
+    envelope, tenant_id, command_id = named
+    attributes, domain = envelope.attributes, context.domain
     if attributes.get("specversion") != "1.0":
         raise InvalidAttribute("specversion: must be 1.0")
     attributes.text("source", LONGEST_SOURCE)
-    order_id = attributes.uuid("subject")
+    aggregate_id = attributes.uuid("subject")
     subject = attributes.text("subject")
     command_type = attributes.text("type")
-    if not command_type.startswith(TYPE_PREFIX):
-        raise InvalidAttribute(f"type: must begin with {TYPE_PREFIX}")
+    if not command_type.startswith(context.type_prefix):
+        raise InvalidAttribute(f"type: must begin with {context.type_prefix}")
     actor = attributes.text("actor")
     occurred_at = attributes.time("time")
     expected_version = (
@@ -110,9 +111,10 @@ def _readable(
         if attributes.get("correlationid") is None
         else attributes.text("correlationid", LONGEST_CORRELATION_ID)
     )
-    short_type = command_type.removeprefix(TYPE_PREFIX)
-    parsed = parse_command(short_type, envelope.data())
-    data = canonical_json(parsed)
+    short_type = command_type.removeprefix(context.type_prefix)
+    parsed = domain.parse_command(short_type, envelope.data())
+    data = domain.canonical_json(parsed)
+    time_zone = time_zones.get(tenant_id, "UTC")
     request = Request(
         record=record,
         tenant_id=tenant_id,
@@ -121,35 +123,25 @@ def _readable(
         subject=subject,
         correlation_id=correlation_id,
         fingerprint=_fingerprint(short_type, subject, actor, expected_version, data.encode()),
-        order_id=order_id,
+        aggregate_id=aggregate_id,
         command_type=short_type,
         actor=actor,
         occurred_at=occurred_at,
         data=data,
-        command=Command(
-            command_id=command_id,
-            order_id=order_id,
-            tenant_id=tenant_id,
-            actor=actor,
-            occurred_at=occurred_at,
-            data=parsed,
-            expected_version=expected_version,
-            time_zone=time_zones.get(tenant_id, "UTC"),
+        command=domain.Command(
+            command_id, aggregate_id, tenant_id, actor, occurred_at, parsed, expected_version, time_zone
         ),
     )
     if record.key == subject.encode():
         return request
     # Last, so that a copy with another key is known for the same command.
-    refusal = Rejected(
-        RejectionCode.BAD_KEY, f"the record's key must be the order id, {subject}, as the subject is"
-    )
-    return request._replace(command=None, refusal=refusal)
+    text = f"the record's key must be the {context.store.tables.aggregate} id, {subject}, as the subject is"
+    return request._replace(command=None, refusal=domain.Rejected(BAD_KEY, text))
 
 
-def _malformed(
-    record: Record, envelope: Envelope, tenant_id: str, command_id: UUID, refusal: Rejected
-) -> Request:
+def _malformed(record: Record, named: Named, context: Context[Any], refusal: Exception) -> Request:
     """Keep what is readable of a command that makes no sense, for its outcome and the audit trail."""
+    envelope, tenant_id, command_id = named
     attributes = envelope.attributes
 
     def readable(getter: Any, *arguments: Any) -> Any:  # noqa: ANN401 - any attribute
@@ -159,13 +151,13 @@ def _malformed(
             return None
 
     command_type = readable(attributes.text, "type") or ""
-    command_ref, order_id = str(command_id), readable(attributes.uuid, "subject")
+    command_ref, aggregate_id = str(command_id), readable(attributes.uuid, "subject")
     return Request(
         record=record,
         tenant_id=tenant_id,
         command_id=command_id,
         command_ref=command_ref,
-        subject=order_id and str(order_id),
+        subject=aggregate_id and str(aggregate_id),
         correlation_id=readable(attributes.text, "correlationid", LONGEST_CORRELATION_ID) or command_ref,
         fingerprint=_fingerprint(
             attributes.get("type"),
@@ -174,8 +166,8 @@ def _malformed(
             attributes.get("expectedversion"),
             _body(record, envelope),
         ),
-        order_id=order_id,
-        command_type=command_type.removeprefix(TYPE_PREFIX),
+        aggregate_id=aggregate_id,
+        command_type=command_type.removeprefix(context.type_prefix),
         actor=readable(attributes.text, "actor") or "",
         occurred_at=readable(attributes.time, "time"),
         data=None,

@@ -19,7 +19,6 @@ from eventstore.errors import (
     VersionConflict,
     VersionNotFound,
 )
-from eventstore.event_ids import find_event_ids, newest_versions
 from eventstore.migrations import migrate
 from eventstore.outbox import SENDERS_LOCK, SHARDS, decode_headers, encode_headers, shard_of
 from eventstore.records import (
@@ -36,6 +35,7 @@ from eventstore.records import (
 )
 from eventstore.roles import LOGIN_ROLES, OWNER_ROLE, set_passwords
 from eventstore.store import EventStore
+from eventstore.tables import Tables
 
 __all__ = [
     "LOGIN_ROLES",
@@ -63,15 +63,14 @@ __all__ = [
     "StoredEvent",
     "StoredOutcome",
     "StreamKey",
+    "Tables",
     "Upcaster",
     "UpcasterGap",
     "VersionConflict",
     "VersionNotFound",
     "decode_headers",
     "encode_headers",
-    "find_event_ids",
     "migrate",
-    "newest_versions",
     "set_passwords",
     "shard_of",
 ]

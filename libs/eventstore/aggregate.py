@@ -19,6 +19,10 @@ class AggregateType(Protocol[S]):
     """How one kind of aggregate lies in the store: its events' schemas, its fold and its snapshots' form."""
 
     @property
+    def name(self) -> str:
+        """What one of them is called, such as `order`: its events lie in `order_events`. Stored."""
+
+    @property
     def schema_versions(self) -> Mapping[str, int]:
         """The newest schema version of each event type; the oldest of each is 1."""
 

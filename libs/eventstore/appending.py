@@ -11,6 +11,7 @@ from eventstore.connection import Connection
 from eventstore.errors import ClockWentBack, OutcomeConflict, VersionConflict
 from eventstore.loading import find_outcomes, key_columns
 from eventstore.records import Append, Batch, NewEvent, OutboxMessage, Outcome, Snapshot, StreamKey
+from eventstore.tables import Tables
 
 # Nothing is inserted unless every stream is where the batch takes it to be: at expected_version, which a
 # first new event must find committed as its predecessor. What a rival commits after this statement's
@@ -27,7 +28,7 @@ stale AS MATERIALIZED (
     FROM stream AS s
     LEFT JOIN LATERAL (
         SELECT version, recorded_at
-        FROM order_events
+        FROM {events}
         WHERE tenant_id = s.tenant_id AND aggregate_id = s.aggregate_id
         ORDER BY version DESC
         LIMIT 1
@@ -35,7 +36,7 @@ stale AS MATERIALIZED (
     WHERE coalesce(newest.version, 0) <> s.expected_version OR newest.recorded_at > s.recorded_at
 ),
 inserted AS (
-    INSERT INTO order_events (
+    INSERT INTO {events} (
         tenant_id, aggregate_id, version, event_id, event_type, schema_version,
         payload, metadata, occurred_at, recorded_at
     )
@@ -55,10 +56,10 @@ SELECT tenant_id, aggregate_id, moved FROM stale
 _OUTCOMES = """
 INSERT INTO command_outcomes (
     tenant_id, command_id, aggregate_id, command_type, actor, data, occurred_at, fingerprint, code, version,
-    headers, value
+    headers, value, aggregate_type
 )
 SELECT tenant_id, command_id, aggregate_id, command_type, actor, data::json, occurred_at, fingerprint, code,
-    version, headers::json, value
+    version, headers::json, value, '{aggregate}'
 FROM unnest(
     $1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::bytea[],
     $9::text[], $10::bigint[], $11::text[], $12::bytea[]
@@ -79,7 +80,7 @@ ORDER BY ordinal
 """
 
 _SNAPSHOTS = """
-INSERT INTO order_snapshots (
+INSERT INTO {snapshots} (
     tenant_id, aggregate_id, version, schema_version, state, recorded_at, max_occurred_at
 )
 SELECT tenant_id, aggregate_id, version, schema_version, state::json, recorded_at, max_occurred_at
@@ -95,7 +96,7 @@ SELECT s.tenant_id, s.aggregate_id
 FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS s (tenant_id, aggregate_id, expected_version)
 LEFT JOIN LATERAL (
     SELECT version
-    FROM order_events
+    FROM {events}
     WHERE tenant_id = s.tenant_id AND aggregate_id = s.aggregate_id
     ORDER BY version DESC
     LIMIT 1
@@ -104,32 +105,32 @@ WHERE coalesce(newest.version, 0) <> s.expected_version
 """
 
 
-async def append(conn: Connection, batch: Batch) -> None:
+async def append(conn: Connection, tables: Tables, batch: Batch) -> None:
     """Store a batch whole or not at all; see `EventStore.append`."""
     _check(batch)
     try:
         async with conn.transaction():
             if batch.appends or batch.unchanged:
-                await _insert_events(conn, batch)
+                await _insert_events(conn, tables, batch)
             if batch.outcomes:
-                await conn.execute(_OUTCOMES, *_columns(batch.outcomes, len(Outcome._fields)))
+                await conn.execute(tables.sql(_OUTCOMES), *_columns(batch.outcomes, len(Outcome._fields)))
             if batch.messages:
                 await conn.execute(_MESSAGES, *_columns(batch.messages, len(OutboxMessage._fields)))
             if batch.snapshots:
-                await conn.execute(_SNAPSHOTS, *_snapshot_columns(batch.snapshots))
+                await conn.execute(tables.sql(_SNAPSHOTS), *_snapshot_columns(batch.snapshots))
     except UniqueViolationError as error:
         # The rival has committed, or we would still be waiting: now it can be seen who was second where.
-        if error.constraint_name == "order_events_stream_version":
-            raise VersionConflict(await _moved(conn, batch) or _keys(batch)) from error
+        if error.constraint_name == f"{tables.events}_stream_version":
+            raise VersionConflict(await _moved(conn, tables, batch) or _keys(batch)) from error
         if error.constraint_name == "command_outcomes_pkey":
             commands = [(outcome.tenant_id, outcome.command_id) for outcome in batch.outcomes]
-            _, known = await find_outcomes(conn, commands)
+            _, known = await find_outcomes(conn, tables, commands)
             raise OutcomeConflict(known or commands) from error
         raise
 
 
-async def _insert_events(conn: Connection, batch: Batch) -> None:
-    stale = await conn.fetch(_EVENTS, *_stream_columns(batch), *_event_columns(batch.appends))
+async def _insert_events(conn: Connection, tables: Tables, batch: Batch) -> None:
+    stale = await conn.fetch(tables.sql(_EVENTS), *_stream_columns(batch), *_event_columns(batch.appends))
     if not stale:
         return
     if moved := [StreamKey(tenant_id, aggregate_id) for tenant_id, aggregate_id, moved in stale if moved]:
@@ -137,9 +138,9 @@ async def _insert_events(conn: Connection, batch: Batch) -> None:
     raise ClockWentBack(StreamKey(tenant_id, aggregate_id) for tenant_id, aggregate_id, _ in stale)
 
 
-async def _moved(conn: Connection, batch: Batch) -> list[StreamKey]:
+async def _moved(conn: Connection, tables: Tables, batch: Batch) -> list[StreamKey]:
     tenant_ids, aggregate_ids, expected_versions, _ = _stream_columns(batch)
-    rows = await conn.fetch(_MOVED, tenant_ids, aggregate_ids, expected_versions)
+    rows = await conn.fetch(tables.sql(_MOVED), tenant_ids, aggregate_ids, expected_versions)
     return [StreamKey(tenant_id, aggregate_id) for tenant_id, aggregate_id in rows]
 
 

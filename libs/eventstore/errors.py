@@ -4,7 +4,7 @@ The tree::
 
     EventStoreError
     ├── Conflict                the batch was rolled back whole: load again, decide again
-    │   ├── VersionConflict     an order is not at the version its events or its outcome were decided on
+    │   ├── VersionConflict     a stream is not at the version its events or its outcome were decided on
     │   └── OutcomeConflict     a command of the batch has a stored outcome already
     ├── ClockWentBack           new events are recorded before the ones they follow
     ├── VersionNotFound         a stream doesn't reach the version asked for

@@ -12,6 +12,7 @@ from asyncpg import Record
 
 from eventstore.connection import Connection
 from eventstore.records import StoredOutcome, StreamKey
+from eventstore.tables import Tables
 
 NEWEST: Final = 2**63 - 1
 """As a version to read up to: however many there are."""
@@ -27,7 +28,7 @@ WITH base AS MATERIALIZED (
         WITH ORDINALITY AS w (tenant_id, aggregate_id, up_to, ordinal)
     LEFT JOIN LATERAL (
         SELECT version, state, recorded_at, max_occurred_at
-        FROM order_snapshots
+        FROM {snapshots}
         WHERE tenant_id = w.tenant_id AND aggregate_id = w.aggregate_id
             AND schema_version = $4::integer AND version <= w.up_to
         ORDER BY version DESC
@@ -44,7 +45,7 @@ SELECT b.ordinal, e.version, e.event_type, e.schema_version, e.payload::text, e.
 FROM base AS b
 CROSS JOIN LATERAL (
     SELECT version, event_type, schema_version, payload, metadata, occurred_at, recorded_at
-    FROM order_events
+    FROM {events}
     WHERE tenant_id = b.tenant_id AND aggregate_id = b.aggregate_id
         AND version > b.after AND version <= b.up_to
     ORDER BY version
@@ -61,7 +62,7 @@ WITH base AS MATERIALIZED (
     FROM (SELECT) AS one
     LEFT JOIN LATERAL (
         SELECT version, state, recorded_at, max_occurred_at
-        FROM order_snapshots
+        FROM {snapshots}
         WHERE tenant_id = $1 AND aggregate_id = $2 AND schema_version = $5::integer
             AND CASE WHEN $4::boolean THEN max_occurred_at ELSE recorded_at END <= $3::timestamptz
         ORDER BY version DESC
@@ -71,7 +72,7 @@ WITH base AS MATERIALIZED (
 later AS MATERIALIZED (
     SELECT min(e.version) AS version
     FROM base AS b
-    JOIN order_events AS e ON e.version > b.after
+    JOIN {events} AS e ON e.version > b.after
     WHERE e.tenant_id = $1 AND e.aggregate_id = $2
         AND CASE WHEN $4::boolean THEN e.occurred_at ELSE e.recorded_at END > $3::timestamptz
 )
@@ -84,7 +85,7 @@ SELECT 1, e.version, e.event_type, e.schema_version, e.payload::text, e.metadata
     e.recorded_at
 FROM base AS b
 CROSS JOIN later AS l
-JOIN order_events AS e
+JOIN {events} AS e
     ON e.version > b.after AND (l.version IS NULL OR e.version < l.version)
 WHERE e.tenant_id = $1 AND e.aggregate_id = $2
 ORDER BY version
@@ -97,7 +98,7 @@ FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[])
     WITH ORDINALITY AS w (tenant_id, aggregate_id, after_version, up_to, ordinal)
 CROSS JOIN LATERAL (
     SELECT *
-    FROM order_events
+    FROM {events}
     WHERE tenant_id = w.tenant_id AND aggregate_id = w.aggregate_id
         AND version > w.after_version AND version <= w.up_to
     ORDER BY version
@@ -109,7 +110,7 @@ ORDER BY w.ordinal, e.version
 # One walk along the unique index, as long as the page.
 _PAGE = """
 SELECT tenant_id, aggregate_id, max(version) AS version
-FROM order_events
+FROM {events}
 WHERE (tenant_id, aggregate_id) > ($1, $2)
 GROUP BY tenant_id, aggregate_id
 ORDER BY tenant_id, aggregate_id
@@ -118,12 +119,36 @@ LIMIT $3
 # No tenant's name is empty, and none comes before it.
 _BEFORE_ALL = StreamKey("", UUID(int=0))
 
-# LIMIT 1 keeps the planner from turning a few hundred key lookups into a scan of the whole table.
+# Here and below, LIMIT 1 keeps the planner from turning a few hundred key lookups into a scan of the table.
+_FIND = """
+SELECT w.tenant_id, w.aggregate_id, w.version, e.event_id
+FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS w (tenant_id, aggregate_id, version)
+CROSS JOIN LATERAL (
+    SELECT event_id
+    FROM {events}
+    WHERE tenant_id = w.tenant_id AND aggregate_id = w.aggregate_id AND version = w.version
+    LIMIT 1
+) AS e
+"""
+
+_NEWEST = """
+SELECT w.tenant_id, w.aggregate_id, e.version
+FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, aggregate_id)
+CROSS JOIN LATERAL (
+    SELECT version
+    FROM {events}
+    WHERE tenant_id = w.tenant_id AND aggregate_id = w.aggregate_id
+    ORDER BY version DESC
+    LIMIT 1
+) AS e
+"""
+
 _OUTCOMES = """
 SELECT clock.now, known.tenant_id, known.command_id, known.fingerprint, known.headers, known.value
 FROM (SELECT clock_timestamp() AS now) AS clock
 LEFT JOIN (
-    SELECT o.tenant_id, o.command_id, o.fingerprint, o.headers::text, o.value
+    SELECT o.tenant_id, o.command_id, o.headers::text, o.value,
+        CASE o.aggregate_type WHEN '{aggregate}' THEN o.fingerprint END AS fingerprint
     FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, command_id)
     CROSS JOIN LATERAL (
         SELECT *
@@ -136,14 +161,15 @@ LEFT JOIN (
 
 
 async def select_streams(
-    conn: Connection, up_to: Mapping[StreamKey, int], state_version: int
+    conn: Connection, tables: Tables, up_to: Mapping[StreamKey, int], state_version: int
 ) -> list[Record]:
     """Read each stream's newest usable snapshot and the events after it, up to a version, in their order."""
-    return await conn.fetch(_LOAD, *key_columns(up_to), list(up_to.values()), state_version)
+    return await conn.fetch(tables.sql(_LOAD), *key_columns(up_to), list(up_to.values()), state_version)
 
 
 async def select_stream_as_of(
     conn: Connection,
+    tables: Tables,
     key: StreamKey,
     time: datetime,
     *,
@@ -151,32 +177,61 @@ async def select_stream_as_of(
     state_version: int,
 ) -> list[Record]:
     """Read the longest prefix of a stream whose every event was recorded, or had occurred, by a time."""
-    return await conn.fetch(_LOAD_AS_OF, key.tenant_id, key.aggregate_id, time, occurred, state_version)
+    return await conn.fetch(
+        tables.sql(_LOAD_AS_OF), key.tenant_id, key.aggregate_id, time, occurred, state_version
+    )
 
 
 async def select_histories(
     conn: Connection,
+    tables: Tables,
     ranges: Mapping[StreamKey, tuple[int, int | None]],
     limit: int | None,
 ) -> list[Record]:
     """Read each stream's events after a version, up to another, at most `limit` a stream."""
     after = [after for after, _ in ranges.values()]
     up_to = [NEWEST if up_to is None else up_to for _, up_to in ranges.values()]
-    return await conn.fetch(_HISTORIES, *key_columns(ranges), after, up_to, limit)
+    return await conn.fetch(tables.sql(_HISTORIES), *key_columns(ranges), after, up_to, limit)
 
 
-async def select_page(conn: Connection, after: StreamKey | None, limit: int) -> list[Record]:
+async def select_page(conn: Connection, tables: Tables, after: StreamKey | None, limit: int) -> list[Record]:
     """Read the keys and newest versions of the next streams after a key."""
-    return await conn.fetch(_PAGE, *(after or _BEFORE_ALL), limit)
+    return await conn.fetch(tables.sql(_PAGE), *(after or _BEFORE_ALL), limit)
+
+
+async def find_event_ids(
+    conn: Connection, tables: Tables, places: Sequence[tuple[StreamKey, int]]
+) -> dict[tuple[StreamKey, int], UUID]:
+    """Give the id of the event at each stream and version; a place without an event is absent."""
+    rows = await conn.fetch(
+        tables.sql(_FIND),
+        *key_columns(key for key, _ in places),
+        [version for _, version in places],
+    )
+    return {
+        (StreamKey(tenant_id, aggregate_id), version): found
+        for tenant_id, aggregate_id, version, found in rows
+    }
+
+
+async def newest_versions(
+    conn: Connection, tables: Tables, keys: Sequence[StreamKey]
+) -> dict[StreamKey, int]:
+    """Give each stream's newest version; a stream without events is absent."""
+    rows = await conn.fetch(tables.sql(_NEWEST), *key_columns(keys))
+    return {StreamKey(tenant_id, aggregate_id): version for tenant_id, aggregate_id, version in rows}
 
 
 async def find_outcomes(
     conn: Connection,
+    tables: Tables,
     ids: Sequence[tuple[str, UUID]],
 ) -> tuple[datetime, dict[tuple[str, UUID], StoredOutcome]]:
     """Give the database's clock and the stored outcomes of those commands that have one."""
     rows = await conn.fetch(
-        _OUTCOMES, [tenant_id for tenant_id, _ in ids], [command_id for _, command_id in ids]
+        tables.sql(_OUTCOMES),
+        [tenant_id for tenant_id, _ in ids],
+        [command_id for _, command_id in ids],
     )
     known = {
         (tenant_id, command_id): StoredOutcome(fingerprint, headers, value)

@@ -90,9 +90,12 @@ class Outcome(NamedTuple):
 
 
 class StoredOutcome(NamedTuple):
-    """What a repeated command is answered with, and the fingerprint that shows it is the same command."""
+    """What a repeated command is answered with, and the fingerprint that shows it is the same command.
 
-    fingerprint: bytes
+    A command to another aggregate type has none: under its id, none of ours is the same.
+    """
+
+    fingerprint: bytes | None
     headers: str
     value: bytes
 

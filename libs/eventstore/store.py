@@ -15,6 +15,7 @@ from eventstore.aggregate import AggregateType
 from eventstore.connection import Connection
 from eventstore.errors import BrokenStream, VersionNotFound
 from eventstore.records import Batch, Loaded, Snapshot, StoredEvent, StoredOutcome, StreamKey
+from eventstore.tables import Tables
 from eventstore.upcasting import UpcasterChain
 
 S = TypeVar("S")
@@ -28,10 +29,19 @@ class EventStore(Generic[S]):
     """
 
     def __init__(self, aggregate_type: AggregateType[S], *, snapshot_every: int = 100) -> None:
-        """Check the upcasters. Raises `UpcasterGap` when they don't lead from version 1 to the newest."""
+        """Check the upcasters. Raises `UpcasterGap` when they don't lead from version 1 to the newest.
+
+        Raises `ValueError` for a type whose name can't name tables.
+        """
         self._type = aggregate_type
+        self.tables = Tables(aggregate_type.name)
         self._chain = UpcasterChain(aggregate_type.schema_versions, aggregate_type.upcasters)
         self._snapshot_every = snapshot_every
+
+    @property
+    def schema_versions(self) -> Mapping[str, int]:
+        """The newest schema version of each event type."""
+        return self._type.schema_versions
 
     async def load(self, conn: Connection, key: StreamKey) -> Loaded[S]:
         """Give a stream's newest state; the initial state, at version 0, of a stream without events."""
@@ -73,7 +83,7 @@ class EventStore(Generic[S]):
         if time.tzinfo is None:
             raise ValueError("the time needs a time zone")
         rows = await loading.select_stream_as_of(
-            conn, key, time, occurred=clock == "occurred", state_version=self._type.state_version
+            conn, self.tables, key, time, occurred=clock == "occurred", state_version=self._type.state_version
         )
         return self._fold(key, rows)
 
@@ -85,7 +95,7 @@ class EventStore(Generic[S]):
         limit: int | None = None,
     ) -> list[StoredEvent]:
         """Give a stream's events after a version, oldest first, at most `limit` of them."""
-        rows = await loading.select_histories(conn, {key: (after_version, None)}, limit)
+        rows = await loading.select_histories(conn, self.tables, {key: (after_version, None)}, limit)
         return [self._stored(key, row) for row in rows]
 
     async def histories(
@@ -96,7 +106,7 @@ class EventStore(Generic[S]):
         """Give each stream's events after a version and up to another (None: all), as of one moment."""
         keys = list(ranges)
         events: dict[StreamKey, list[StoredEvent]] = {key: [] for key in keys}
-        for row in await loading.select_histories(conn, ranges, None):
+        for row in await loading.select_histories(conn, self.tables, ranges, None):
             key = keys[row["ordinal"] - 1]
             events[key].append(self._stored(key, row))
         return events
@@ -108,16 +118,29 @@ class EventStore(Generic[S]):
 
         A key's tenants are compared by code point. Page by page that is all streams, but of no one moment.
         """
-        rows = await loading.select_page(conn, after, limit)
+        rows = await loading.select_page(conn, self.tables, after, limit)
         return [(StreamKey(tenant_id, aggregate_id), version) for tenant_id, aggregate_id, version in rows]
+
+    async def find_event_ids(
+        self, conn: Connection, places: Sequence[tuple[StreamKey, int]]
+    ) -> dict[tuple[StreamKey, int], UUID]:
+        """Give the id of the event at each stream and version; a place without an event is absent."""
+        return await loading.find_event_ids(conn, self.tables, places)
+
+    async def newest_versions(self, conn: Connection, keys: Sequence[StreamKey]) -> dict[StreamKey, int]:
+        """Give each stream's newest version; a stream without events is absent."""
+        return await loading.newest_versions(conn, self.tables, keys)
 
     async def find_outcomes(
         self,
         conn: Connection,
         ids: Sequence[tuple[str, UUID]],
     ) -> tuple[datetime, dict[tuple[str, UUID], StoredOutcome]]:
-        """Give the database's clock and the stored outcomes of the commands (tenant id, command id)."""
-        return await loading.find_outcomes(conn, ids)
+        """Give the database's clock and the stored outcomes of the commands (tenant id, command id).
+
+        All aggregate types share the ids: what another one was commanded is found too, without a fingerprint.
+        """
+        return await loading.find_outcomes(conn, self.tables, ids)
 
     async def append(self, conn: Connection, batch: Batch) -> None:
         """Store a batch, all of it in one transaction, or nothing.
@@ -127,7 +150,7 @@ class EventStore(Generic[S]):
         outcome already; the caller then loads and decides again. Raises `ClockWentBack` for a `recorded_at`
         before the stream's newest, `ValueError` for a stream or a command named twice.
         """
-        await appending.append(conn, batch)
+        await appending.append(conn, self.tables, batch)
 
     def snapshot_due(self, before_version: int, after_version: int) -> bool:
         """Tell whether an append that took a stream from one version to another calls for a snapshot."""
@@ -165,7 +188,7 @@ class EventStore(Generic[S]):
         conn: Connection,
         versions: Mapping[StreamKey, int],
     ) -> dict[StreamKey, Loaded[S]]:
-        rows = await loading.select_streams(conn, versions, self._type.state_version)
+        rows = await loading.select_streams(conn, self.tables, versions, self._type.state_version)
         streams = {ordinal: list(stream) for ordinal, stream in groupby(rows, key=lambda row: row["ordinal"])}
         return {key: self._fold(key, streams.get(n, [])) for n, key in enumerate(versions, start=1)}
 

@@ -8,7 +8,7 @@ from messaging.batch_handler import Assigned, BatchHandler, Fenced, Unrecoverabl
 from messaging.cloudevents import JSON_CONTENT, Envelope, Undecodable, format_time, open_envelope
 from messaging.connection import KafkaConnection
 from messaging.consumer import BatchConsumer
-from messaging.events import SOURCE, TYPE_PREFIX, EventMessage, decode_event, event_headers, event_json
+from messaging.events import SOURCE, EventMessage, decode_event, event_headers, event_json
 from messaging.groups import group_members
 from messaging.offsets import Committed, committed_offsets
 from messaging.partitioning import partition_of
@@ -25,7 +25,6 @@ from messaging.topics import Topics, ensure_topics
 __all__ = [
     "JSON_CONTENT",
     "SOURCE",
-    "TYPE_PREFIX",
     "Acl",
     "AppliedAcls",
     "Assigned",

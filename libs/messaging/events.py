@@ -1,4 +1,4 @@
-"""The messages on `orders.events`."""
+"""The messages on a topic of events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pydantic_core import to_json
 from messaging.attributes import LONGEST_CORRELATION_ID
 from messaging.cloudevents import JSON_CONTENT, Undecodable, format_time, open_envelope, parse_json
 
-TYPE_PREFIX = "orders."
 SOURCE = "tillstream"
 _SOURCE, _CONTENT_TYPE = SOURCE.encode(), JSON_CONTENT.encode()
 # CloudEvents' integers: JSON numbers in the JSON format, text in headers.
@@ -36,7 +35,7 @@ class EventMessage:
 
     event_id: UUID
     event_type: str
-    order_id: UUID
+    aggregate_id: UUID
     tenant_id: str
     actor: str
     version: int
@@ -50,8 +49,8 @@ class EventMessage:
     data: dict[str, Any]
 
 
-def decode_event(record: Record) -> EventMessage:
-    """Read a record of `orders.events`.
+def decode_event(record: Record, type_prefix: str) -> EventMessage:
+    """Read a record of a topic of events, whose types begin with the context's prefix, such as `orders.`.
 
     Raises Undecodable or InvalidAttribute: the relay alone writes this topic, so either is a broken
     installation and not a message to skip.
@@ -60,8 +59,8 @@ def decode_event(record: Record) -> EventMessage:
     attributes = envelope.attributes
     return EventMessage(
         event_id=attributes.uuid("id"),
-        event_type=attributes.text("type").removeprefix(TYPE_PREFIX),
-        order_id=attributes.uuid("subject"),
+        event_type=attributes.text("type").removeprefix(type_prefix),
+        aggregate_id=attributes.uuid("subject"),
         tenant_id=attributes.text("tenantid"),
         actor=attributes.text("actor"),
         version=attributes.integer("version", least=1),
@@ -79,8 +78,8 @@ def decode_event(record: Record) -> EventMessage:
 def event_headers(
     *,
     event_id: str,
-    event_type: str,
-    order_id: str,
+    message_type: str,
+    aggregate_id: str,
     tenant_id: str,
     actor: str,
     version: int,
@@ -93,15 +92,15 @@ def event_headers(
 ) -> list[tuple[str, bytes]]:
     """Return the headers of one event in binary mode.
 
-    Ids are given as the UUID's text, which whoever sends has at hand. `metadata` holds the versions
-    that a compensating event `undoes` or `redoes`, if any.
+    The type is whole, such as `orders.ItemAdded`. Ids are given as the UUID's text, which whoever sends has
+    at hand. `metadata` holds the versions that a compensating event `undoes` or `redoes`, if any.
     """
     headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", event_id.encode()),
         ("ce_source", _SOURCE),
-        ("ce_type", (TYPE_PREFIX + event_type).encode()),
-        ("ce_subject", order_id.encode()),
+        ("ce_type", message_type.encode()),
+        ("ce_subject", aggregate_id.encode()),
         ("ce_time", format_time(occurred_at)),
         ("content-type", _CONTENT_TYPE),
         ("ce_tenantid", tenant_id.encode()),
@@ -121,7 +120,7 @@ def event_headers(
 
 
 def event_json(record: Record) -> bytes:
-    """Return a record of `orders.events` in CloudEvents' JSON format, on one line; the data is as it came.
+    """Return a record of a topic of events in CloudEvents' JSON format, on one line; the data is as it came.
 
     Raises Undecodable where the headers or the value can't be read.
     """

@@ -20,33 +20,36 @@ COMMON = {
 DAY_MS = 24 * 60 * 60 * 1000
 PARTITIONS = 12
 BROKERS_FOR_REPLICATION = 3
+# Named when the orders were the only context; installations have it.
+DEAD_LETTERS = "orders.dead-letters"
 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The names of one installation's topics; `prefix` keeps several apart on one cluster."""
+    """The names of one context's topics; `prefix` keeps several installations apart on one cluster."""
 
+    context: str
     prefix: str = ""
 
     @property
     def commands(self) -> str:
         """What upstream systems want done."""
-        return f"{self.prefix}orders.commands"
+        return f"{self.prefix}{self.context}.commands"
 
     @property
     def events(self) -> str:
-        """What happened, in version order per order."""
-        return f"{self.prefix}orders.events"
+        """What happened, in version order per aggregate."""
+        return f"{self.prefix}{self.context}.events"
 
     @property
     def outcomes(self) -> str:
         """What became of each command."""
-        return f"{self.prefix}orders.outcomes"
+        return f"{self.prefix}{self.context}.outcomes"
 
     @property
     def dead_letters(self) -> str:
-        """Records that name no command, as they were received."""
-        return f"{self.prefix}orders.dead-letters"
+        """Records that name no command, as they were received; one topic for all contexts."""
+        return f"{self.prefix}{DEAD_LETTERS}"
 
     def group(self, name: str) -> str:
         """Return the consumer group `name` of this installation."""

@@ -9,8 +9,9 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import asyncpg
 from aiokafka.errors import KafkaError
 
+from commands import CONTEXTS
 from eventstore import MigrationRefused, migrate, set_passwords
-from messaging import KafkaConnection, Topics, ensure_topics
+from messaging import KafkaConnection, ensure_topics
 from operations.errors import OperationRefused
 from runtime import Settings
 
@@ -53,7 +54,9 @@ async def _migrate(settings: Settings, admin_dsn: str, passwords: Mapping[str, s
         await set_passwords(connection, passwords)
     finally:
         await connection.close()
-    topics = await ensure_topics(KafkaConnection.of(settings), Topics(settings.topic_prefix))
+    kafka, topics = KafkaConnection.of(settings), []
+    for context in CONTEXTS.values():
+        topics += await ensure_topics(kafka, context.topics(settings.topic_prefix))
     return Migrated(name, migrations, sorted(passwords), topics)
 
 

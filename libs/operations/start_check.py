@@ -7,8 +7,8 @@ first, and starts only where the database has what the topics end with.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -17,9 +17,9 @@ import structlog
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
-from eventstore import StreamKey, decode_headers, find_event_ids
-from eventstore.loading import find_outcomes
-from messaging import Attributes, KafkaConnection, TopicReader, Topics, Unrecoverable
+from commands import COMMAND_ID_REUSED, Context
+from eventstore import StreamKey, decode_headers
+from messaging import Attributes, KafkaConnection, TopicReader, Unrecoverable
 from messaging.retrying import Budget
 from runtime import Database, Settings, is_passing_fault
 
@@ -38,23 +38,28 @@ class TopicAhead(Unrecoverable):
     """A topic holds what the database lacks, or has otherwise; the text names one record."""
 
 
-async def check_log_has_topic(conn: asyncpg.Connection, kafka: KafkaConnection, topic: str) -> None:
-    """Compare the last records of each partition of the topic of events with the log.
+async def check_logs_have_topics(
+    conn: asyncpg.Connection, kafka: KafkaConnection, prefix: str, contexts: Iterable[Context[Any]]
+) -> None:
+    """Compare the last records of each partition of the contexts' topics of events with their logs.
 
     A topic that does not exist tells nothing. Raises TopicAhead, KafkaError, OSError and asyncpg's errors.
     """
-    async for records in _last(kafka, topic):
-        await _compare(conn, records)
+    for context in contexts:
+        async for records in _last(kafka, context.topics(prefix).events):
+            await _compare(conn, context, records)
 
 
-async def check_database_has_topics(conn: asyncpg.Connection, kafka: KafkaConnection, topics: Topics) -> None:
+async def check_database_has_topics(
+    conn: asyncpg.Connection, kafka: KafkaConnection, prefix: str, context: Context[Any]
+) -> None:
     """Compare the last events, and the last outcomes: a command that led to no event leaves only the latter.
 
-    Raises as `check_log_has_topic` does.
+    Raises as `check_logs_have_topics` does.
     """
-    await check_log_has_topic(conn, kafka, topics.events)
-    async for records in _last(kafka, topics.outcomes):
-        await _compare_outcomes(conn, records)
+    await check_logs_have_topics(conn, kafka, prefix, [context])
+    async for records in _last(kafka, context.topics(prefix).outcomes):
+        await _compare_outcomes(conn, context, records)
 
 
 async def _last(kafka: KafkaConnection, topic: str) -> AsyncIterator[list[_Record]]:
@@ -74,7 +79,7 @@ def _attributes(record: _Record, *names: str) -> Attributes:
     return Attributes({name: value.decode() for name in names if (value := found.get(f"ce_{name}"))})
 
 
-async def _compare(conn: asyncpg.Connection, records: list[_Record]) -> None:
+async def _compare(conn: asyncpg.Connection, context: Context[Any], records: list[_Record]) -> None:
     events = {}
     for record in records:
         try:
@@ -84,18 +89,19 @@ async def _compare(conn: asyncpg.Connection, records: list[_Record]) -> None:
         except ValueError:
             # No event of ours: that is for those who apply it to tell.
             continue
-    stored = await find_event_ids(conn, list(events))
+    stored = await context.store.find_event_ids(conn, list(events))
     for (key, version), (event_id, record) in events.items():
         if stored.get((key, version)) != event_id:
             there = (key, version) in stored
             lacking = "in whose place the log has another" if there else "that the log lacks"
             raise TopicAhead(
-                f"{_place(record)} is version {version} of order {key.aggregate_id} of {key.tenant_id}, an"
-                f" event {lacking}: the database seems to have been restored to an earlier state. {_ADVICE}"
+                f"{_place(record)} is version {version} of {context.store.tables.aggregate}"
+                f" {key.aggregate_id} of {key.tenant_id}, an event {lacking}:"
+                f" the database seems to have been restored to an earlier state. {_ADVICE}"
             )
 
 
-async def _compare_outcomes(conn: asyncpg.Connection, records: list[_Record]) -> None:
+async def _compare_outcomes(conn: asyncpg.Connection, context: Context[Any], records: list[_Record]) -> None:
     outcomes: dict[tuple[str, UUID], _Record] = {}
     for record in records:
         try:
@@ -108,7 +114,7 @@ async def _compare_outcomes(conn: asyncpg.Connection, records: list[_Record]) ->
             continue
     if not outcomes:
         return
-    _, stored = await find_outcomes(conn, list(outcomes))
+    _, stored = await context.store.find_outcomes(conn, list(outcomes))
     for (tenant_id, command_id), record in outcomes.items():
         kept = stored.get((tenant_id, command_id))
         if kept is None or (kept.value, decode_headers(kept.headers)) != (record.value, list(record.headers)):
@@ -124,7 +130,7 @@ def _is_own_answer(value: bytes) -> bool:
     data = jiter.from_json(value)
     if not isinstance(data, dict):
         raise ValueError("is no outcome")  # noqa: TRY004 - as of any other value that is none
-    return data.get("code") != "command_id_reused"
+    return data.get("code") != COMMAND_ID_REUSED
 
 
 def _place(record: _Record) -> str:

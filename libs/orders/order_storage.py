@@ -61,6 +61,7 @@ def decode_event(
 class OrderType:
     """What an event store needs to know of orders: how to fold, lift and keep them."""
 
+    name: str = "order"
     schema_versions: Mapping[str, int] = SCHEMA_VERSIONS
     upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS
     state_version: int = STATE_VERSION

@@ -56,10 +56,10 @@ class Rejected(Exception):
     or one that names the facts.
     """
 
-    def __init__(self, code: RejectionCode, message: str = "") -> None:
-        self.code = code
-        self.message = message or code.sentence
-        super().__init__(f"{code.value}: {self.message}")
+    def __init__(self, code: str, message: str = "") -> None:
+        self.code: RejectionCode = RejectionCode(code)  # type: ignore[call-arg] # found by its value, not made
+        self.message = message or self.code.sentence
+        super().__init__(f"{self.code}: {self.message}")
 
 
 class Malformed(Rejected):

@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
+import argparse
 from functools import partial
+from typing import TypeVar
 
 from command_service.dead_letter_limit import DeadLetterLimit, dead_offsets
 from command_service.handler import CommandHandler
-from eventstore import EventStore
-from messaging import BatchConsumer, KafkaConnection, Topics
+from commands import CONTEXTS, ORDERS, Context
+from messaging import BatchConsumer, KafkaConnection
 from operations import check_database_has_topics, refused
-from orders import ORDER
 from runtime import EXIT_FATAL, Database, Health, Settings, configure_logging, on_stop, run, serve_http
 
-GROUP = "command_service"
+S = TypeVar("S")
 
 
-async def command_service(settings: Settings) -> int:
-    """Run one command service until SIGTERM or SIGINT; returns its exit status."""
-    health, topics = Health(), Topics(settings.topic_prefix)
+async def command_service(context: Context[S], settings: Settings) -> int:
+    """Run one command service of a context until SIGTERM or SIGINT; returns its exit status."""
+    health, topics = Health(), context.topics(settings.topic_prefix)
     database = Database(settings.database_url, "command_service")
     limit = DeadLetterLimit(settings.dead_letter_limit, dead_offsets(KafkaConnection.of(settings)))
-    check = partial(check_database_has_topics, kafka=KafkaConnection.of(settings), topics=topics)
+    check = partial(
+        check_database_has_topics,
+        kafka=KafkaConnection.of(settings),
+        prefix=settings.topic_prefix,
+        context=context,
+    )
     handler = CommandHandler(
         database,
-        EventStore(ORDER),
+        context,
         topics,
         settings.tenant_time_zones,
         limit,
         reconnected=check,
     )
     consumer = BatchConsumer(
-        settings, topic=topics.commands, group=topics.group(GROUP), handler=handler, health=health
+        settings,
+        topic=topics.commands,
+        group=topics.group(context.command_group),
+        handler=handler,
+        health=health,
     )
     on_stop(consumer.stop)
     async with serve_http(health, settings.http_host, settings.http_port):
@@ -43,7 +53,10 @@ async def command_service(settings: Settings) -> int:
 
 
 def main() -> None:
-    """Start the service from the environment's settings."""
+    """Start the service of the context that the command line names, from the environment's settings."""
+    parser = argparse.ArgumentParser(prog="command_service", description="Decide one context's commands.")
+    parser.add_argument("context", choices=sorted(CONTEXTS), nargs="?", default=ORDERS.name)
+    context = CONTEXTS[parser.parse_args().context]
     settings = Settings()
     configure_logging("command_service", settings.log_level)
-    run(command_service(settings))
+    run(command_service(context, settings))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Generic, TypeVar
 
 import asyncpg
 import structlog
@@ -12,10 +13,19 @@ from prometheus_client import Counter
 
 from command_service.dead_letter_limit import DeadLetterLimit
 from command_service.pacing import Pace
-from commands import DEAD_LETTERED, REPEATED, Decided, Deciding, NamesNoCommand, Record, Request, read_request
-from eventstore import EventStore, Loaded, OutcomeConflict, StreamKey, VersionConflict
+from commands import (
+    DEAD_LETTERED,
+    REPEATED,
+    Context,
+    Decided,
+    Deciding,
+    NamesNoCommand,
+    Record,
+    Request,
+    read_request,
+)
+from eventstore import Loaded, OutcomeConflict, StreamKey, VersionConflict
 from messaging import Assigned, Topics
-from orders import Order
 from runtime import Database, is_content_fault, is_passing_fault
 
 log = structlog.get_logger(__name__)
@@ -25,23 +35,24 @@ COMMANDS = Counter("tillstream_commands", "Commands, by what became of them.", [
 COMMANDS.labels(DEAD_LETTERED)
 CONFLICTS = Counter("tillstream_append_conflicts", "Batches decided anew after another writer's append.")
 
-CACHED_ORDERS = 20_000
+CACHED = 20_000
 ATTEMPTS = 20
 
+S = TypeVar("S")
 Work = Sequence[Request | tuple[Record, str]]
 
 
-class CommandHandler:
+class CommandHandler(Generic[S]):
     """The command service's work on each batch.
 
-    The cache of order states takes a batch's states only after its commit. It is emptied whenever another
+    The cache of states takes a batch's states only after its commit. It is emptied whenever another
     writer may have been at work: on assignment, on revocation, on a new database connection, on a conflict.
     """
 
     def __init__(
         self,
         database: Database,
-        store: EventStore[Order],
+        context: Context[S],
         topics: Topics,
         time_zones: Mapping[str, str],
         limit: DeadLetterLimit,
@@ -49,11 +60,11 @@ class CommandHandler:
         reconnected: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
     ) -> None:
         self._database = database
-        self._store = store
+        self._context, self._store = context, context.store
         self._topics = topics
         self._time_zones = time_zones
         self._limit = limit
-        self._cache: LRUCache[StreamKey, Loaded[Order]] = LRUCache(CACHED_ORDERS)
+        self._cache: LRUCache[StreamKey, Loaded[S]] = LRUCache(CACHED)
         self._session = 0
         # Looks at a new connection's database before it is written to: it may have been restored meanwhile.
         self._reconnected = reconnected
@@ -80,7 +91,7 @@ class CommandHandler:
         """Nothing to keep: outcomes make commands idempotent, wherever the offsets stand."""
 
     async def revoked(self) -> None:
-        """Forget the orders: their next commands go to another service."""
+        """Forget the states: their next commands go to another service."""
         self._cache.clear()
 
     async def handle(self, batch: Mapping[TopicPartition, Sequence[Record]]) -> None:
@@ -95,7 +106,7 @@ class CommandHandler:
             for record in records:
                 await pace.step()
                 try:
-                    work.append(read_request(record, self._time_zones))
+                    work.append(read_request(record, self._context, self._time_zones))
                 except NamesNoCommand as error:
                     work.append((record, str(error)))
         await self._limit.check([item for item in work if not isinstance(item, Request)])
@@ -147,20 +158,20 @@ class CommandHandler:
                 self._tell(decided, work)
                 return
 
-    async def _decide(self, connection: asyncpg.Connection, work: Work) -> Decided:
+    async def _decide(self, connection: asyncpg.Connection, work: Work) -> Decided[S]:
         requests = [item for item in work if isinstance(item, Request)]
         now, known = await self._store.find_outcomes(
             connection, [(request.tenant_id, request.command_id) for request in requests]
         )
         keys = dict.fromkeys(
-            StreamKey(request.tenant_id, request.order_id)
+            StreamKey(request.tenant_id, request.aggregate_id)
             for request in requests
-            if request.order_id is not None and (request.tenant_id, request.command_id) not in known
+            if request.aggregate_id is not None and (request.tenant_id, request.command_id) not in known
         )
         states = {key: self._cache[key] for key in keys if key in self._cache}
         if missing := [key for key in keys if key not in states]:
             states.update(await self._store.load_many(connection, missing))
-        deciding = Deciding(self._store, self._topics, known=known, states=states, now=now)
+        deciding = Deciding(self._context, self._topics, known=known, states=states, now=now)
         pace = Pace()
         for item in work:
             await pace.step()
@@ -170,8 +181,9 @@ class CommandHandler:
                 deciding.dead_letters([item])
         return deciding.result()
 
-    def _tell(self, decided: Decided, work: Work) -> None:
+    def _tell(self, decided: Decided[S], work: Work) -> None:
         """Count and log what became of the work, once it is stored."""
+        aggregate_id = f"{self._store.tables.aggregate}_id"
         for request, result in decided.results:
             COMMANDS.labels(result).inc()
             if result not in {"accepted", REPEATED}:
@@ -181,8 +193,8 @@ class CommandHandler:
                     command_id=str(request.command_id),
                     command_type=request.command_type,
                     tenant_id=request.tenant_id,
-                    order_id=request.order_id and str(request.order_id),
                     correlation_id=request.correlation_id,
+                    **{aggregate_id: request.aggregate_id and str(request.aggregate_id)},
                 )
         for item in work:
             if not isinstance(item, Request):

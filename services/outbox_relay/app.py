@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from messaging import KafkaConnection, Producer, Topics
-from operations import check_log_has_topic, refused
+from commands import CONTEXTS
+from messaging import KafkaConnection, Producer
+from operations import check_logs_have_topics, refused
 from outbox_relay.depth import Depth
 from outbox_relay.relay import Relay
 from outbox_relay.shards import Shards
@@ -29,8 +30,12 @@ async def relay(settings: Settings) -> int:
     )
     # Another connection: how much waits must be told while a send hangs, too.
     measuring = asyncio.create_task(Depth(Database(settings.database_url, "outbox_depth")).keep_looking())
-    topic = Topics(settings.topic_prefix).events
-    check = partial(check_log_has_topic, kafka=KafkaConnection.of(settings), topic=topic)
+    check = partial(
+        check_logs_have_topics,
+        kafka=KafkaConnection.of(settings),
+        prefix=settings.topic_prefix,
+        contexts=CONTEXTS.values(),
+    )
     try:
         async with serve_http(health, settings.http_host, settings.http_port):
             if await refused(settings, database, check):

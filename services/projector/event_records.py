@@ -14,7 +14,8 @@ from uuid import UUID, uuid5
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from messaging import TYPE_PREFIX, Undecodable
+from commands import ORDERS
+from messaging import Undecodable
 from readmodels import OrderKey, Provenance
 
 Record: TypeAlias = ConsumerRecord[bytes, bytes]
@@ -110,7 +111,7 @@ def _read(record: Record) -> tuple[OrderKey, EventRecord]:
     headers = dict(record.headers)
     arrival = EventRecord(
         _version(headers["ce_version"]),
-        headers["ce_type"].decode().removeprefix(TYPE_PREFIX),
+        headers["ce_type"].decode().removeprefix(ORDERS.type_prefix),
         int(headers["ce_schemaversion"]),
         datetime.fromisoformat(headers["ce_time"].decode()),
         _versions(headers.get("ce_undoes")),

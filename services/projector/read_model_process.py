@@ -8,7 +8,8 @@ from collections.abc import Callable
 import structlog
 from prometheus_client import Gauge
 
-from messaging import BatchConsumer, Topics, Unrecoverable
+from commands import ORDERS
+from messaging import BatchConsumer, Unrecoverable
 from projector.building import Builder
 from projector.desired_state import keep_looking
 from projector.replaying import Replaying
@@ -45,7 +46,7 @@ class ReadModelProcess:
         self._settings = settings
         self._health = health
         self._service = f"projector.{read_model.name}"
-        self._topics = Topics(settings.topic_prefix)
+        self._topics = ORDERS.topics(settings.topic_prefix)
         self._database = Database(settings.database_url, self._service)
         # Another connection: what is wanted must be seen in the midst of a long transaction, too.
         self._looking = Database(settings.database_url, f"{self._service}.looking")

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from aiokafka import ConsumerRecord, TopicPartition
 
+from commands import ORDERS
 from eventstore import EventStore
-from messaging import Assigned, Committed, Fenced, KafkaConnection, Topics, fetch_topic
+from messaging import Assigned, Committed, Fenced, KafkaConnection, fetch_topic
 from orders import ORDER
 from projector.handler import Projector
 from projector.projection import Projection
@@ -27,7 +28,7 @@ class Writer:
     def __init__(self, settings: Settings, database: Database, generation: ReadModel) -> None:
         self._generation = generation
         self._database = database
-        topic = Topics(settings.topic_prefix).events
+        topic = ORDERS.topics(settings.topic_prefix).events
         self._checkpoints = Checkpoints(generation.name, generation.generation, topic)
         self._projector = Projector(
             database,

@@ -10,7 +10,8 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
-from messaging import KafkaConnection, Topics
+from commands import ORDERS
+from messaging import KafkaConnection
 from query_service.access import PERMISSIONS, Admission, InvalidKeys, TokenChecker
 from query_service.access.development import parse_development_identity
 from query_service.access_log import Observed
@@ -45,7 +46,7 @@ async def assembled(settings: QuerySettings, stopping: asyncio.Event) -> AsyncIt
                 settings.database_url, settings.database_connections, settings.statement_timeout
             )
         )
-        kafka, topics = KafkaConnection.of(settings), Topics(settings.topic_prefix)
+        kafka, topics = KafkaConnection.of(settings), ORDERS.topics(settings.topic_prefix)
         feed = Feed(kafka, topics.events, health)
         freshness = Freshness(database, topics.events, feed.ends, health)
         outcomes, sender = Outcomes(kafka, topics.outcomes, health), Sender(kafka)

@@ -10,6 +10,7 @@ from uuid import UUID
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
+from commands import ORDERS
 from eventstore import EventStore, NewerSchema, StoredEvent
 from messaging import (
     EventMessage,
@@ -17,7 +18,6 @@ from messaging import (
     KafkaConnection,
     RecordsGone,
     TopicMadeAnew,
-    Topics,
     TopicTail,
     Undecodable,
     Vector,
@@ -47,7 +47,7 @@ class Wanted:
         return (
             self.tenant in {None, message.tenant_id}
             and (not self.kinds or message.event_type in self.kinds)
-            and self.order in {None, message.order_id}
+            and self.order in {None, message.aggregate_id}
             and self.actor in {None, message.actor}
         )
 
@@ -66,7 +66,7 @@ async def follow(where: Settings, wanted: Wanted, start: Vector | str | None) ->
     Raises Unreachable when Kafka doesn't answer at first (later it is waited for), and TillError for a place
     that can't be gone on from, and for a record that is no event.
     """
-    kafka, topic = KafkaConnection.of(where), Topics(where.topic_prefix).events
+    kafka, topic = KafkaConnection.of(where), ORDERS.topics(where.topic_prefix).events
     first = start.positions if isinstance(start, Vector) else {} if start == BEGINNING else None
     try:
         async with TopicTail.open(kafka, topic, first) as tail:
@@ -79,7 +79,7 @@ async def follow(where: Settings, wanted: Wanted, start: Vector | str | None) ->
                 positions = dict.fromkeys(tail.positions, 0) | positions
                 for record in page:
                     positions[record.partition] = record.offset + 1
-                    message = decode_event(record)
+                    message = decode_event(record, ORDERS.type_prefix)
                     if wanted.holds(message):
                         yield Followed(str(Vector.of(tail.topic_id, positions)), record, message)
     except (RecordsGone, TopicMadeAnew) as error:
@@ -119,7 +119,7 @@ def told(message: EventMessage) -> dict[str, Any]:
         position=0,
         event_id=message.event_id,
         tenant_id=message.tenant_id,
-        aggregate_id=message.order_id,
+        aggregate_id=message.aggregate_id,
         version=message.version,
         event_type=message.event_type,
         schema_version=message.schema_version,
@@ -132,4 +132,4 @@ def told(message: EventMessage) -> dict[str, Any]:
         occurred_at=message.occurred_at,
         recorded_at=message.recorded_at,
     )
-    return {"tenant_id": message.tenant_id, "order_id": message.order_id, **event_row(event)}
+    return {"tenant_id": message.tenant_id, "order_id": message.aggregate_id, **event_row(event)}

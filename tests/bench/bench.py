@@ -20,9 +20,10 @@ import asyncpg
 from rich.console import Console
 from rich.table import Table
 
+from commands import ORDERS
 from harness.installation import Installation
 from local.servers import Kafka, Postgres, free_port
-from messaging import KafkaConnection, Topics, ensure_topics
+from messaging import KafkaConnection, ensure_topics
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -61,7 +62,7 @@ async def measure_rates(
     postgres: Postgres, kafka: Kafka, orders: int, folder: Path, stack: ExitStack
 ) -> list[Measurement]:
     """Measure the way from commands to read models."""
-    await ensure_topics(KafkaConnection(kafka.bootstrap_servers), Topics())
+    await ensure_topics(KafkaConnection(kafka.bootstrap_servers), ORDERS.topics())
     connection = await asyncpg.connect(postgres.dsn())
     try:
         await migrate(connection)
@@ -81,7 +82,7 @@ async def measure_latencies(
 ) -> list[Latency]:
     """Measure the query service, in another database: with many orders, under its own role."""
     prefix = f"{_DATABASE}."
-    await ensure_topics(KafkaConnection(kafka.bootstrap_servers), Topics(prefix))
+    await ensure_topics(KafkaConnection(kafka.bootstrap_servers), ORDERS.topics(prefix))
     admin = await asyncpg.connect(postgres.dsn())
     await admin.execute(f"CREATE DATABASE {_DATABASE}")
     await admin.close()

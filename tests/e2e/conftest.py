@@ -11,9 +11,10 @@ from typing import Any
 import asyncpg
 import pytest
 
+from commands import ORDERS
 from harness.installation import Installation
 from harness.plain_client import PlainClient, plain_client
-from messaging import KafkaConnection, Topics, ensure_topics
+from messaging import KafkaConnection, ensure_topics
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def installation(
     kafka_server: Any, topic_prefix: str, database: Any, tmp_path: Path
 ) -> Iterator[Installation]:
     """Give an installation with topics and schema, without any service running yet."""
-    asyncio.run(ensure_topics(KafkaConnection(kafka_server.bootstrap_servers), Topics(topic_prefix)))
+    asyncio.run(ensure_topics(KafkaConnection(kafka_server.bootstrap_servers), ORDERS.topics(topic_prefix)))
     with ExitStack() as stack:
         yield Installation(kafka_server.bootstrap_servers, topic_prefix, database.dsn, tmp_path, stack)
 

@@ -10,9 +10,9 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from commands import ORDERS
 from harness.installation import Installation
 from harness.plain_client import PlainClient, command
-from messaging import Topics
 
 CREATE = {"cashier_id": "anna", "currency": "EUR"}
 
@@ -39,7 +39,7 @@ async def test_a_service_refuses_a_database_behind_the_topic(
     names = {"ce_version": changed, "ce_id": {} if changed else {last.headers[1][1]: str(uuid4()).encode()}}
     headers = [(name, names.get(name, {}).get(value, value)) for name, value in last.headers]
     async with AIOKafkaProducer(bootstrap_servers=installation.bootstrap_servers) as producer:
-        topic = Topics(installation.prefix).events
+        topic = ORDERS.topics(installation.prefix).events
         await producer.send_and_wait(topic, last.value, last.key, last.partition, headers=headers)
     before = await admin.fetchval("SELECT count(*) FROM order_events")
     await upstream.send([command("AddItem", order_id, item)])
@@ -66,7 +66,7 @@ async def test_a_refusal_alone_keeps_the_command_service_from_starting(
     command_id = str(uuid4())
     headers = [(n, command_id.encode() if n == "ce_causationid" else value) for n, value in refusal.headers]
     async with AIOKafkaProducer(bootstrap_servers=installation.bootstrap_servers) as producer:
-        topic = Topics(installation.prefix).outcomes
+        topic = ORDERS.topics(installation.prefix).outcomes
         await producer.send_and_wait(topic, refusal.value, refusal.key, headers=headers)
     service = installation.service("command_service")
     assert await service.ended() == 70, service.log

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
+from commands import ORDERS
 from faults.town import Town
 from harness.installation import Installation
 from harness.plain_client import plain_client
@@ -42,7 +43,7 @@ def installation(
 ) -> Iterator[Installation]:
     """Give an installation with topics and schema, without any service running yet."""
     token = secrets.token_hex(6)
-    name, topics = f"tillstream_faults_{token}", Topics(f"faults{token}.")
+    name, topics = f"tillstream_faults_{token}", ORDERS.topics(f"faults{token}.")
     asyncio.run(_execute(postgres_server.admin_dsn, f"CREATE DATABASE {name} TEMPLATE {_template}"))
     asyncio.run(ensure_topics(KafkaConnection(kafka_server.bootstrap_servers), topics))
 

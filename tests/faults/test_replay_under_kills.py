@@ -18,6 +18,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from commands import ORDERS
 from faults.many_orders import many_orders, send, store
 from harness.groups import expel, rewind
 from harness.installation import Installation
@@ -130,7 +131,7 @@ class Replay:
 
     @property
     def topics(self) -> Topics:
-        return Topics(self.installation.prefix)
+        return ORDERS.topics(self.installation.prefix)
 
     @property
     def group(self) -> str:
@@ -185,7 +186,7 @@ class Replay:
 
 async def ends(installation: Installation) -> dict[str, Any]:
     """Give where all partitions of all topics end."""
-    kafka, topics = KafkaConnection(installation.bootstrap_servers), Topics(installation.prefix)
+    kafka, topics = KafkaConnection(installation.bootstrap_servers), ORDERS.topics(installation.prefix)
     found = {}
     for topic in topics.configurations():
         async with TopicReader.open(kafka, topic) as reader:
@@ -201,7 +202,7 @@ async def test_a_million_events_replayed_under_a_hundred_kills(installation: Ins
     conn = await asyncpg.connect(installation.database_url("postgres"), command_timeout=600)
     copies = many_orders(EVENTS)
     count = await store(conn, copies)
-    topic = Topics(installation.prefix).events
+    topic = ORDERS.topics(installation.prefix).events
     sent = await send(installation.bootstrap_servers, topic, PARTITIONS, copies)
     assert sum(sent) == count >= EVENTS
     loaded = time.monotonic()

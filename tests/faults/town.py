@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 from aiokafka import TopicPartition
 
+from commands import ORDERS
 from harness.groups import expel, rewind
 from harness.guarantees import DEADLINE, assert_guarantees, command_ids, quiet
 from harness.installation import Installation
@@ -21,7 +22,7 @@ from harness.processes import ServiceProcess
 from harness.waiting import eventually
 from harness.whole_topics import WholeTopics
 from integration.projector.reading import kept
-from messaging import Committed, KafkaConnection, Topics, committed_offsets
+from messaging import Committed, KafkaConnection, committed_offsets
 from messaging.topics import PARTITIONS
 from readmodels import READ_MODELS
 
@@ -111,7 +112,10 @@ class Town:
 
     async def committed(self, name: str) -> dict[int, Committed]:
         """Give the committed offset of each partition of a service's group."""
-        kafka, topics = KafkaConnection(self.installation.bootstrap_servers), Topics(self.installation.prefix)
+        kafka, topics = (
+            KafkaConnection(self.installation.bootstrap_servers),
+            ORDERS.topics(self.installation.prefix),
+        )
         topic = topics.commands if name == "command_service" else topics.events
         partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         found = await committed_offsets(kafka, self.group(name), partitions)
@@ -134,7 +138,7 @@ class Town:
 
     def group(self, name: str) -> str:
         """Give a service's consumer group."""
-        return Topics(self.installation.prefix).group(".".join(SERVICES[name]))
+        return ORDERS.topics(self.installation.prefix).group(".".join(SERVICES[name]))
 
     async def expel(self, name: str) -> None:
         """Have Kafka forget the killed members of a service's group now."""
@@ -143,7 +147,7 @@ class Town:
 
     async def rewind(self, name: str) -> None:
         """Reset a stopped projector's group to the start."""
-        topics = Topics(self.installation.prefix)
+        topics = ORDERS.topics(self.installation.prefix)
         await rewind(self.installation.bootstrap_servers, self.group(name), topics.events)
 
     async def counts(self) -> tuple[int, int]:

@@ -25,14 +25,15 @@ def command(
     actor: str = "anna",
     time: str = "2026-01-31T12:00:00Z",
     structured: bool = False,
+    context: str = "orders",
     **attributes: str,
 ) -> dict[str, Any]:
-    """Give the arguments of `producer.send` for one command."""
-    context = {
+    """Give the arguments of `producer.send` for one command; `context` begins its type."""
+    envelope = {
         "specversion": "1.0",
         "id": command_id or str(uuid4()),
         "source": "/till/7",
-        "type": f"orders.{kind}",
+        "type": f"{context}.{kind}",
         "subject": order_id,
         "time": time,
         "tenantid": tenant,
@@ -42,7 +43,7 @@ def command(
     if structured:
         return {
             "key": order_id.encode(),
-            "value": json.dumps({**context, "data": data or {}}).encode(),
+            "value": json.dumps({**envelope, "data": data or {}}).encode(),
             "headers": [("content-type", b"application/cloudevents+json")],
         }
     return {
@@ -50,7 +51,7 @@ def command(
         "value": json.dumps(data or {}).encode(),
         "headers": [
             ("content-type", b"application/json"),
-            *((f"ce_{name}", value.encode()) for name, value in context.items()),
+            *((f"ce_{name}", value.encode()) for name, value in envelope.items()),
         ],
     }
 
@@ -63,9 +64,9 @@ class PlainClient:
         self._prefix = prefix
         self._producer = producer
 
-    async def send(self, commands: Iterable[dict[str, Any]]) -> None:
-        """Send to orders.commands and return when Kafka has acknowledged all."""
-        topic = f"{self._prefix}orders.commands"
+    async def send(self, commands: Iterable[dict[str, Any]], topic: str = "orders.commands") -> None:
+        """Send to the topic and return when Kafka has acknowledged all."""
+        topic = f"{self._prefix}{topic}"
         futures = [await self._producer.send(topic, **each) for each in commands]
         for future in futures:
             await future

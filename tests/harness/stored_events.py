@@ -44,8 +44,8 @@ def record_headers(
     origin = {name: said.pop(name) for name in _ORIGIN}
     return event_headers(
         event_id=str(event.event_id),
-        event_type=event.event_type,
-        order_id=str(key.aggregate_id),
+        message_type=f"orders.{event.event_type}",
+        aggregate_id=str(key.aggregate_id),
         tenant_id=key.tenant_id,
         version=version,
         schema_version=event.schema_version,

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-import asyncpg
-
 from commands import Deciding, Request
-from eventstore import EventStore, OutboxMessage, Outcome, StreamKey, VersionNotFound, newest_versions
-from messaging import Topics
+from eventstore import OutboxMessage, Outcome, StreamKey, VersionNotFound
 from operations.errors import Contradiction
 from operations.recover.lost_messages import LostEvent, LostOutcome
+from operations.recover.work import Work
 from operations.recover.writing import DatedOutcome
-from orders import ORDER, Order
 
 _OTHERWISE = "is this the build, and are these the time zones, that it was decided with?"
 
@@ -41,10 +38,8 @@ class Answer(NamedTuple):
 class Answering:
     """Answers one command at a time, in the order they came. It reads the log and writes nothing."""
 
-    def __init__(self, conn: asyncpg.Connection, topics: Topics) -> None:
-        self._conn = conn
-        self._topics = topics
-        self._store: EventStore[Order] = EventStore(ORDER)
+    def __init__(self, work: Work) -> None:
+        self._conn, self._context, self._topics = work.conn, work.context, work.topics
 
     async def answer(
         self, request: Request, told: LostOutcome | None, happened: Sequence[Happened]
@@ -86,15 +81,17 @@ class Answering:
         self, request: Request, before: int, at: datetime, happened: Sequence[UUID]
     ) -> Answer | None:
         """Decide a command as of a version and a time; None unless its first events are the given ones."""
-        if request.order_id is None:
+        if request.aggregate_id is None:
             return None
-        key = StreamKey(request.tenant_id, request.order_id)
+        key = StreamKey(request.tenant_id, request.aggregate_id)
         try:
-            loaded = await self._store.load_at_version(self._conn, key, before)
+            loaded = await self._context.store.load_at_version(self._conn, key, before)
         except VersionNotFound as error:
             nowhere = f"the command {request.command_id} follows events that are nowhere: {error}"
             raise Contradiction([nowhere]) from error
-        deciding = Deciding(self._store, self._topics, known={}, states={key: loaded}, now=at)
+        deciding: Deciding[Any] = Deciding(
+            self._context, self._topics, known={}, states={key: loaded}, now=at
+        )
         deciding.decide(request)
         batch = deciding.result().batch
         events = [
@@ -117,7 +114,8 @@ class Answering:
         if tuple(event.event_id for event in events[: len(happened)]) != tuple(happened):
             return None
         missing = events[len(happened) :]
-        if missing and (await newest_versions(self._conn, [key])).get(key, 0) != missing[0].version - 1:
+        newest = await self._context.store.newest_versions(self._conn, [key])
+        if missing and newest.get(key, 0) != missing[0].version - 1:
             return None
         (outcome,) = batch.outcomes
         return Answer(DatedOutcome(outcome, at), missing, batch.messages[len(happened) :])
@@ -132,7 +130,7 @@ def stored_outcome(request: Request, told: LostOutcome) -> Outcome:
     return Outcome(
         tenant_id=request.tenant_id,
         command_id=request.command_id,
-        aggregate_id=request.order_id,
+        aggregate_id=request.aggregate_id,
         command_type=request.command_type,
         actor=request.actor,
         data=request.data,

@@ -10,11 +10,10 @@ import jiter
 from aiokafka import ConsumerRecord
 from pydantic_core import to_json
 
-from commands import ACCEPTED
+from commands import ACCEPTED, COMMAND_ID_REUSED, Context
 from eventstore import StreamKey, encode_headers
-from messaging import TYPE_PREFIX, decode_event
+from messaging import decode_event
 from messaging.attributes import Attributes
-from orders import RejectionCode
 
 CommandKey = tuple[str, UUID]
 Record: TypeAlias = ConsumerRecord[bytes, bytes]
@@ -54,9 +53,9 @@ class LostOutcome(NamedTuple):
     event_ids: tuple[UUID, ...]
 
 
-def read_event(record: Record) -> LostEvent:
-    """Read a record of `orders.events`. Raises Undecodable or InvalidAttribute, which are ValueErrors."""
-    message = decode_event(record)
+def read_event(record: Record, context: Context[Any]) -> LostEvent:
+    """Read a record of the context's topic of events. Raises Undecodable or InvalidAttribute: ValueErrors."""
+    message = decode_event(record, context.type_prefix)
     metadata: dict[str, Any] = {
         "actor": message.actor,
         "correlation_id": message.correlation_id,
@@ -67,7 +66,7 @@ def read_event(record: Record) -> LostEvent:
     if message.redoes:
         metadata["redoes"] = message.redoes
     return LostEvent(
-        StreamKey(message.tenant_id, message.order_id),
+        StreamKey(message.tenant_id, message.aggregate_id),
         message.version,
         message.event_id,
         message.event_type,
@@ -84,7 +83,7 @@ def read_event(record: Record) -> LostEvent:
 def read_outcome(headers: str, value: bytes, attributes: Attributes) -> LostOutcome:
     """Read an outcome of its message. Raises ValueError."""
     data = jiter.from_json(value)
-    accepted = attributes.text("type") == f"{TYPE_PREFIX}{ACCEPTED}"
+    accepted = attributes.text("type").endswith(f".{ACCEPTED}")
     return LostOutcome(
         (attributes.text("tenantid"), attributes.uuid("causationid")),
         None if attributes.get("subject") is None else attributes.uuid("subject"),
@@ -98,7 +97,7 @@ def read_outcome(headers: str, value: bytes, attributes: Attributes) -> LostOutc
 
 
 def outcome_of_record(record: Record) -> LostOutcome | None:
-    """Read a record of `orders.outcomes`; None for an answer that is not the command's own outcome.
+    """Read a record of a topic of outcomes; None for an answer that is not the command's own outcome.
 
     Raises ValueError.
     """
@@ -106,4 +105,4 @@ def outcome_of_record(record: Record) -> LostOutcome | None:
         {name.removeprefix("ce_"): (value or b"").decode() for name, value in record.headers}
     )
     outcome = read_outcome(encode_headers(record.headers), record.value or b"", attributes)
-    return None if outcome.code == RejectionCode.COMMAND_ID_REUSED else outcome
+    return None if outcome.code == COMMAND_ID_REUSED else outcome

@@ -12,16 +12,15 @@ from uuid import UUID
 import asyncpg
 import jiter
 
-from eventstore import SENDERS_LOCK, SHARDS, EventStore, OutboxMessage, StreamKey, encode_headers, shard_of
+from commands import Context
+from eventstore import SENDERS_LOCK, SHARDS, OutboxMessage, StreamKey, encode_headers, shard_of
 from messaging import TopicReader, event_headers, fetch_topic
 from operations.actions import recorded
 from operations.errors import AlreadyUnderWay, OperationRefused
 from operations.groups import wait_until_left
 from operations.reaching_kafka import reaching_kafka
-from operations.recover.survey import GROUP
 from operations.recover.work import Work
 from operations.recover.writing import insert_messages
-from orders import ORDER, decode_event, encode_event
 
 # Orders in one transaction, and rows in the outbox beyond which the relay is waited for.
 PAGE, ENOUGH = 100, 20_000
@@ -41,6 +40,7 @@ WHERE topic_id = $1 RETURNING events
 _FINISH = "UPDATE operations.republishings SET finished_at = now() WHERE topic_id = $1"
 _DROP_WAITING = "DELETE FROM outbox WHERE topic = $1"
 _WAITING = "SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS waiting"
+_COUNT = "SELECT count(*) FROM {events}"
 _OF_TOPIC = "SELECT count(*) FROM outbox WHERE topic = $1"
 _TAKE_LOCKS = "SELECT bool_and(pg_try_advisory_lock($1, shard)) FROM generate_series(0, $2) AS shard"
 _EVENTS = """
@@ -49,7 +49,7 @@ FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS w (tenant_id, aggregate_i
 CROSS JOIN LATERAL (
     SELECT version, event_id, event_type, schema_version, payload::text, metadata::text, occurred_at,
         recorded_at
-    FROM order_events
+    FROM {events}
     WHERE tenant_id = w.tenant_id AND aggregate_id = w.aggregate_id
 ) AS e
 ORDER BY w.ordinal, e.version
@@ -97,7 +97,7 @@ async def _look(work: Work) -> Republishing:
         await _check_empty(work)
     else:
         await _check_still_there(work, cursor["events"])
-    events = await work.conn.fetchval("SELECT count(*) FROM order_events")
+    events = await work.conn.fetchval(work.context.store.tables.sql(_COUNT))
     return Republishing(
         topic_id,
         events,
@@ -146,7 +146,7 @@ async def _put_out(work: Work, plan: Republishing, action_id: int) -> int:
     """
     if not plan.begun:
         await _begin(work, plan.topic_id, action_id)
-    store, done, looked_at, after = EventStore(ORDER), plan.done, 0.0, plan.after
+    store, done, looked_at, after = work.context.store, plan.done, 0.0, plan.after
     while True:
         if time.monotonic() - looked_at > _GROUP_INTERVAL:
             await check_nobody_appends(work)
@@ -156,8 +156,10 @@ async def _put_out(work: Work, plan: Republishing, action_id: int) -> int:
             if not page:
                 break
             after = page[-1][0]
-            rows = await work.conn.fetch(_EVENTS, *zip(*(key for key, _ in page), strict=True))
-            await insert_messages(work.conn, [event_message(work.topics.events, row) for row in rows])
+            rows = await work.conn.fetch(
+                store.tables.sql(_EVENTS), *zip(*(key for key, _ in page), strict=True)
+            )
+            await insert_messages(work.conn, [event_message(work, row) for row in rows])
             done = await work.conn.fetchval(_MOVE, plan.topic_id, *after, len(rows))
         await _let_the_relay_follow(work, done, plan.events)
     await work.conn.execute(_FINISH, plan.topic_id)
@@ -166,7 +168,7 @@ async def _put_out(work: Work, plan: Republishing, action_id: int) -> int:
 
 async def check_nobody_appends(work: Work) -> None:
     """Raise AlreadyUnderWay when a command service runs; one that was killed counts for its session."""
-    group = work.topics.group(GROUP)
+    group = work.topics.group(work.context.command_group)
     if not await wait_until_left(work.kafka, group):
         raise AlreadyUnderWay("command_services_run", f"Command services run, in the group {group}.")
 
@@ -192,18 +194,18 @@ async def _let_the_relay_follow(work: Work, done: int, events: int) -> None:
         await asyncio.sleep(_LOOK_INTERVAL)
 
 
-def event_message(topic: str, row: asyncpg.Record) -> OutboxMessage:
+def event_message(work: Work, row: asyncpg.Record) -> OutboxMessage:
     """Return the message of a stored event, byte for byte as it was when it was appended.
 
     The store keeps a payload's content and not its text, so the text is made again, as this build makes it;
     an event of an older schema version gets its content in compact JSON.
     """
     metadata: dict[str, Any] = json.loads(row["metadata"])
-    order_id = str(row["aggregate_id"])
+    aggregate_id = str(row["aggregate_id"])
     headers = event_headers(
         event_id=str(row["event_id"]),
-        event_type=row["event_type"],
-        order_id=order_id,
+        message_type=work.context.type_prefix + row["event_type"],
+        aggregate_id=aggregate_id,
         tenant_id=row["tenant_id"],
         actor=metadata["actor"],
         version=row["version"],
@@ -214,16 +216,18 @@ def event_message(topic: str, row: asyncpg.Record) -> OutboxMessage:
         causation_id=metadata["causation_id"],
         metadata={name: metadata[name] for name in ("undoes", "redoes") if name in metadata},
     )
-    key = order_id.encode()
-    return OutboxMessage(topic, key, encode_headers(headers), _value(row, metadata), shard_of(key))
+    key, value = aggregate_id.encode(), _value(work.context, row, metadata)
+    return OutboxMessage(work.topics.events, key, encode_headers(headers), value, shard_of(key))
 
 
-def _value(row: asyncpg.Record, metadata: Mapping[str, Any]) -> bytes:
+def _value(context: Context[Any], row: asyncpg.Record, metadata: Mapping[str, Any]) -> bytes:
     text: str = row["payload"]
     event_type = row["event_type"]
-    if row["schema_version"] != ORDER.schema_versions.get(event_type):
+    if row["schema_version"] != context.store.schema_versions.get(event_type):
         return json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False).encode()
     payload = jiter.from_json(text.encode(), float_mode="decimal")
     undoes, redoes = metadata.get("undoes", ()), metadata.get("redoes", ())
-    event = decode_event(event_type, payload, occurred_at=row["occurred_at"], undoes=undoes, redoes=redoes)
-    return encode_event(event)[2].encode()
+    event = context.domain.decode_event(
+        event_type, payload, occurred_at=row["occurred_at"], undoes=undoes, redoes=redoes
+    )
+    return context.domain.encode_event(event)[2].encode()

@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-import asyncpg
-
 from commands import (
     ACCEPTED,
     UNKNOWN_FINGERPRINT,
@@ -18,8 +16,7 @@ from commands import (
     read_request,
 )
 from eventstore import StreamKey
-from eventstore.loading import find_outcomes
-from messaging import Offsets, Topics
+from messaging import Offsets
 from operations.errors import Contradiction
 from operations.recover.answering import Answer, Answering, Happened, stored_outcome
 from operations.recover.lost_messages import CommandKey, LostOutcome, Record
@@ -41,7 +38,7 @@ FROM unnest($1::text[], $2::uuid[], $3::text[])
 CROSS JOIN LATERAL (
     SELECT version, event_id, recorded_at, metadata->>'actor' AS actor,
         metadata->>'correlation_id' AS correlation_id
-    FROM order_events
+    FROM {events}
     WHERE tenant_id = w.tenant_id AND aggregate_id = w.aggregate_id
         AND metadata->>'causation_id' = w.causation_id
 ) AS e
@@ -55,9 +52,10 @@ class _Commands:
     """The commands as they came, partition by partition."""
 
     def __init__(self, work: Work) -> None:
-        self._conn = work.conn
-        self._scratch = Scratch(work.conn)
-        self._answering = Answering(work.conn, work.topics)
+        self._work, self._conn = work, work.conn
+        self._tables = work.context.store.tables
+        self._scratch = Scratch(work)
+        self._answering = Answering(work)
         # By order: commands that nothing is known of, while nothing of a later one of their order is.
         self._open: dict[StreamKey, list[Request]] = defaultdict(list)
         self._seen: set[CommandKey] = set()
@@ -65,18 +63,18 @@ class _Commands:
     async def answer(self, requests: Sequence[Request]) -> int:
         """Store the outcomes of a page's commands, as far as anything is known; return how many."""
         keys = [(request.tenant_id, request.command_id) for request in requests]
-        _, known = await find_outcomes(self._conn, keys)
+        _, known = await self._work.context.store.find_outcomes(self._conn, keys)
         told, with_events = await self._scratch.outcomes(keys), await self._scratch.with_events(keys)
         new: dict[CommandKey, Request] = {}
         for key, request in zip(keys, requests, strict=True):
             orders = {told[key].order_id if key in told else None, with_events.get(key)} - {None}
-            if orders - {request.order_id}:
+            if orders - {request.aggregate_id}:
                 # The id used again for another order: the command that is told of is another one.
                 continue
             # Of a command that was sent twice, the first.
             if key not in known and key not in self._seen:
                 new.setdefault(key, request)
-        happened = await _happened(self._conn, new)
+        happened = await _happened(self._work, new)
         answers: list[Answer] = []
         for key, request in new.items():
             answer = await self._answering.answer(request, told.get(key), happened.get(key, ()))
@@ -87,8 +85,8 @@ class _Commands:
             answers += await self._those_before(request, answer, happened.get(key, ()))
             answers.append(answer)
             # At once: the next command of the order builds on them.
-            await insert_events(self._conn, answer.events)
-        await insert_outcomes(self._conn, [answer.dated for answer in answers])
+            await insert_events(self._conn, self._tables, answer.events)
+        await insert_outcomes(self._conn, self._tables, [answer.dated for answer in answers])
         await insert_messages(self._conn, [each for answer in answers for each in answer.messages])
         return len(answers)
 
@@ -121,24 +119,25 @@ class _Commands:
 
 def _order(request: Request) -> StreamKey:
     """Return whose turn a command waits for; those that name no order wait for nothing."""
-    return StreamKey(request.tenant_id, request.order_id or UUID(int=0))
+    return StreamKey(request.tenant_id, request.aggregate_id or UUID(int=0))
 
 
 async def restore(work: Work, found: Survey, time_zones: Mapping[str, str]) -> Offsets:
     """Insert what `survey` has found on this connection, and return the first commands to handle again.
 
-    The result maps partitions of `orders.commands` to offsets. Raises Contradiction, KafkaError and OSError.
+    The result maps partitions of the topic of commands to offsets. Raises Contradiction, KafkaError and
+    OSError.
     """
     if found.events:
         await _restore_events(work, found)
     again = await _restore_outcomes(work, time_zones)
-    await _restore_expired(work.conn, Scratch(work.conn), work.topics)
+    await _restore_expired(work)
     return again
 
 
 async def _restore_events(work: Work, found: Survey) -> None:
     done = 0
-    async for inserted in insert_lost_events(work.conn):
+    async for inserted in insert_lost_events(work.conn, work.context.store.tables):
         done += inserted
         work.tell(f"{done:,} of {found.events:,} events are back")
     if done != found.events:
@@ -168,7 +167,7 @@ async def _restore_outcomes(work: Work, time_zones: Mapping[str, str]) -> Offset
         requests = []
         for record in records:
             try:
-                requests.append(read_request(record, time_zones))
+                requests.append(read_request(record, work.context, time_zones))
             except NamesNoCommand:
                 if (record.partition, record.offset) not in letters:
                     again.note(record)
@@ -178,13 +177,13 @@ async def _restore_outcomes(work: Work, time_zones: Mapping[str, str]) -> Offset
     return again.first
 
 
-async def _restore_expired(conn: asyncpg.Connection, scratch: Scratch, topics: Topics) -> None:
+async def _restore_expired(work: Work) -> None:
     """Store what is told of commands that are no longer on their topic, whatever they asked for."""
-    after = _BEFORE_ALL
+    conn, tables, scratch, after = work.conn, work.context.store.tables, Scratch(work), _BEFORE_ALL
     while left := await scratch.outcomes_left(after, _PAGE):
         after = left[-1].key
         requests = {told.key: _request(*told.key, told.order_id) for told in left}
-        happened = await _happened(conn, requests)
+        happened = await _happened(work, requests)
         rows = []
         for told in left:
             events = happened.get(told.key, [])
@@ -193,22 +192,24 @@ async def _restore_expired(conn: asyncpg.Connection, scratch: Scratch, topics: T
                     [f"the events of the command {told.key[1]} are on no topic, nor is it itself"]
                 )
             rows.append(_expired(requests[told.key], told, events))
-        await insert_outcomes(conn, rows)
+        await insert_outcomes(conn, tables, rows)
     after = _BEFORE_ALL
     while unanswered := await scratch.unanswered_left(after, _PAGE):
         after = (unanswered[-1]["tenant_id"], unanswered[-1]["command_id"])
         requests = {(row[0], row[1]): _request(*row) for row in unanswered}
-        for key, events in (await _happened(conn, requests)).items():
+        for key, events in (await _happened(work, requests)).items():
             request = requests[key]._replace(correlation_id=events[0].correlation_id)
             last = events[-1]
             data = {"version": last.version, "event_ids": [str(event.event_id) for event in events]}
-            headers, value = outcome_content(request, ACCEPTED, data, last.recorded_at)
+            headers, value = outcome_content(
+                request, work.context.type_prefix, ACCEPTED, data, last.recorded_at
+            )
             ids = tuple(event.event_id for event in events)
             told = LostOutcome(
-                key, request.order_id, headers, value, last.recorded_at, None, last.version, ids
+                key, request.aggregate_id, headers, value, last.recorded_at, None, last.version, ids
             )
-            await insert_outcomes(conn, [_expired(request, told, events)])
-            await insert_messages(conn, [outcome_message(topics.outcomes, request, headers, value)])
+            await insert_outcomes(conn, tables, [_expired(request, told, events)])
+            await insert_messages(conn, [outcome_message(work.topics.outcomes, request, headers, value)])
 
 
 def _expired(request: Request, told: LostOutcome, events: Sequence[Happened]) -> DatedOutcome:
@@ -226,7 +227,7 @@ def _request(tenant_id: str, command_id: UUID, order_id: UUID | None) -> Request
         subject=None if order_id is None else str(order_id),
         correlation_id=str(command_id),
         fingerprint=UNKNOWN_FINGERPRINT,
-        order_id=order_id,
+        aggregate_id=order_id,
         command_type="",
         actor="",
         occurred_at=None,
@@ -234,15 +235,13 @@ def _request(tenant_id: str, command_id: UUID, order_id: UUID | None) -> Request
     )
 
 
-async def _happened(
-    conn: asyncpg.Connection, requests: Mapping[CommandKey, Request]
-) -> dict[CommandKey, list[Happened]]:
+async def _happened(work: Work, requests: Mapping[CommandKey, Request]) -> dict[CommandKey, list[Happened]]:
     """Return the events that are in the log of commands, oldest first."""
-    of_orders = [(key, request) for key, request in requests.items() if request.order_id is not None]
-    rows = await conn.fetch(
-        _HAPPENED,
+    of_orders = [(key, request) for key, request in requests.items() if request.aggregate_id is not None]
+    rows = await work.conn.fetch(
+        work.context.store.tables.sql(_HAPPENED),
         [request.tenant_id for _, request in of_orders],
-        [request.order_id for _, request in of_orders],
+        [request.aggregate_id for _, request in of_orders],
         [request.command_ref for _, request in of_orders],
     )
     found: dict[CommandKey, list[Happened]] = defaultdict(list)

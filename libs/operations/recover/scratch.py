@@ -11,6 +11,7 @@ import asyncpg
 from eventstore import decode_headers
 from messaging.attributes import Attributes
 from operations.recover.lost_messages import CommandKey, LostEvent, LostOutcome, read_outcome
+from operations.recover.work import Work
 
 # By code point, as in the store.
 _TABLES = """
@@ -96,7 +97,7 @@ SELECT l.aggregate_id, l.version, l.place, l.due
 FROM (
     SELECT k.aggregate_id, k.version, k.place, 1 + coalesce(
         lag(k.version) OVER (PARTITION BY k.tenant_id, k.aggregate_id ORDER BY k.version),
-        (SELECT max(e.version) FROM order_events AS e
+        (SELECT max(e.version) FROM {events} AS e
         WHERE e.tenant_id = k.tenant_id AND e.aggregate_id = k.aggregate_id),
         0
     ) AS due
@@ -119,8 +120,8 @@ _LONG = 3_600.0
 class Scratch:
     """The temporary tables of one connection."""
 
-    def __init__(self, conn: asyncpg.Connection) -> None:
-        self._conn = conn
+    def __init__(self, work: Work) -> None:
+        self._conn, self._tables = work.conn, work.context.store.tables
 
     async def make(self) -> None:
         """Make the tables anew, empty."""
@@ -213,13 +214,13 @@ class Scratch:
         await self._conn.execute("ANALYZE pg_temp.lost_events", timeout=_LONG)
         told = [
             f"{row['places'][0]} and {row['places'][1]} have different events as version {row['version']}"
-            f" of order {row['aggregate_id']}"
+            f" of {self._tables.aggregate} {row['aggregate_id']}"
             for row in await self._conn.fetch(_TWO_EVENTS, timeout=_LONG)
         ]
         told += [
-            f"{row['place']} has version {row['version']} of order {row['aggregate_id']}, and neither the"
-            f" topic nor the database has version {row['due']}"
-            for row in await self._conn.fetch(_GAPS, timeout=_LONG)
+            f"{row['place']} has version {row['version']} of {self._tables.aggregate} {row['aggregate_id']},"
+            f" and neither the topic nor the database has version {row['due']}"
+            for row in await self._conn.fetch(self._tables.sql(_GAPS), timeout=_LONG)
         ]
         return told
 

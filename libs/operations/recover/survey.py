@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiokafka import TopicPartition
 
-from commands import NamesNoCommand, Request, read_request
-from eventstore import decode_headers, find_event_ids
-from eventstore.loading import find_outcomes
+from commands import Context, NamesNoCommand, Request, read_request
+from eventstore import decode_headers
 from messaging import TopicReader, committed_offsets
 from operations.recover.lost_messages import LostEvent, LostOutcome, Record, outcome_of_record, read_event
 from operations.recover.scratch import Scratch
 from operations.recover.work import Work
-
-GROUP = "command_service"
 
 
 @dataclass
@@ -38,7 +36,7 @@ async def survey(work: Work) -> Survey:
 
     Raises KafkaError and OSError.
     """
-    found, scratch = Survey(), Scratch(work.conn)
+    found, scratch = Survey(), Scratch(work)
     await scratch.make()
     await _survey_events(work, scratch, found)
     await _survey_outcomes(work, scratch, found)
@@ -52,9 +50,11 @@ async def _survey_events(work: Work, scratch: Scratch, found: Survey) -> None:
     topic = work.topics.events
     read = 0
     async for records in work.whole(topic):
-        events = _readable(records, found)
-        stored = await find_event_ids(work.conn, [(event.key, event.version) for event in events])
-        _, known = await find_outcomes(
+        events = _readable(work, records, found)
+        stored = await work.context.store.find_event_ids(
+            work.conn, [(event.key, event.version) for event in events]
+        )
+        _, known = await work.context.store.find_outcomes(
             work.conn, [(event.key.tenant_id, event.command_id) for event in events]
         )
         await scratch.add_unanswered(
@@ -65,8 +65,9 @@ async def _survey_events(work: Work, scratch: Scratch, found: Survey) -> None:
             there = stored.get((event.key, event.version))
             if there is not None and there != event.event_id:
                 found.contradictions.append(
-                    f"{event.place} has event {event.event_id} as version {event.version} of order"
-                    f" {event.key.aggregate_id}, the database has event {there}"
+                    f"{event.place} has event {event.event_id} as version {event.version} of"
+                    f" {work.context.store.tables.aggregate} {event.key.aggregate_id}, the database has event"
+                    f" {there}"
                 )
         read += len(records)
         work.tell(f"{topic}: {read:,} records")
@@ -74,11 +75,11 @@ async def _survey_events(work: Work, scratch: Scratch, found: Survey) -> None:
     found.contradictions += await scratch.judge_events()
 
 
-def _readable(records: list[Record], found: Survey) -> list[LostEvent]:
+def _readable(work: Work, records: list[Record], found: Survey) -> list[LostEvent]:
     events = []
     for record in records:
         try:
-            events.append(read_event(record))
+            events.append(read_event(record, work.context))
         except ValueError as error:
             place = f"{record.topic}/{record.partition}/{record.offset}"
             found.contradictions.append(f"{place} is no event: {error}")
@@ -96,7 +97,7 @@ async def _survey_outcomes(work: Work, scratch: Scratch, found: Survey) -> None:
             except (LookupError, ValueError) as error:
                 place = f"{record.topic}/{record.partition}/{record.offset}"
                 found.contradictions.append(f"{place} is no outcome: {error!r}")
-        _, known = await find_outcomes(work.conn, [outcome.key for outcome in outcomes])
+        _, known = await work.context.store.find_outcomes(work.conn, [outcome.key for outcome in outcomes])
         await scratch.add_outcomes(outcome for outcome in outcomes if outcome.key not in known)
         for outcome in outcomes:
             stored = known.get(outcome.key)
@@ -119,13 +120,13 @@ async def _survey_commands(work: Work, scratch: Scratch, found: Survey) -> None:
         for record in records:
             if record.offset >= handled.get(record.partition, 0):
                 continue
-            request = named(record)
+            request = named(record, work.context)
             if request is not None:
                 requests.append(request)
             elif (record.partition, record.offset) not in letters:
                 _again(found, record)
         keys = [(request.tenant_id, request.command_id) for request in requests]
-        _, known = await find_outcomes(work.conn, keys)
+        _, known = await work.context.store.find_outcomes(work.conn, keys)
         kept, with_events = await scratch.outcomes(keys), await scratch.with_events(keys)
         there = known.keys() | kept.keys() | with_events.keys()
         for request, key in zip(requests, keys, strict=True):
@@ -140,10 +141,10 @@ def _again(found: Survey, record: Record) -> None:
     found.again[record.partition] = min(first, record.offset)
 
 
-def named(record: Record) -> Request | None:
+def named(record: Record, context: Context[Any]) -> Request | None:
     """Read a command without what it would be decided by; None for a record that names none."""
     try:
-        return read_request(record, {})
+        return read_request(record, context, {})
     except NamesNoCommand:
         return None
 
@@ -153,7 +154,7 @@ async def handled_up_to(work: Work) -> dict[int, int]:
     topic = work.topics.commands
     async with TopicReader.open(work.kafka, topic) as reader:
         partitions = [TopicPartition(topic, number) for number in reader.ends]
-    committed = await committed_offsets(work.kafka, work.topics.group(GROUP), partitions)
+    committed = await committed_offsets(work.kafka, work.topics.group(work.context.command_group), partitions)
     return {partition.partition: found.offset for partition, found in committed.items()}
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import asyncpg
 from aiokafka import ConsumerRecord
 
+from commands import Context
 from messaging import KafkaConnection, TopicReader, Topics
 
 
 class Work(NamedTuple):
-    """A superuser's connection to the database, the installation's topics, and who is told how far it is."""
+    """A superuser's connection to the database, a context with its topics, and who is told how far it is."""
 
     conn: asyncpg.Connection
     kafka: KafkaConnection
+    context: Context[Any]
     topics: Topics
     tell: Callable[[str], None]
 

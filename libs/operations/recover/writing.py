@@ -9,11 +9,11 @@ from uuid import UUID
 
 import asyncpg
 
-from eventstore import OutboxMessage, Outcome
+from eventstore import OutboxMessage, Outcome, Tables
 from operations.recover.lost_messages import LostEvent
 
 _EVENTS = """
-INSERT INTO order_events (
+INSERT INTO {events} (
     tenant_id, aggregate_id, version, event_id, event_type, schema_version, payload, metadata, occurred_at,
     recorded_at
 )
@@ -38,7 +38,7 @@ WITH page AS MATERIALIZED (
     ORDER BY tenant_id, aggregate_id, version LIMIT $4
 ),
 inserted AS (
-    INSERT INTO order_events (
+    INSERT INTO {events} (
         tenant_id, aggregate_id, version, event_id, event_type, schema_version, payload, metadata,
         occurred_at, recorded_at
     )
@@ -57,10 +57,10 @@ _PAGE = 2_000
 _OUTCOMES = """
 INSERT INTO command_outcomes (
     tenant_id, command_id, aggregate_id, command_type, actor, data, occurred_at, fingerprint, code, version,
-    headers, value, recorded_at
+    headers, value, recorded_at, aggregate_type
 )
 SELECT tenant_id, command_id, aggregate_id, command_type, actor, data::json, occurred_at, fingerprint, code,
-    version, headers::json, value, recorded_at
+    version, headers::json, value, recorded_at, '{aggregate}'
 FROM unnest(
     $1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::bytea[],
     $9::text[], $10::bigint[], $11::text[], $12::bytea[], $13::timestamptz[]
@@ -88,7 +88,7 @@ class DatedOutcome(NamedTuple):
     decided_at: datetime
 
 
-async def insert_events(conn: asyncpg.Connection, events: Sequence[LostEvent]) -> None:
+async def insert_events(conn: asyncpg.Connection, tables: Tables, events: Sequence[LostEvent]) -> None:
     """Insert events as they were; those that are there already are left."""
     rows = [
         (
@@ -105,26 +105,26 @@ async def insert_events(conn: asyncpg.Connection, events: Sequence[LostEvent]) -
         for event in events
     ]
     if rows:
-        await conn.execute(_EVENTS, *zip(*rows, strict=True))
+        await conn.execute(tables.sql(_EVENTS), *zip(*rows, strict=True))
 
 
-async def insert_lost_events(conn: asyncpg.Connection) -> AsyncIterator[int]:
+async def insert_lost_events(conn: asyncpg.Connection, tables: Tables) -> AsyncIterator[int]:
     """Insert the events of the scratch table as they were, each order's in version order.
 
     Yields how many each page inserted: fewer than there are where their places were taken.
     """
     after: tuple[Any, ...] = ("", UUID(int=0), 0)
-    while (page := await conn.fetchrow(_LOST_EVENTS, *after, _PAGE)) is not None:
+    while (page := await conn.fetchrow(tables.sql(_LOST_EVENTS), *after, _PAGE)) is not None:
         *after_page, inserted = page
         after = tuple(after_page)
         yield inserted
 
 
-async def insert_outcomes(conn: asyncpg.Connection, outcomes: Sequence[DatedOutcome]) -> None:
+async def insert_outcomes(conn: asyncpg.Connection, tables: Tables, outcomes: Sequence[DatedOutcome]) -> None:
     """Insert outcomes; those that are there already are left."""
     rows = [(*dated.outcome, dated.decided_at) for dated in outcomes]
     if rows:
-        await conn.execute(_OUTCOMES, *zip(*rows, strict=True))
+        await conn.execute(tables.sql(_OUTCOMES), *zip(*rows, strict=True))
 
 
 async def insert_messages(conn: asyncpg.Connection, messages: Sequence[OutboxMessage]) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from commands import ORDERS
 from eventstore.outbox_depth import OutboxDepth, outbox_depth
 from messaging import (
     Assigned,
@@ -213,7 +214,7 @@ def place_of(kafka: Assigned, checkpoint: Checkpoint | None, topic_id: UUID) -> 
 
 def _recorded_at(record: ConsumerRecord[bytes, bytes]) -> datetime:
     try:
-        return decode_event(record).recorded_at
+        return decode_event(record, ORDERS.type_prefix).recorded_at
     except (InvalidAttribute, Undecodable) as error:
         raise OperationRefused(
             "no_event_of_ours", f"A record of {record.topic} is no event of ours: {error}."

@@ -12,11 +12,11 @@ from zlib import crc32
 import asyncpg
 from aiokafka import ConsumerRecord
 
-from eventstore import EventStore, StreamKey, find_event_ids
+from commands import ORDERS
+from eventstore import StreamKey
 from messaging import InvalidAttribute, KafkaConnection, TopicReader, Topics, Undecodable, open_envelope
 from operations.verify.findings import TOPIC, Difference, Field, Findings
 from operations.verify.settling import sent
-from orders import ORDER
 
 # Orders whose versions are kept in mind at a time: the topic is read once for each so many.
 ORDERS_AT_ONCE = 500_000
@@ -113,7 +113,9 @@ class _Pass:
             else:
                 if self._is_ours(place.key):
                     places.append(place)
-        stored = await find_event_ids(self._conn, [(place.key, place.version) for place in places])
+        stored = await ORDERS.store.find_event_ids(
+            self._conn, [(place.key, place.version) for place in places]
+        )
         self._findings.at(TOPIC).checked += len(places)
         for place in places:
             self._check(place, stored.get((place.key, place.version)))
@@ -139,9 +141,9 @@ class _Pass:
 
     async def _missing(self) -> dict[StreamKey, int]:
         """Return the orders of which the topic has not all, with the version that the store has."""
-        store, after = EventStore(ORDER), None
+        after = None
         missing: dict[StreamKey, int] = {}
-        while page := await store.streams(self._conn, after, PAGE):
+        while page := await ORDERS.store.streams(self._conn, after, PAGE):
             after = page[-1][0]
             missing.update(
                 (key, version)

@@ -9,7 +9,8 @@ import asyncpg
 import structlog
 from aiokafka.errors import KafkaError
 
-from messaging import KafkaConnection, Topics
+from commands import ORDERS
+from messaging import KafkaConnection
 from projector.building.build_lease import BuildLease, NotHeld
 from projector.building.catching_up import CatchingUp, ConsumerEnded, catching_up
 from projector.building.comparing import Comparison
@@ -55,7 +56,7 @@ class Builder:
         self._settings = settings
         self._wanted = wanted
         self._kafka = KafkaConnection.of(settings)
-        self._topic = Topics(settings.topic_prefix).events
+        self._topic = ORDERS.topics(settings.topic_prefix).events
         self._lease = BuildLease(settings.database_url, read_model.name)
         # Generations that can't be dropped: somebody built on their tables.
         self._kept: set[int] = set()

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from messaging import BatchConsumer, KafkaConnection, TopicReader, Topics, fetch_topic
+from commands import ORDERS
+from messaging import BatchConsumer, KafkaConnection, TopicReader, fetch_topic
 from projector.building.build_lease import BuildLease
 from projector.building.record import Step
 from projector.writing import NextWriter
@@ -38,7 +39,7 @@ class CatchingUp:
         writer: NextWriter,
     ) -> None:
         self._kafka = KafkaConnection.of(settings)
-        self._topic = Topics(settings.topic_prefix).events
+        self._topic = ORDERS.topics(settings.topic_prefix).events
         self._lease = lease
         self._generation = generation.generation
         self._checkpoints = Checkpoints(generation.name, generation.generation, self._topic)
@@ -126,7 +127,7 @@ async def catching_up(
     service = f"projector.{generation.name}.next"
     database = Database(settings.database_url, service)
     writer = NextWriter(settings, database, generation)
-    topics = Topics(settings.topic_prefix)
+    topics = ORDERS.topics(settings.topic_prefix)
     consumer = BatchConsumer(
         settings,
         topic=topics.events,

@@ -7,10 +7,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from commands import LARGEST_VALUE, Request, read_request
+from commands import LARGEST_VALUE, ORDERS, Request, read_request
 from messaging import (
     JSON_CONTENT,
-    TYPE_PREFIX,
     Attributes,
     InvalidAttribute,
     Message,
@@ -86,14 +85,14 @@ def read_body(body: bytes, caller: Caller, topic: str, now: datetime) -> Sent:
         "tenantid": caller.tenant,
         "actor": caller.actor,
         **attributes,
-        "type": TYPE_PREFIX + attributes["type"],
+        "type": ORDERS.type_prefix + attributes["type"],
     }
     headers = [
         ("content-type", JSON_CONTENT.encode()),
         *((f"ce_{name}", value.encode()) for name, value in everything.items()),
     ]
     message = Message(topic, order_id, headers, canonical_json(parsed).encode())
-    request = read_request(_Record(order_id, headers, message.value or b""), {})
+    request = read_request(_Record(order_id, headers, message.value or b""), ORDERS, {})
     if request.refusal is not None:
         raise Problem.of_fields([("body", request.refusal.message)])
     return Sent(message, request)

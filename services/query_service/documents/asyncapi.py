@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from commands import ORDERS
 from commands.deciding import ACCEPTED, REJECTED
-from messaging import JSON_CONTENT, TYPE_PREFIX, Topics
+from messaging import JSON_CONTENT, Topics
 from messaging.topics import COMMON, PARTITIONS
 from orders import COMMAND_TYPES, EVENT_TYPES, ORDER
 from query_service.documents.examples import Example, conversation
@@ -44,7 +45,7 @@ is the same byte for byte: a reader passes over an event whose version is not ab
 @cache
 def asyncapi_document() -> dict[str, Any]:
     """Return the document, of topics without a prefix. It is made once: copy it to change it."""
-    topics = Topics()
+    topics = ORDERS.topics()
     outcomes = outcome_schemas()
     channels = {
         "commands": _channel(topics, topics.commands, "What upstream systems want done.", COMMAND_TYPES),
@@ -146,7 +147,7 @@ def _channel(topics: Topics, topic: str, description: str, messages: Sequence[st
 
 def _message(name: str, headers: Schema) -> dict[str, Any]:
     return {
-        "name": f"{TYPE_PREFIX}{name}",
+        "name": f"{ORDERS.type_prefix}{name}",
         "title": name,
         "contentType": JSON_CONTENT,
         "headers": headers,
@@ -177,7 +178,7 @@ def _examples(name: str) -> list[dict[str, Any]]:
 
 
 def _named(example: Example) -> str:
-    return DEAD_LETTER if example.topic == Topics().dead_letters else example.message_type
+    return DEAD_LETTER if example.topic == ORDERS.topics().dead_letters else example.message_type
 
 
 def _ref(place: str, name: str) -> dict[str, str]:

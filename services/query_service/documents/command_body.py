@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from messaging import Topics
+from commands import ORDERS
 from messaging.attributes import GREATEST_VERSION, LONGEST_CORRELATION_ID
 from orders import COMMAND_TYPES
 from query_service.documents.examples import conversation
@@ -64,7 +64,7 @@ def _of_type(name: str) -> Schema:
 def _examples() -> dict[str, Any]:
     found = {}
     for example in conversation():
-        if example.topic == Topics().commands and example.message_type not in found:
+        if example.topic == ORDERS.topics().commands and example.message_type not in found:
             headers = example.headers
             body = {
                 "command_id": headers["ce_id"],

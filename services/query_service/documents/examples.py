@@ -11,10 +11,10 @@ from uuid import UUID, uuid5
 import jiter
 from pydantic_core import to_json
 
-from commands import Deciding, NamesNoCommand, read_request
-from eventstore import EventStore, Loaded, StreamKey, decode_headers
-from messaging import JSON_CONTENT, TYPE_PREFIX, Topics, format_time
-from orders import ORDER, initial_state
+from commands import ORDERS, Deciding, NamesNoCommand, read_request
+from eventstore import Loaded, StreamKey, decode_headers
+from messaging import JSON_CONTENT, Topics, format_time
+from orders import initial_state
 
 TENANT, CASHIER, MANAGER = "store-1", "anna", "mia"
 ORDER_ID = UUID("6f2a1c52-0000-4000-8000-000000000001")
@@ -52,7 +52,7 @@ class Example(NamedTuple):
     @property
     def message_type(self) -> str:
         """The type without its prefix."""
-        return self.headers["ce_type"].removeprefix(TYPE_PREFIX)
+        return self.headers["ce_type"].removeprefix(ORDERS.type_prefix)
 
 
 class _Record(NamedTuple):
@@ -67,16 +67,15 @@ class _Record(NamedTuple):
 @cache
 def conversation() -> Sequence[Example]:
     """Return commands, the events and outcomes that follow, and a dead letter, in the order they come."""
-    topics = Topics()
+    topics = ORDERS.topics()
     states = {StreamKey(TENANT, ORDER_ID): Loaded(initial_state(TENANT, ORDER_ID), 0, None, None)}
     examples = []
     for number, (command_type, data) in enumerate(_COMMANDS):
         record = _record(topics.commands, number, command_type, data)
         examples.append(_example(record.topic, record.key, record.headers, record.value))
-        answering = Deciding(
-            EventStore(ORDER), topics, known={}, states=states, now=NOON + timedelta(seconds=number)
-        )
-        answering.decide(read_request(record, {}))
+        now = NOON + timedelta(seconds=number)
+        answering = Deciding(ORDERS, topics, known={}, states=states, now=now)
+        answering.decide(read_request(record, ORDERS, {}))
         decided = answering.result()
         states = {**states, **decided.states}
         examples += [
@@ -94,7 +93,7 @@ def _record(topic: str, number: int, command_type: str, data: Mapping[str, Any])
         ("ce_specversion", b"1.0"),
         ("ce_id", str(uuid5(ORDER_ID, f"command {number}")).encode()),
         ("ce_source", b"/store-1/till-7"),
-        ("ce_type", f"{TYPE_PREFIX}{command_type}".encode()),
+        ("ce_type", f"{ORDERS.type_prefix}{command_type}".encode()),
         ("ce_subject", key),
         ("ce_time", format_time(NOON + timedelta(seconds=number))),
         ("ce_tenantid", TENANT.encode()),
@@ -109,9 +108,9 @@ def _record(topic: str, number: int, command_type: str, data: Mapping[str, Any])
 def _dead_letter(topics: Topics) -> Example:
     record = _record(topics.commands, 99, "ConfirmOrder", {})
     nameless = record._replace(headers=[each for each in record.headers if each[0] != "ce_tenantid"])
-    answering = Deciding(EventStore(ORDER), topics, known={}, states={}, now=NOON)
+    answering = Deciding(ORDERS, topics, known={}, states={}, now=NOON)
     try:
-        read_request(nameless, {})
+        read_request(nameless, ORDERS, {})
     except NamesNoCommand as reason:
         answering.dead_letters([(nameless, str(reason))])
     (letter,) = answering.result().batch.messages

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from messaging import JSON_CONTENT, SOURCE, TYPE_PREFIX
+from commands import ORDERS
+from messaging import JSON_CONTENT, SOURCE
 from messaging.attributes import LONGEST_CORRELATION_ID, LONGEST_ID, LONGEST_SOURCE
 from query_service.documents.schemas import UUID_SCHEMA, Schema
 
@@ -29,7 +30,7 @@ def _headers(message_type: str, own: Mapping[str, Schema], optional: frozenset[s
     properties = {
         "content-type": {"type": "string", "const": JSON_CONTENT},
         "ce_specversion": {"type": "string", "const": "1.0"},
-        "ce_type": {"type": "string", "const": f"{TYPE_PREFIX}{message_type}"},
+        "ce_type": {"type": "string", "const": f"{ORDERS.type_prefix}{message_type}"},
         **own,
     }
     return {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from messaging import TYPE_PREFIX
+from commands import ORDERS
 
 
 class Wanted(NamedTuple):
@@ -30,7 +30,7 @@ class Test:
 
     def __init__(self, wanted: Wanted) -> None:
         self.tenant = wanted.tenant.encode()
-        self._types = frozenset(f"{TYPE_PREFIX}{name}".encode() for name in wanted.types)
+        self._types = frozenset(f"{ORDERS.type_prefix}{name}".encode() for name in wanted.types)
         exactly = {"ce_subject": wanted.order_id, "ce_actor": wanted.actor}
         self._exactly = [(name, str(value).encode()) for name, value in exactly.items() if value is not None]
 

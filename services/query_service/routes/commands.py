@@ -13,8 +13,7 @@ from fastapi import Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
-from commands import UNKNOWN_FINGERPRINT
-from messaging import Topics
+from commands import ORDERS, UNKNOWN_FINGERPRINT
 from queries.answers.read_model_state import CommandOutcome, outcome_of
 from query_service.access import Caller, Role
 from query_service.commands import NotSent, Sent, Waiting, read_body
@@ -76,7 +75,7 @@ async def send_command(
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise Problem.of("unsupported-media-type", "The body must be application/json.")
-    topic = Topics(service.settings.topic_prefix).commands
+    topic = ORDERS.topics(service.settings.topic_prefix).commands
     sent = read_body(await _body(request, service.settings.largest_body), caller, topic, datetime.now(UTC))
     with service.outcomes.wait_for(sent.request) as waiting:
         if not service.outcomes.ready:

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from messaging import Topics
+from commands import ORDERS
 from queries.answers.read_model_state import ReadModels, build_of
 from query_service.freshness import is_replaying
 from query_service.routes.authenticated_route import v1_router
@@ -23,7 +23,7 @@ router = v1_router(Tag.READ_MODELS)
 @router.get("/read-models", response_model=ReadModels)
 async def read_models(service: TheService, caller: TheCaller) -> dict[str, Any]:
     """Tell of each read model how far behind it is, what is being done to it, and what is parked."""
-    topic = Topics(service.settings.topic_prefix).events
+    topic = ORDERS.topics(service.settings.topic_prefix).events
 
     async def question(
         conn: asyncpg.Connection,

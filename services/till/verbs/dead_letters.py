@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from commands import ORDERS
 from messaging import KafkaConnection, Topics
 from operations.dead_letters import (
     DeadLetter,
@@ -181,7 +182,7 @@ async def _resolve(settings: TillSettings, ids: list[str], note: str) -> None:
 
 
 def _kafka(settings: TillSettings) -> tuple[KafkaConnection, Topics]:
-    return KafkaConnection.of(settings), Topics(settings.topic_prefix)
+    return KafkaConnection.of(settings), ORDERS.topics(settings.topic_prefix)
 
 
 def _shown(raw: bytes | None) -> str:

@@ -16,6 +16,7 @@ from rich.box import SIMPLE_HEAD
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from commands import ORDERS
 from demo import (
     Comparison,
     LoadedBaskets,
@@ -28,7 +29,7 @@ from demo import (
 )
 from local import Home, Supervisor, bring_up, take_down
 from local.servers import kafka_jars
-from messaging import KafkaConnection, Topics
+from messaging import KafkaConnection
 from till.connecting import query_connection, run
 from till.errors import TillError
 from till.output import Output, OutputOption, answers, notices, print_json
@@ -95,7 +96,7 @@ async def _load_and_check(where: TillSettings, orders: int) -> _Result:
     async with query_connection(where) as connection:
         before = await count_events(connection)
         loaded = await load_baskets(where, orders)
-        kafka, topics = KafkaConnection.of(where), Topics(where.topic_prefix)
+        kafka, topics = KafkaConnection.of(where), ORDERS.topics(where.topic_prefix)
         with _progress() as progress:
             task = progress.add_task("Waiting for the read models", total=loaded.commands)
             async for applied in arriving(connection, kafka, topics, loaded.commands_of):

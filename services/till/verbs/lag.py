@@ -12,7 +12,8 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from messaging import KafkaConnection, Topics
+from commands import ORDERS
+from messaging import KafkaConnection
 from operations.status import Lag, Lags, Rates, lag_reader, read_lags
 from readmodels.read_model_status import ReadModelStatus, tell_replay
 from till.connecting import query_connection, run
@@ -61,14 +62,14 @@ def lag(
 
 async def _read(where: TillSettings) -> Lags:
     async with query_connection(where) as connection:
-        return await read_lags(connection, KafkaConnection.of(where), Topics(where.topic_prefix))
+        return await read_lags(connection, KafkaConnection.of(where), ORDERS.topics(where.topic_prefix))
 
 
 async def _watch(*, partitions: bool) -> None:
     rates, where = Rates(), till_settings()
     async with (
         query_connection(where) as connection,
-        lag_reader(connection, KafkaConnection.of(where), Topics(where.topic_prefix)) as reader,
+        lag_reader(connection, KafkaConnection.of(where), ORDERS.topics(where.topic_prefix)) as reader,
     ):
         with Live(console=answers, auto_refresh=False) as live:
             while True:

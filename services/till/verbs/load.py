@@ -15,8 +15,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from commands import ORDERS
 from demo import LoadedBaskets, read_baskets, send_baskets
-from messaging import KafkaConnection, Topics
+from messaging import KafkaConnection
 from runtime import Settings
 from till.connecting import run
 from till.output import Output, OutputOption, notices, print_json, print_rows
@@ -51,7 +52,7 @@ async def load_baskets(where: Settings, limit: int | None) -> LoadedBaskets:
     loaded = LoadedBaskets({}, time.monotonic(), 0.0)
     with _progress() as progress:
         task = progress.add_task("Sending baskets", total=count, rate=0.0)
-        topic = Topics(where.topic_prefix).commands
+        topic = ORDERS.topics(where.topic_prefix).commands
         async for loaded in send_baskets(KafkaConnection.of(where), topic, baskets):
             progress.update(task, completed=len(loaded.commands_of), rate=loaded.rate)
     return loaded

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from messaging import KafkaConnection, Topics
+from commands import ORDERS
+from messaging import KafkaConnection
 from operations import pause as pause_read_model
 from operations import pause_causes
 from operations import resume as resume_read_model
@@ -34,7 +35,7 @@ async def _pause(settings: TillSettings, name: str, note: str) -> None:
     async with acting(settings, "pause", arguments) as (connection, action):
         new = await pause_read_model(connection, name, "operator", action.id)
         action.details["was_paused"] = not new
-        group = Topics(settings.topic_prefix).group(f"projector.{name}")
+        group = ORDERS.topics(settings.topic_prefix).group(f"projector.{name}")
         left = await wait_until_left(KafkaConnection.of(settings), group)
         action.details["group_empty"] = left
     state = "paused" if new else "paused already"

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from messaging import KafkaConnection, Topics
+from commands import ORDERS
+from messaging import KafkaConnection
 from operations.recover import Recovery, Work
 from operations.recover import recover as take_back
 from till.connecting import admin_connection, operator_name, run
@@ -33,7 +34,7 @@ def recover(
 async def _recover(*, execute: bool, tell: Callable[[str], None]) -> Recovery:
     where = till_settings()
     async with admin_connection(where) as conn:
-        work = Work(conn, KafkaConnection.of(where), Topics(where.topic_prefix), tell)
+        work = Work(conn, KafkaConnection.of(where), ORDERS, ORDERS.topics(where.topic_prefix), tell)
         return await take_back(work, operator_name(), where.tenant_time_zones, carry_out=execute)
 
 

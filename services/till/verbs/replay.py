@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from messaging import KafkaConnection, Topics
+from commands import ORDERS
+from messaging import KafkaConnection
 from operations import recorded
 from operations.replay import (
     Execution,
@@ -124,7 +125,7 @@ def replay(
 
 
 def _group(settings: TillSettings, name: str) -> Group:
-    topics = Topics(settings.topic_prefix)
+    topics = ORDERS.topics(settings.topic_prefix)
     return Group(KafkaConnection.of(settings), topics.group(f"projector.{name}"), topics.events)
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from messaging import KafkaConnection, Topics
+from commands import ORDERS
+from messaging import KafkaConnection
 from operations.recover import Republishing, Work
 from operations.recover import republish as fill_topic
 from till.connecting import admin_connection, operator_name, run
@@ -33,7 +34,7 @@ def republish(
 async def _republish(*, execute: bool, tell: Callable[[str], None]) -> Republishing:
     where = till_settings()
     async with admin_connection(where) as conn:
-        work = Work(conn, KafkaConnection.of(where), Topics(where.topic_prefix), tell)
+        work = Work(conn, KafkaConnection.of(where), ORDERS, ORDERS.topics(where.topic_prefix), tell)
         return await fill_topic(work, operator_name(), carry_out=execute)
 
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from messaging import KafkaConnection, Topics
+from commands import ORDERS
+from messaging import KafkaConnection
 from operations.errors import OperationRefused
 from operations.verify import Difference, Findings
 from operations.verify import verify as prove
@@ -60,7 +61,7 @@ async def _verify(names: list[str], *, topic: bool, patience: float, tell: Calla
         return await prove(
             conn,
             KafkaConnection.of(where),
-            Topics(where.topic_prefix),
+            ORDERS.topics(where.topic_prefix),
             names,
             operator_name(),
             topic=topic,

@@ -21,12 +21,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from pydantic import SecretStr
 
+from commands import ORDERS
 from demo import Comparison, commands, compare, expected_figures, order_id_of, read_baskets, read_figures
 from harness.arrival import wait_for_arrival
 from harness.compose import Compose
 from harness.waiting import eventually
 from integration.query_service.conftest import AUDIENCE, ISSUER, Issuer
-from messaging import KafkaConnection, Topics, committed_offsets
+from messaging import KafkaConnection, committed_offsets
 from messaging.topics import PARTITIONS
 from readmodels import READ_MODELS
 from runtime import Settings
@@ -34,7 +35,7 @@ from till.connecting import query_connection
 
 SERVICES = ("command_service", "outbox_relay", *(f"projector_{name}" for name in READ_MODELS))
 QUERY_SERVICE = "query_service"
-EVENTS = [TopicPartition(Topics().events, number) for number in range(PARTITIONS)]
+EVENTS = [TopicPartition(ORDERS.topics().events, number) for number in range(PARTITIONS)]
 # Far more than can be sent while the services are killed.
 MOST_ORDERS = 60_000
 _MOST_UNDECIDED = 4_000

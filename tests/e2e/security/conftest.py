@@ -19,6 +19,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaError
 
+from commands import ORDERS
 from harness.certificates import issue
 from harness.installation import Installation
 from harness.plain_client import PlainClient, plain_client
@@ -26,7 +27,7 @@ from harness.processes import ServiceProcess
 from harness.tls_front import TlsFront
 from harness.waiting import eventually
 from local.servers import Kafka, KafkaSecurity, Tls, free_port
-from messaging import KafkaConnection, Topics, apply_acls, ensure_topics, read_acls
+from messaging import KafkaConnection, apply_acls, ensure_topics, read_acls
 from runtime import SaslMechanism, Settings
 
 PRINCIPALS = (
@@ -111,7 +112,7 @@ async def _make_topics(kafka: SecuredKafka, prefix: str) -> None:
     async def allowed() -> bool:
         # A permission holds a moment after it was made: brokers learn of it from the controller.
         try:
-            await ensure_topics(kafka.connection("operator"), Topics(prefix), partitions=2)
+            await ensure_topics(kafka.connection("operator"), ORDERS.topics(prefix), partitions=2)
         except KafkaError:
             return False
         return True
@@ -181,7 +182,7 @@ async def _forget_what_happened(kafka: SecuredKafka) -> None:
     admin = AIOKafkaAdminClient(**kafka.connection("admin").options())
     await admin.start()
     try:
-        topics = Topics(PREFIX)
+        topics = ORDERS.topics(PREFIX)
         partitions = [
             TopicPartition(topic, number) for topic in (topics.events, topics.outcomes) for number in range(2)
         ]

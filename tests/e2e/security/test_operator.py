@@ -10,11 +10,11 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from commands import ORDERS
 from e2e.security.conftest import NEW_PREFIX, Dsn, SecuredKafka
-from messaging import Topics
 from messaging.topics import PARTITIONS
 
-ORDERS = 5
+COUNT = 5
 
 
 async def test_the_operator_makes_the_topics_and_loads(
@@ -41,11 +41,11 @@ async def test_the_operator_makes_the_topics_and_loads(
         assert secured_kafka.password("operator") not in ran.stdout + ran.stderr
         return json.loads(ran.stdout)
 
-    topics = Topics(NEW_PREFIX)
+    topics = ORDERS.topics(NEW_PREFIX)
     assert set(till("migrate")["topics"]) == set(topics.configurations())
     assert till("migrate")["topics"] == []
-    sent = till("load", "--orders", str(ORDERS))
-    assert sent["orders"] == ORDERS
+    sent = till("load", "--orders", str(COUNT))
+    assert sent["orders"] == COUNT
     async with AIOKafkaConsumer(**secured_kafka.connection("operator").options()) as consumer:
         partitions = [TopicPartition(topics.commands, number) for number in range(PARTITIONS)]
         assert sum((await consumer.end_offsets(partitions)).values()) == sent["commands"]

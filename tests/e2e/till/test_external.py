@@ -16,16 +16,16 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
+from commands import ORDERS
 from demo import commands, compare, expected_figures, order_id_of, read_baskets, read_figures
 from eventstore import LOGIN_ROLES
 from harness.arrival import wait_for_arrival
 from harness.installation import Installation
-from messaging import Topics
 from readmodels import READ_MODELS
 from runtime import Settings
 from till.connecting import query_connection
 
-ORDERS = 20
+COUNT = 20
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ async def test_an_installation_is_made_by_settings_alone(
     made = await asyncio.to_thread(till, "migrate", **admin)
     assert made["database"] == name
     assert made["migrations"]
-    topics = Topics(environment["TILLSTREAM_TOPIC_PREFIX"])
+    topics = ORDERS.topics(environment["TILLSTREAM_TOPIC_PREFIX"])
     assert set(made["topics"]) == set(topics.configurations())
     again = await asyncio.to_thread(till, "migrate", **admin)
     assert (again["migrations"], again["topics"]) == ([], [])
@@ -86,15 +86,15 @@ async def test_an_installation_is_made_by_settings_alone(
         installation.service(
             *service, topic_prefix=topics.prefix, database_url=postgres_server.dsn(name, service[0])
         )
-    assert (await asyncio.to_thread(till, "load", "--orders", str(ORDERS)))["orders"] == ORDERS
+    assert (await asyncio.to_thread(till, "load", "--orders", str(COUNT)))["orders"] == COUNT
     where = Settings(
         kafka_bootstrap_servers=installation.bootstrap_servers,
         topic_prefix=topics.prefix,
         database_url=SecretStr(environment["TILLSTREAM_DATABASE_URL"]),
     )
-    _, baskets = read_baskets(ORDERS)
+    _, baskets = read_baskets(COUNT)
     commands_of = {order_id_of(basket.basket_id): len(list(commands(basket))) for basket in baskets}
     await wait_for_arrival(where, commands_of)
     async with query_connection(where) as connection:
         found = await read_figures(connection)
-    assert compare(expected_figures(ORDERS, found.orders.keys()), found).differences == []
+    assert compare(expected_figures(COUNT, found.orders.keys()), found).differences == []

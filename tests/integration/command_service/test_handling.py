@@ -14,11 +14,10 @@ from pydantic import SecretStr
 
 from command_service.dead_letter_limit import DeadLetterLimit
 from command_service.handler import CommandHandler
-from eventstore import EventStore
+from commands import ORDERS
 from harness.plain_client import command
 from harness.waiting import eventually
-from messaging import Assigned, Committed, Topics, Unrecoverable
-from orders import ORDER
+from messaging import Assigned, Committed, Unrecoverable
 from runtime import Database, is_passing_fault
 
 PARTITION = TopicPartition("orders.commands", 0)
@@ -43,7 +42,7 @@ class Services:
         database = Database(SecretStr(self.url), "test")
         self.databases.append(database)
         limit = DeadLetterLimit(100, no_dead_letters)
-        return CommandHandler(database, EventStore(ORDER), Topics(), {}, limit)
+        return CommandHandler(database, ORDERS, ORDERS.topics(), {}, limit)
 
     async def handle(self, handler: CommandHandler, *sent: dict[str, Any]) -> None:
         records = []
@@ -210,7 +209,7 @@ async def test_a_new_connection_is_looked_at_before_it_is_written_to(services: S
     database = Database(SecretStr(services.url), "test")
     services.databases.append(database)
     limit = DeadLetterLimit(100, no_dead_letters)
-    handler = CommandHandler(database, EventStore(ORDER), Topics(), {}, limit, reconnected=refuse)
+    handler = CommandHandler(database, ORDERS, ORDERS.topics(), {}, limit, reconnected=refuse)
     await services.handle(handler, command("CreateOrder", str(uuid4()), CREATE))
     database.discard()
     for _ in "ab":

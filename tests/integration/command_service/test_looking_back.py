@@ -11,9 +11,10 @@ import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from command_service.dead_letter_limit import dead_offsets
+from commands import ORDERS
 from harness.plain_client import command
 from local.servers import Kafka
-from messaging import KafkaConnection, Topics, ensure_topics, rereading
+from messaging import KafkaConnection, ensure_topics, read_range
 
 MEGABYTE = b"[" * 1_000_000
 JUNK = {"key": None, "value": MEGABYTE, "headers": []}
@@ -35,7 +36,7 @@ class Partition:
 @pytest.fixture
 async def partition(kafka_server: Kafka, topic_prefix: str) -> AsyncIterator[Partition]:
     """Give the one partition of a topic of commands."""
-    kafka, topics = KafkaConnection(kafka_server.bootstrap_servers), Topics(topic_prefix)
+    kafka, topics = KafkaConnection(kafka_server.bootstrap_servers), ORDERS.topics(topic_prefix)
     await ensure_topics(kafka, topics, partitions=1)
     producer = AIOKafkaProducer(bootstrap_servers=kafka_server.bootstrap_servers)
     await producer.start()
@@ -61,7 +62,7 @@ async def test_a_stretch_that_does_not_come_is_counted_as_far_as_it_came(
     partition: Partition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where no more records come, those before count, and it is told: a service must not end by it."""
-    monkeypatch.setattr(rereading, "STALL_TIMEOUT", 2.0)
+    monkeypatch.setattr(read_range, "STALL_TIMEOUT", 2.0)
     await partition.send(JUNK, hostile(), JUNK)
     with structlog.testing.capture_logs() as logs:
         assert await partition.find(partition.place, 0, 4) == {0, 2}
@@ -74,7 +75,7 @@ async def test_a_stretch_takes_as_long_as_records_come(
     partition: Partition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time allowed is for each step forward, not for the whole: a slow stretch is read to its end."""
-    monkeypatch.setattr(rereading, "STALL_TIMEOUT", 4.0)
+    monkeypatch.setattr(read_range, "STALL_TIMEOUT", 4.0)
     clock = asyncio.get_running_loop().time
     started, count = clock(), 6
 
@@ -86,4 +87,4 @@ async def test_a_stretch_takes_as_long_as_records_come(
     sending = asyncio.create_task(send_slowly())
     assert await partition.find(partition.place, 0, count) == set(range(count))
     await sending
-    assert clock() - started > rereading.STALL_TIMEOUT
+    assert clock() - started > read_range.STALL_TIMEOUT

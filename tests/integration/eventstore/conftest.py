@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
+import pytest
 import pytest_asyncio
 
 from eventstore import Connection
+
+
+@pytest.fixture
+def database(database: Any) -> Any:
+    """Give the test's database, with the tables of a second aggregate type beside the orders'."""
+
+    async def make() -> None:
+        connection = await asyncpg.connect(database.dsn())
+        await connection.execute("SELECT make_event_tables('tally')")
+        await connection.close()
+
+    asyncio.run(make())
+    return database
 
 
 @pytest_asyncio.fixture

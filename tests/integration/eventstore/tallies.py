@@ -1,12 +1,11 @@
-"""A small made-up aggregate, a tally that amounts are added to, and what tests need to fill its streams."""
+"""What tests need to fill the streams of tallies."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,6 +20,7 @@ from eventstore import (
     Outcome,
     StreamKey,
 )
+from harness.tallies import TALLIES, TALLY, Tally, TallyType
 
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -30,55 +30,7 @@ def at(minutes: int) -> datetime:
     return MIDNIGHT + timedelta(minutes=minutes)
 
 
-@dataclass(frozen=True)
-class Tally:
-    """Its total, and a trail of every event folded in, so that no two folds look alike by chance."""
-
-    tenant_id: str
-    aggregate_id: str
-    total: int = 0
-    trail: tuple[str, ...] = ()
-
-
-class TallyType:
-    """Amounts were called `by` in schema version 1 of `Added`."""
-
-    schema_versions: Mapping[str, int] = {"Added": 2, "Cleared": 1}
-    upcasters: Mapping[tuple[str, int], Callable[[dict[str, Any], int, datetime], dict[str, Any]]] = {
-        ("Added", 1): lambda payload, version, _: {"amount": payload["by"], "note": f"lifted at {version}"},
-    }
-
-    def __init__(self, state_version: int = 1) -> None:
-        self.state_version = state_version
-
-    def initial_state(self, tenant_id: str, aggregate_id: UUID) -> Tally:
-        return Tally(tenant_id, str(aggregate_id))
-
-    def evolve_stored(
-        self,
-        state: Tally,
-        event_type: str,
-        payload: Mapping[str, Any],
-        metadata: Mapping[str, Any],
-        occurred_at: datetime,
-    ) -> Tally:
-        total = 0 if event_type == "Cleared" else state.total + payload["amount"]
-        step = f"{event_type} {dict(payload)} {dict(metadata)} {occurred_at.isoformat()}"
-        return replace(state, total=total, trail=(*state.trail, step))
-
-    def dump_state(self, state: Tally) -> str:
-        return json.dumps([state.tenant_id, state.aggregate_id, state.total, state.trail])
-
-    def load_state(self, text: str) -> Tally:
-        tenant_id, aggregate_id, total, trail = json.loads(text)
-        return Tally(tenant_id, aggregate_id, total, tuple(trail))
-
-    def version(self, state: Tally) -> int:
-        return len(state.trail)
-
-
-TALLY = TallyType()
-STORE: EventStore[Tally] = EventStore(TALLY, snapshot_every=10)
+STORE: EventStore[Tally] = TALLIES.store
 
 
 def stream(tenant_id: str = "store-1") -> StreamKey:
@@ -141,7 +93,7 @@ async def snapshot(conn: Connection, key: StreamKey, version: int, aggregate_typ
 async def versions(conn: Connection, key: StreamKey) -> Sequence[int]:
     """Give the versions stored for a stream, in the order of their positions."""
     rows = await conn.fetch(
-        "SELECT version FROM order_events WHERE tenant_id = $1 AND aggregate_id = $2 ORDER BY position", *key
+        "SELECT version FROM tally_events WHERE tenant_id = $1 AND aggregate_id = $2 ORDER BY position", *key
     )
     return [row["version"] for row in rows]
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from commands import ORDERS
 from eventstore import (
     Append,
     Batch,
@@ -29,6 +30,7 @@ from integration.eventstore.tallies import (
     fill,
     message,
     refusal,
+    snapshot,
     statements_of,
     stream,
     versions,
@@ -231,3 +233,22 @@ async def test_codecs_of_the_connection_make_no_difference(conn: Any) -> None:
 async def _until_waiting(observer: Connection, waiter: Any) -> None:
     waiting = "SELECT cardinality(pg_blocking_pids($1)) > 0"
     await eventually(lambda: observer.fetchval(waiting, waiter.get_server_pid()), deadline=10)
+
+
+async def test_aggregate_types_have_their_streams_apart(conn: Connection) -> None:
+    """One tenant and id name a stream of each type, and neither sees versions or events of the other."""
+    key = stream()
+    await fill(conn, key, 3)
+    await snapshot(conn, key, 3)
+    assert (await ORDERS.store.load(conn, key)).version == 0
+    assert await ORDERS.store.history(conn, key) == []
+    assert await ORDERS.store.streams(conn, None, 10) == []
+    assert await ORDERS.store.newest_versions(conn, [key]) == {}
+    assert await ORDERS.store.find_event_ids(conn, [(key, 1)]) == {}
+    # An order's first event, where the tally has three.
+    event = NewEvent(uuid4(), "DiscountRemoved", 1, "{}", "{}", MIDNIGHT)
+    await ORDERS.store.append(conn, Batch(appends=[Append(key, 0, [event], MIDNIGHT)]))
+    with pytest.raises(VersionConflict):
+        await ORDERS.store.append(conn, Batch(appends=[Append(key, 3, [event], MIDNIGHT)]))
+    assert await ORDERS.store.newest_versions(conn, [key]) == {key: 1}
+    assert await STORE.newest_versions(conn, [key]) == {key: 3}

@@ -96,7 +96,7 @@ async def test_a_load_starts_from_the_newest_snapshot(conn: Connection, admin: C
     await snapshot(conn, key, 20)
     # A mark that no fold could give shows which snapshot a state came from.
     await admin.execute(
-        "UPDATE order_snapshots SET state = jsonb_set(state::jsonb, '{2}', to_jsonb(version * 1000))::json"
+        "UPDATE tally_snapshots SET state = jsonb_set(state::jsonb, '{2}', to_jsonb(version * 1000))::json"
     )
     assert (await STORE.load(conn, key)).state.total == 20_000 + sum(range(21, 26))
     assert (await STORE.load_at_version(conn, key, 19)).state.total == 10_000 + sum(range(11, 20))
@@ -123,9 +123,9 @@ async def test_snapshots_can_be_deleted(conn: Connection, admin: Connection) -> 
         for version in (10, 20, 25):
             await snapshot(conn, key, version)
     assert await everything() == without
-    await admin.execute("DELETE FROM order_snapshots WHERE version = 20")
+    await admin.execute("DELETE FROM tally_snapshots WHERE version = 20")
     assert await everything() == without
-    await admin.execute("DELETE FROM order_snapshots")
+    await admin.execute("DELETE FROM tally_snapshots")
     assert await everything() == without
 
 
@@ -135,7 +135,7 @@ async def test_a_snapshot_of_another_state_version_is_ignored(conn: Connection, 
     await fill(conn, key, 12)
     await snapshot(conn, key, 10, TallyType(state_version=2))
     await snapshot(conn, key, 10)
-    await admin.execute("UPDATE order_snapshots SET state = '\"another shape\"' WHERE schema_version = 2")
+    await admin.execute("UPDATE tally_snapshots SET state = '\"another shape\"' WHERE schema_version = 2")
     for loaded in (
         await STORE.load(conn, key),
         await STORE.load_at_version(conn, key, 12),
@@ -143,7 +143,7 @@ async def test_a_snapshot_of_another_state_version_is_ignored(conn: Connection, 
         await STORE.load_as_of(conn, key, at(99), "occurred"),
     ):
         assert loaded.state.total == sum(range(1, 13))
-    assert await admin.fetchval("SELECT count(*) FROM order_snapshots") == 2
+    assert await admin.fetchval("SELECT count(*) FROM tally_snapshots") == 2
 
 
 async def test_a_snapshot_taken_twice_is_stored_once(conn: Connection) -> None:
@@ -152,7 +152,7 @@ async def test_a_snapshot_taken_twice_is_stored_once(conn: Connection) -> None:
     await fill(conn, key, 2)
     await snapshot(conn, key, 2)
     await snapshot(conn, key, 2)
-    assert await conn.fetchval("SELECT count(*) FROM order_snapshots") == 1
+    assert await conn.fetchval("SELECT count(*) FROM tally_snapshots") == 1
 
 
 async def test_a_snapshot_with_another_versions_state_is_refused(conn: Connection, admin: Connection) -> None:
@@ -160,7 +160,7 @@ async def test_a_snapshot_with_another_versions_state_is_refused(conn: Connectio
     key = stream()
     await fill(conn, key, 3)
     await snapshot(conn, key, 2)
-    await admin.execute("UPDATE order_snapshots SET version = 3")
+    await admin.execute("UPDATE tally_snapshots SET version = 3")
     with pytest.raises(BrokenStream):
         await STORE.load(conn, key)
 
@@ -169,8 +169,8 @@ async def test_a_gap_in_a_stream_is_refused(conn: Connection, admin: Connection)
     """A stream that lacks an event, which the store never writes, stops the load."""
     key = stream()
     await fill(conn, key, 3)
-    await admin.execute("ALTER TABLE order_events DISABLE TRIGGER order_events_insert_only")
-    await admin.execute("DELETE FROM order_events WHERE version = 2")
+    await admin.execute("ALTER TABLE tally_events DISABLE TRIGGER tally_events_insert_only")
+    await admin.execute("DELETE FROM tally_events WHERE version = 2")
     with pytest.raises(BrokenStream):
         await STORE.load(conn, key)
 
@@ -225,7 +225,7 @@ async def test_old_events_are_lifted_on_read(conn: Connection) -> None:
     assert (await STORE.load(conn, key)).state.total == 6
     event = (await STORE.history(conn, key))[1]
     assert (event.schema_version, event.payload) == (2, {"amount": 5, "note": "lifted at 2"})
-    stored = await conn.fetchrow("SELECT schema_version, payload FROM order_events WHERE version = 2")
+    stored = await conn.fetchrow("SELECT schema_version, payload FROM tally_events WHERE version = 2")
     assert stored is not None
     assert (stored["schema_version"], json.loads(stored["payload"])) == (1, {"by": 5})
 

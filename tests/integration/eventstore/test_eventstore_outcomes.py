@@ -3,7 +3,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from eventstore import Batch, Connection, StoredOutcome, decode_headers, encode_headers
+import pytest
+
+from commands import ORDERS
+from eventstore import Batch, Connection, OutcomeConflict, StoredOutcome, decode_headers, encode_headers
 from integration.eventstore.tallies import STORE, refusal, stream
 
 
@@ -56,3 +59,27 @@ async def test_the_look_up_brings_the_databases_clock(conn: Connection) -> None:
         assert abs(now - datetime.now(UTC)) < timedelta(minutes=5)
     later, _ = await STORE.find_outcomes(conn, [])
     assert later > now
+
+
+async def test_a_command_id_of_another_aggregate_type_is_taken(conn: Connection) -> None:
+    """All aggregate types share the command ids; what another one's was can't be the same command."""
+    key = stream()
+    outcome = refusal(key)
+    await STORE.append(conn, Batch(outcomes=[outcome]))
+    command = (key.tenant_id, outcome.command_id)
+    with pytest.raises(OutcomeConflict):
+        await ORDERS.store.append(conn, Batch(outcomes=[outcome]))
+    _, known = await ORDERS.store.find_outcomes(conn, [command])
+    assert known == {command: StoredOutcome(None, outcome.headers, outcome.value)}
+    _, known = await STORE.find_outcomes(conn, [command])
+    assert known[command].fingerprint == outcome.fingerprint
+
+
+async def test_the_audit_trail_has_the_orders_refusals_alone(conn: Connection, admin: Connection) -> None:
+    """A refused command to another aggregate type is none of an order's, were their ids the same."""
+    key = stream()
+    theirs, ours = refusal(key), refusal(key)
+    await STORE.append(conn, Batch(outcomes=[theirs]))
+    await ORDERS.store.append(conn, Batch(outcomes=[ours]))
+    rows = await admin.fetch("SELECT command_id FROM refused_commands WHERE order_id = $1", key.aggregate_id)
+    assert [row["command_id"] for row in rows] == [ours.command_id]

@@ -37,7 +37,7 @@ async def test_a_page_reads_no_more_than_itself(conn: Connection, admin: Connect
         await STORE.append(conn, Batch(appends=[appending(key, 0, added(), added()) for key in keys]))
     for analyzed in (False, True):
         if analyzed:
-            await admin.execute("ANALYZE order_events")
+            await admin.execute("ANALYZE tally_events")
         async with statements_of(conn) as statements:
             await STORE.streams(conn, None, 10)
         (statement,) = statements

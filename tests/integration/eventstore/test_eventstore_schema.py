@@ -9,11 +9,33 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from eventstore import LOGIN_ROLES, OWNER_ROLE, Batch, Connection, MigrationRefused, migrate, set_passwords
+from eventstore import (
+    LOGIN_ROLES,
+    OWNER_ROLE,
+    Batch,
+    Connection,
+    MigrationRefused,
+    Tables,
+    migrate,
+    set_passwords,
+)
 from integration.eventstore.tallies import STORE, appending, message, refusal, snapshot, stream
 
 SERVICES = [role.removeprefix("tillstream_") for role in LOGIN_ROLES]
-INSERT_ONLY = ["order_events", "command_outcomes"]
+INSERT_ONLY = ["order_events", "tally_events", "command_outcomes"]
+_GUARDS = """
+SELECT concat_ws(' ', attname, format_type(atttypid, atttypmod), attnotnull, attidentity, attcollation,
+    attacl)
+FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0
+UNION ALL SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = $1::text::regclass
+UNION ALL SELECT indexdef FROM pg_indexes WHERE tablename = $1
+UNION ALL SELECT concat(pg_get_triggerdef(oid), tgenabled) FROM pg_trigger WHERE tgrelid = $1::text::regclass
+UNION ALL SELECT to_jsonb(p)::text FROM pg_policies AS p WHERE tablename = $1
+UNION ALL SELECT acl::text FROM pg_class CROSS JOIN unnest(relacl) AS acl WHERE oid = $1::text::regclass
+UNION ALL SELECT concat(relowner::regrole, relrowsecurity, relforcerowsecurity, reloptions) FROM pg_class
+WHERE oid = $1::text::regclass
+ORDER BY 1
+"""
 CHANGES = ["UPDATE {} SET version = 7", "DELETE FROM {}", "TRUNCATE {} CASCADE"]
 ALTERATIONS = [
     "ALTER TABLE {} DISABLE TRIGGER ALL",
@@ -95,6 +117,8 @@ async def test_no_role_of_a_service_changes_the_log(database: Any, table: str) -
 @pytest.mark.usefixtures("stored")
 async def test_the_superuser_does_not_change_the_log_either(admin: Connection, table: str) -> None:
     """The trigger refuses what grants can't: changes by the superuser, a replica and the owner."""
+    count = f"SELECT count(*) FROM {table}"  # noqa: S608 - a name of this file
+    before = await admin.fetchval(count)
     for preparation in (
         "SELECT",
         "SET session_replication_role = replica",
@@ -105,7 +129,7 @@ async def test_the_superuser_does_not_change_the_log_either(admin: Connection, t
             with pytest.raises(asyncpg.InsufficientPrivilegeError, match=f" on {table} is refused"):
                 await admin.execute(change.format(table))
     await admin.execute("RESET ROLE")
-    assert await admin.fetchval(f"SELECT count(*) FROM {table}") == 1  # noqa: S608 - a name of this file
+    assert await admin.fetchval(count) == before
 
 
 async def test_each_role_has_its_least_privileges(admin: Connection) -> None:
@@ -121,31 +145,82 @@ async def test_each_role_has_its_least_privileges(admin: Connection) -> None:
         """
     )
     granted = {(row["role"].removeprefix("tillstream_"), row["name"]): row["privileges"] for row in rows}
+    tables = {
+        ("command_service", "events"): "INSERT SELECT",
+        ("command_service", "snapshots"): "INSERT SELECT",
+        ("projector", "events"): "SELECT",
+        ("projector", "snapshots"): "SELECT",
+        ("query", "events"): "SELECT",
+        ("query", "snapshots"): "SELECT",
+        ("query_service", "events"): "SELECT",
+        ("query_service", "snapshots"): "SELECT",
+        ("operator", "events"): "SELECT",
+        ("operator", "snapshots"): "SELECT",
+        ("analyst", "events"): "SELECT",
+    }
     assert granted == {
-        ("command_service", "order_events"): "INSERT SELECT",
+        **{(role, f"order_{table}"): privileges for (role, table), privileges in tables.items()},
+        **{(role, f"tally_{table}"): privileges for (role, table), privileges in tables.items()},
         ("command_service", "command_outcomes"): "INSERT SELECT",
-        ("command_service", "order_snapshots"): "INSERT SELECT",
         ("command_service", "outbox"): "INSERT",
         ("outbox_relay", "outbox"): "DELETE SELECT",
-        ("projector", "order_events"): "SELECT",
-        ("projector", "order_snapshots"): "SELECT",
         ("projector", "refused_commands"): "SELECT",
-        ("query", "order_events"): "SELECT",
-        ("query", "order_snapshots"): "SELECT",
         ("query", "command_outcomes"): "SELECT",
         ("query", "refused_commands"): "SELECT",
-        ("query_service", "order_events"): "SELECT",
-        ("query_service", "order_snapshots"): "SELECT",
         ("query_service", "command_outcomes"): "SELECT",
         ("query_service", "refused_commands"): "SELECT",
-        ("operator", "order_events"): "SELECT",
-        ("operator", "order_snapshots"): "SELECT",
         ("operator", "command_outcomes"): "SELECT",
         ("operator", "refused_commands"): "SELECT",
         ("operator", "schema_migrations"): "SELECT",
-        ("analyst", "order_events"): "SELECT",
         ("analyst", "refused_commands"): "SELECT",
     }
+
+
+@pytest.mark.parametrize("table", ["events", "snapshots"])
+async def test_another_aggregate_types_tables_are_as_the_orders(admin: Connection, table: str) -> None:
+    """Columns, keys, triggers, policies and grants are the same but for the name, made once or twice."""
+    orders = [row[0] for row in await admin.fetch(_GUARDS, f"order_{table}")]
+    assert any("tillstream_query_service" in guard for guard in orders)
+    for _ in range(2):
+        tallies = [row[0].replace("tally_", "order_") for row in await admin.fetch(_GUARDS, f"tally_{table}")]
+        assert sorted(tallies) == sorted(orders)
+        await admin.execute("SELECT make_event_tables('order'), make_event_tables('tally')")
+    assert [row[0] for row in await admin.fetch(_GUARDS, f"order_{table}")] == orders
+
+
+@pytest.mark.parametrize("name", ["", "Tally", "tally; DROP TABLE outbox", "t" * 41])
+async def test_only_a_plain_name_names_tables(admin: Connection, name: str) -> None:
+    """What is no plain identifier is refused, by the database and before it is asked."""
+    with pytest.raises(asyncpg.InvalidNameError):
+        await admin.execute("SELECT make_event_tables($1)", name)
+    with pytest.raises(ValueError, match="can't name tables"):
+        Tables(name)
+
+
+async def test_no_service_makes_tables_of_an_aggregate_type(database: Any) -> None:
+    """To make them is the migration's."""
+    for role in SERVICES:
+        connection = await asyncpg.connect(database.dsn(role))
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("SELECT make_event_tables('mine')")
+        await connection.close()
+
+
+@pytest.mark.usefixtures("stored")
+async def test_a_query_service_sees_of_another_aggregate_type_its_own_tenants(
+    database: Any, conn: Connection
+) -> None:
+    """Row-level security holds on the new tables too: without a tenant there is nothing to see."""
+    key = stream("store-2")
+    await STORE.append(conn, Batch(appends=[appending(key)]))
+    await snapshot(conn, key, 1)
+    service = await asyncpg.connect(database.dsn("query_service"))
+    for table in ("tally_events", "tally_snapshots"):
+        for tenant, seen in (("", []), ("store-3", []), ("store-2", ["store-2"]), ("store-1", ["store-1"])):
+            await service.execute("SELECT set_config('tillstream.tenant', $1, false)", tenant)
+            rows = await service.fetch(f"SELECT tenant_id FROM {table}")  # noqa: S608 - a name of this file
+            assert [row["tenant_id"] for row in rows] == seen
+    await service.close()
 
 
 @pytest.mark.parametrize(

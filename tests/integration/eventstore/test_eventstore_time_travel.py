@@ -72,7 +72,7 @@ async def test_as_of_starts_from_a_snapshot_where_it_may(conn: Connection, admin
     key = stream()
     await _fill_at(conn, key, [(1, 10), (30, 11), (2, 12)])
     await snapshot(conn, key, 3)
-    await admin.execute("UPDATE order_snapshots SET state = jsonb_set(state::jsonb, '{2}', '1000')::json")
+    await admin.execute("UPDATE tally_snapshots SET state = jsonb_set(state::jsonb, '{2}', '1000')::json")
     totals = {
         clock: [(await STORE.load_as_of(conn, key, at(n), clock)).state.total for n in (11, 12, 29, 30)]
         for clock in ("recorded", "occurred")

@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaError
 from prometheus_client import REGISTRY
 
+from commands import ORDERS
 from harness.raw_records import send_raw
 from harness.waiting import eventually
 from messaging import (
@@ -20,7 +21,6 @@ from messaging import (
     BatchConsumer,
     Committed,
     KafkaConnection,
-    Topics,
     Unrecoverable,
     committed_offsets,
     ensure_topics,
@@ -110,7 +110,7 @@ class Consuming:
 @pytest.fixture
 async def consuming(kafka_server: Any, topic_prefix: str) -> AsyncIterator[Consuming]:
     """Give a topic of one partition."""
-    topics = Topics(topic_prefix)
+    topics = ORDERS.topics(topic_prefix)
     await ensure_topics(KafkaConnection(kafka_server.bootstrap_servers), topics, partitions=1)
     settings = Settings(kafka_bootstrap_servers=kafka_server.bootstrap_servers, topic_prefix=topic_prefix)
     made = Consuming(settings, topics.commands)

@@ -10,13 +10,13 @@ import pytest
 import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
+from commands import ORDERS
 from messaging import (
     Assigned,
     BatchConsumer,
     Committed,
     Fenced,
     KafkaConnection,
-    Topics,
     committed_offsets,
     ensure_topics,
     group_members,
@@ -44,7 +44,7 @@ class Failing:
 
 
 def consumer(settings: Settings, handler: Failing) -> BatchConsumer:
-    topics = Topics(settings.topic_prefix)
+    topics = ORDERS.topics(settings.topic_prefix)
     return BatchConsumer(
         settings, topic=topics.commands, group=topics.group("life"), handler=handler, health=Health()
     )
@@ -53,7 +53,7 @@ def consumer(settings: Settings, handler: Failing) -> BatchConsumer:
 @pytest.fixture
 async def waiting(kafka_server: Any, topic_prefix: str) -> Settings:
     """Give the settings of a topic with one record."""
-    kafka, topics = KafkaConnection(kafka_server.bootstrap_servers), Topics(topic_prefix)
+    kafka, topics = KafkaConnection(kafka_server.bootstrap_servers), ORDERS.topics(topic_prefix)
     await ensure_topics(kafka, topics, partitions=1)
     producer = AIOKafkaProducer(bootstrap_servers=kafka_server.bootstrap_servers)
     await producer.start()
@@ -95,7 +95,7 @@ async def test_who_is_fenced_leaves_the_group_and_ends_with_0(waiting: Settings)
     handler = Failing(Fenced())
     assert await asyncio.wait_for(consumer(waiting, handler).run(), 60) == 0
     assert handler.attempts == 1
-    kafka, topics = KafkaConnection.of(waiting), Topics(waiting.topic_prefix)
+    kafka, topics = KafkaConnection.of(waiting), ORDERS.topics(waiting.topic_prefix)
     partition = TopicPartition(topics.commands, 0)
     assert await group_members(kafka, topics.group("life")) == []
     committed = await committed_offsets(kafka, topics.group("life"), [partition])

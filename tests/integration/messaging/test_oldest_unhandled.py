@@ -9,7 +9,8 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from prometheus_client import REGISTRY
 
-from messaging import KafkaConnection, Topics, ensure_topics
+from commands import ORDERS
+from messaging import KafkaConnection, ensure_topics
 from messaging.lag import OldestUnhandled
 
 NOW = 1_700_000_000.0
@@ -45,7 +46,7 @@ class Watched:
 @pytest.fixture
 async def watched(kafka_server: Any, topic_prefix: str) -> AsyncIterator[Watched]:
     """Give a topic whose records keep the time that they are sent with."""
-    topics = Topics(topic_prefix)
+    topics = ORDERS.topics(topic_prefix)
     await ensure_topics(KafkaConnection(kafka_server.bootstrap_servers), topics, partitions=2)
     made = Watched(kafka_server.bootstrap_servers, topics.events)
     yield made

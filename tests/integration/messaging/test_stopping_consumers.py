@@ -11,7 +11,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher
 
-from messaging import KafkaConnection, TopicReader, Topics, TopicTail, ensure_topics, read_again, stopping
+from commands import ORDERS
+from messaging import KafkaConnection, TopicReader, TopicTail, ensure_topics, read_again, stopping
 
 
 @asynccontextmanager
@@ -44,7 +45,7 @@ async def test_a_consumer_is_stopped_whatever_aiokafka_makes_of_it(
         consumers.append(consumer)
         await start(consumer)
 
-    kafka, topics = KafkaConnection(kafka_server.bootstrap_servers), Topics(topic_prefix)
+    kafka, topics = KafkaConnection(kafka_server.bootstrap_servers), ORDERS.topics(topic_prefix)
     await ensure_topics(kafka, topics, partitions=1)
     async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
         await producer.send_and_wait(topics.events, b"{}", partition=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -10,8 +11,11 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from commands import ORDERS
+from eventstore import Append, Batch, NewEvent, StreamKey
+from harness.tallies import TALLIES
 from messaging import KafkaConnection, Topics, ensure_topics
-from operations import TopicAhead, check_database_has_topics
+from operations import TopicAhead, check_database_has_topics, check_logs_have_topics
 from operations.start_check import LOOKED_AT
 from outbox_relay.relay import ROWS
 
@@ -26,19 +30,22 @@ class Place:
         self, kafka: KafkaConnection, topics: Topics, producer: AIOKafkaProducer, conn: asyncpg.Connection
     ) -> None:
         self.topics = topics
-        self._kafka, self._producer, self._conn = kafka, producer, conn
+        self.kafka, self._producer, self.conn = kafka, producer, conn
 
     async def send(self, topic: str, headers: Headers, value: bytes = b"{}") -> None:
         await self._producer.send_and_wait(topic, value, headers=headers)
 
     async def check(self) -> None:
-        await check_database_has_topics(self._conn, self._kafka, self.topics)
+        await check_database_has_topics(self.conn, self.kafka, self.topics.prefix, ORDERS)
+
+    async def check_all(self) -> None:
+        await check_logs_have_topics(self.conn, self.kafka, self.topics.prefix, [ORDERS, TALLIES])
 
 
 @pytest.fixture
 async def place(kafka_server: Any, topic_prefix: str, database: Any) -> AsyncIterator[Place]:
     """Give empty topics and an empty database."""
-    kafka, topics = KafkaConnection(kafka_server.bootstrap_servers), Topics(topic_prefix)
+    kafka, topics = KafkaConnection(kafka_server.bootstrap_servers), ORDERS.topics(topic_prefix)
     await ensure_topics(kafka, topics, partitions=1)
     conn = await asyncpg.connect(database.dsn("command_service"))
     try:
@@ -96,6 +103,27 @@ async def test_an_outcome_alone_tells_of_a_restore(place: Place) -> None:
     await place.send(place.topics.outcomes, outcome(), b'{"code":"order_not_found","message":""}')
     with pytest.raises(TopicAhead, match="is the outcome of the command"):
         await place.check()
+
+
+async def test_each_context_is_compared_with_its_own_log(place: Place, database: Any) -> None:
+    """What one context's topic holds is looked for in its own tables, and told by its own name."""
+    admin = await asyncpg.connect(database.dsn())
+    await admin.execute("SELECT make_event_tables('tally')")
+    await admin.close()
+    await ensure_topics(place.kafka, TALLIES.topics(place.topics.prefix), partitions=1)
+    key, stored = StreamKey(TENANT.decode(), uuid4()), uuid4()
+    events = [NewEvent(stored, "Added", 2, '{"amount": 1}', "{}", datetime(2026, 3, 1, tzinfo=UTC))]
+    await TALLIES.store.append(
+        place.conn, Batch(appends=[Append(key, 0, events, datetime(2026, 3, 1, tzinfo=UTC))])
+    )
+    topic, subject = TALLIES.topics(place.topics.prefix).events, str(key.aggregate_id).encode()
+    await place.send(topic, event(subject=subject, id=str(stored).encode()))
+    await place.check_all()
+    await place.send(topic, event(subject=subject, version=b"2"))
+    with pytest.raises(TopicAhead, match=f"is version 2 of tally {key.aggregate_id} of .*the log lacks"):
+        await place.check_all()
+    # The orders' own service is not kept from starting.
+    await place.check()
 
 
 def test_more_is_looked_at_than_a_relay_sends_again() -> None:

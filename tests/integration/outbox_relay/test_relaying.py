@@ -10,9 +10,10 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 
+from commands import ORDERS
 from eventstore import SENDERS_LOCK, decode_headers, encode_headers, shard_of
 from harness.waiting import eventually
-from messaging import KafkaConnection, Message, Producer, Topics, Unrecoverable, ensure_topics
+from messaging import KafkaConnection, Message, Producer, Unrecoverable, ensure_topics
 from outbox_relay.relay import Relay
 from outbox_relay.shards import Shards
 from runtime import EXIT_FATAL, Database, Health, Settings
@@ -77,7 +78,7 @@ class Outbox:
 @pytest.fixture
 async def outbox(kafka_server: Any, topic_prefix: str, database: Any) -> AsyncIterator[Outbox]:
     """Give an empty outbox and its topic."""
-    topics = Topics(topic_prefix)
+    topics = ORDERS.topics(topic_prefix)
     await ensure_topics(KafkaConnection(kafka_server.bootstrap_servers), topics, partitions=3)
     settings = Settings(
         kafka_bootstrap_servers=kafka_server.bootstrap_servers,

@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaProducer
 
+from commands import ORDERS
 from integration.projector.order_log import PARTITIONS, OrderLog
 from messaging import KafkaConnection, Topics, ensure_topics
 
@@ -43,7 +44,7 @@ class Installation:
 
     @property
     def topics(self) -> Topics:
-        return Topics(self.prefix)
+        return ORDERS.topics(self.prefix)
 
     def group(self, name: str) -> str:
         return self.topics.group(f"projector.{name}")

@@ -11,12 +11,12 @@ import asyncpg
 from aiokafka import ConsumerRecord
 from pydantic import SecretStr
 
-from commands import Decided, Deciding, read_request
+from commands import ORDERS, Decided, Deciding, read_request
 from eventstore import EventStore, StreamKey, decode_headers
 from harness.plain_client import command
 from integration.projector.consuming import Consumer
 from integration.projector.order_log import TOPIC, OrderLog
-from messaging import TopicFacts, Topics, format_time
+from messaging import TopicFacts, format_time
 from orders import ORDER
 from projector.handler import Projector
 from projector.projection import Projection
@@ -81,7 +81,7 @@ class Shop:
         """Store a command as `plain_client.command` makes them, recorded at that time."""
         decided = await self._decided(conn, key, made, recorded_at)
         await self._store.append(conn, decided.batch)
-        topics = Topics()
+        topics = ORDERS.topics()
         for message in decided.batch.messages:
             if message.topic == topics.events:
                 self.log.publish(key, decode_headers(message.headers), message.value or b"")
@@ -89,9 +89,9 @@ class Shop:
     async def _decided(
         self, conn: asyncpg.Connection, key: StreamKey, made: dict[str, Any], recorded_at: datetime
     ) -> Decided:
-        request = read_request(_record(**made), {})
+        request = read_request(_record(**made), ORDERS, {})
         states = await self._store.load_many(conn, [key])
-        deciding = Deciding(self._store, Topics(), known={}, states=states, now=recorded_at)
+        deciding = Deciding(ORDERS, ORDERS.topics(), known={}, states=states, now=recorded_at)
         deciding.decide(request)
         return deciding.result()
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from commands import ORDERS
 from integration.query_service.conftest import AUDIENCE, ISSUER, Issuer
 from integration.query_service_live.following import LiveService
-from messaging import KafkaConnection, Topics, ensure_topics
+from messaging import KafkaConnection, ensure_topics
 from query_service.app import assembled, create_app
 from query_service.settings import QuerySettings
 from runtime import serve_app
@@ -28,7 +29,9 @@ async def new_service(
     database: Any, kafka_server: Any, topic_prefix: str, issuer: Issuer
 ) -> AsyncIterator[Any]:
     """Give a maker of services over the same topics, of two partitions; settings go by name."""
-    await ensure_topics(KafkaConnection(kafka_server.bootstrap_servers), Topics(topic_prefix), partitions=2)
+    await ensure_topics(
+        KafkaConnection(kafka_server.bootstrap_servers), ORDERS.topics(topic_prefix), partitions=2
+    )
     async with AsyncExitStack() as stack:
 
         async def make(*, ready: bool = True, **settings: Any) -> LiveService:

@@ -13,9 +13,10 @@ from uuid import UUID, uuid4
 import httpx
 from aiokafka import AIOKafkaProducer
 
+from commands import ORDERS
 from harness.waiting import eventually
 from integration.query_service.conftest import Issuer
-from messaging import Topics, event_headers
+from messaging import event_headers
 from query_service.service import Service
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -83,7 +84,7 @@ class LiveService:
         self.issuer = issuer
         self.address = address
         self._producer = producer
-        self.topics = Topics(service.settings.topic_prefix)
+        self.topics = ORDERS.topics(service.settings.topic_prefix)
 
     @classmethod
     @asynccontextmanager
@@ -144,8 +145,8 @@ class LiveService:
         for version in versions:
             headers = event_headers(
                 event_id=str(uuid4()),
-                event_type=kind,
-                order_id=order,
+                message_type=f"orders.{kind}",
+                aggregate_id=order,
                 tenant_id=tenant,
                 actor=actor,
                 version=version,

@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 
 from command_service.dead_letter_limit import DeadLetterLimit, dead_offsets
 from command_service.handler import CommandHandler
-from eventstore import EventStore, decode_headers
+from commands import ORDERS
+from eventstore import decode_headers
 from harness.plain_client import command
 from messaging import KafkaConnection, TopicReader, Topics, committed_offsets, ensure_topics
 from operations.recover import move_group
-from orders import ORDER
 from runtime import Database
 from till.app import app
 
@@ -98,11 +98,11 @@ class Lost:
         await self._produce([{"topic": self.topics.commands, **each} for each in commands])
         async with TopicReader.open(self.kafka, self.topics.commands) as reader:
             records = [each async for page in reader.pages(before, reader.ends) for each in page]
-            await move_group(self.kafka, self.topics, reader.ends)
+            await move_group(self.kafka, self.topics, ORDERS.command_group, reader.ends)
         records.sort(key=lambda record: record.timestamp)
         database = Database(SecretStr(self.lost), "test")
         handler = CommandHandler(
-            database, EventStore(ORDER), self.topics, {}, DeadLetterLimit(0, dead_offsets(self.kafka))
+            database, ORDERS, self.topics, {}, DeadLetterLimit(0, dead_offsets(self.kafka))
         )
         conn = await asyncpg.connect(self.lost)
         for number, record in enumerate(
@@ -235,7 +235,7 @@ def lost_installation(
         await conn.close()
 
     asyncio.run(on_server(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    history = Lost(kafka_server.bootstrap_servers, Topics(prefix), server.dsn(name), database.dsn())
+    history = Lost(kafka_server.bootstrap_servers, ORDERS.topics(prefix), server.dsn(name), database.dsn())
     history.happen()
     yield history
     asyncio.run(on_server(f"DROP DATABASE {name} WITH (FORCE)"))

@@ -13,9 +13,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from typer.testing import CliRunner, Result
 
+from commands import ORDERS
 from harness.plain_client import command
 from integration.till.conftest import Till
-from messaging import KafkaConnection, Topics, ensure_topics
+from messaging import KafkaConnection, ensure_topics
 from operations.dead_letters import deciding
 from operations.errors import OperationRefused
 from till.app import app
@@ -32,7 +33,7 @@ class Letters:
 
     def __init__(self, bootstrap_servers: str, prefix: str, database: Any) -> None:
         self.bootstrap_servers = bootstrap_servers
-        self.topics = Topics(prefix)
+        self.topics = ORDERS.topics(prefix)
         self.database = database
         asyncio.run(ensure_topics(KafkaConnection(bootstrap_servers), self.topics, partitions=3))
 

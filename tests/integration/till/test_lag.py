@@ -14,8 +14,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 from typer.testing import CliRunner
 
+from commands import ORDERS
 from integration.till.conftest import Till
-from messaging import KafkaConnection, Topics, ensure_topics, event_headers, fetch_topic_id
+from messaging import KafkaConnection, ensure_topics, event_headers, fetch_topic_id
 from messaging.offsets import MARKER
 from operations.errors import OperationRefused, Unreachable
 from readmodels import READ_MODELS
@@ -27,7 +28,7 @@ class EventTopic:
 
     def __init__(self, bootstrap_servers: str, prefix: str) -> None:
         self.bootstrap_servers = bootstrap_servers
-        self.topics = Topics(prefix)
+        self.topics = ORDERS.topics(prefix)
         kafka = KafkaConnection(bootstrap_servers)
         asyncio.run(ensure_topics(kafka, self.topics, partitions=2))
         self.topic_id = asyncio.run(fetch_topic_id(kafka, self.topics.events))
@@ -68,8 +69,8 @@ def headers(seconds_ago: float) -> list[tuple[str, bytes]]:
     recorded_at = datetime.now(UTC) - timedelta(seconds=seconds_ago)
     return event_headers(
         event_id=str(uuid4()),
-        event_type="OrderConfirmed",
-        order_id=str(uuid4()),
+        message_type="orders.OrderConfirmed",
+        aggregate_id=str(uuid4()),
         tenant_id="store-1",
         actor="anna",
         version=1,

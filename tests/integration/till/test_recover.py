@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 
+from commands import ORDERS
 from eventstore import SENDERS_LOCK
 from harness.plain_client import command
 from integration.till.lost_installation import (
@@ -26,7 +27,7 @@ from integration.till.lost_installation import (
     sql,
 )
 from messaging import partition_of
-from operations import TopicAhead, check_log_has_topic
+from operations import TopicAhead, check_logs_have_topics
 from operations.errors import OperationRefused
 
 
@@ -148,7 +149,7 @@ def test_a_recovery_that_is_broken_off_leaves_nothing_behind(
     async def start() -> None:
         conn = await asyncpg.connect(lost.restored)
         with pytest.raises(TopicAhead):
-            await check_log_has_topic(conn, lost.kafka, lost.topics.events)
+            await check_logs_have_topics(conn, lost.kafka, lost.topics.prefix, [ORDERS])
         await conn.close()
 
     asyncio.run(start())

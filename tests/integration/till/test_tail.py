@@ -14,7 +14,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from typer.testing import CliRunner
 
-from messaging import KafkaConnection, Topics, Vector, ensure_topics
+from commands import ORDERS
+from messaging import KafkaConnection, Vector, ensure_topics
 from messaging.events import event_headers
 from operations.errors import Unreachable
 from runtime import Settings
@@ -48,8 +49,8 @@ class Town:
             for version in versions:
                 headers = event_headers(
                     event_id=str(uuid4()),
-                    event_type=kind,
-                    order_id=str(order),
+                    message_type=f"orders.{kind}",
+                    aggregate_id=str(order),
                     tenant_id=tenant,
                     actor=actor,
                     version=version,
@@ -62,7 +63,10 @@ class Town:
                 )
                 value = json.dumps({"line_id": line}, ensure_ascii=False).encode()
                 await producer.send_and_wait(
-                    Topics(self.settings.topic_prefix).events, value, headers=headers, partition=version % 2
+                    ORDERS.topics(self.settings.topic_prefix).events,
+                    value,
+                    headers=headers,
+                    partition=version % 2,
                 )
 
     async def followed(self, count: int, start: Any = BEGINNING, **wanted: Any) -> list[Followed]:
@@ -81,7 +85,7 @@ class Town:
 async def town(kafka_server: Any, topic_prefix: str) -> Town:
     """Give a topic."""
     settings = Settings(kafka_bootstrap_servers=kafka_server.bootstrap_servers, topic_prefix=topic_prefix)
-    await ensure_topics(KafkaConnection.of(settings), Topics(topic_prefix), partitions=2)
+    await ensure_topics(KafkaConnection.of(settings), ORDERS.topics(topic_prefix), partitions=2)
     return Town(settings)
 
 

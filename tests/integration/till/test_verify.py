@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from integration.till.read_models_made import make_read_models
-from integration.till.verified import ORDER, ORDERS, Verified, stored_log
+from integration.till.verified import COUNT, ORDER, Verified, stored_log
 from readmodels import READ_MODELS
 from till.app import app
 
@@ -38,7 +38,7 @@ def test_what_a_projector_made_is_equal(made: Verified) -> None:
     status, answer = made.verify()
     assert (status, answer["equal"], answer["first"]) == (0, True, None)
     assert {name: count["checked"] for name, count in answer["counts"].items()} == dict.fromkeys(
-        ["log", *READ_MODELS], ORDERS + 1
+        ["log", *READ_MODELS], COUNT + 1
     )
     (record,) = made.sql(
         "SELECT action, outcome FROM operations.actions JOIN operations.results ON id = action_id"
@@ -179,7 +179,7 @@ def test_a_late_row_that_is_right_is_no_difference(stored: Verified) -> None:
     status, answer = stored.verify("order_summary")
     assert (status, answer["equal"], answer["first"]) == (2, False, None)
     assert answer["counts"]["order_summary"] == {
-        "checked": ORDERS + 1,
+        "checked": COUNT + 1,
         "differences": 0,
         "parked": 0,
         "behind": 1,

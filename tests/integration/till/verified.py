@@ -15,12 +15,13 @@ import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from typer.testing import CliRunner
 
+from commands import ORDERS
 from integration.projector.order_log import CONFIRM, OrderLog, create, item, order_key, random_log
 from integration.till.read_models_made import make_read_models
 from messaging import KafkaConnection, Topics, ensure_topics
 from till.app import app
 
-ORDERS = 12
+COUNT = 12
 ORDER = order_key("the order that is looked at")
 
 
@@ -104,8 +105,8 @@ def stored_log(
         "TOPIC_PREFIX": topic_prefix,
     }.items():
         monkeypatch.setenv(f"TILLSTREAM_{name}", value)
-    log = random_log(ORDERS)
+    log = random_log(COUNT)
     log.do(ORDER, create(), item("10.00", "2"), item("1.50"), CONFIRM)
-    stored = Verified(database, kafka_server.bootstrap_servers, Topics(topic_prefix), log)
+    stored = Verified(database, kafka_server.bootstrap_servers, ORDERS.topics(topic_prefix), log)
     stored.store()
     return stored

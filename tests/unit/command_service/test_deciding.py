@@ -9,14 +9,12 @@ from uuid import UUID, uuid4, uuid5
 
 from aiokafka import ConsumerRecord
 
-from commands import UNKNOWN_FINGERPRINT, Decided, Deciding, Request, derived_id, read_request
-from eventstore import EventStore, Loaded, StoredOutcome, StreamKey, decode_headers
+from commands import ORDERS, UNKNOWN_FINGERPRINT, Decided, Deciding, Request, derived_id, read_request
+from eventstore import Loaded, StoredOutcome, StreamKey, decode_headers
 from harness.plain_client import command
-from messaging import Topics
 from orders import ORDER, Order
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
-STORE: EventStore[Order] = EventStore(ORDER)
 CREATE = {"cashier_id": "anna", "currency": "EUR"}
 ITEM = {"product_id": "p", "name": "Tea", "quantity": "1", "unit_price": "1.00"}
 
@@ -25,7 +23,7 @@ def request(sent: dict[str, Any], offset: int = 0) -> Request:
     record = ConsumerRecord(
         "orders.commands", 0, offset, 0, 0, sent["key"], sent["value"], None, 0, 0, sent["headers"]
     )
-    return read_request(record, {})
+    return read_request(record, ORDERS, {})
 
 
 def decide(
@@ -34,11 +32,13 @@ def decide(
     states: dict[StreamKey, Loaded[Order]] | None = None,
     now: datetime = NOW,
 ) -> Decided:
-    keys = {StreamKey(each.tenant_id, each.order_id) for each in requests if each.order_id}
+    keys = {StreamKey(each.tenant_id, each.aggregate_id) for each in requests if each.aggregate_id}
     loaded = {
         key: Loaded(ORDER.initial_state(key.tenant_id, key.aggregate_id), 0, None, None) for key in keys
     }
-    deciding = Deciding(STORE, Topics(), known=known or {}, states={**loaded, **(states or {})}, now=now)
+    deciding = Deciding(
+        ORDERS, ORDERS.topics(), known=known or {}, states={**loaded, **(states or {})}, now=now
+    )
     for each in requests:
         deciding.decide(each)
     return deciding.result()

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from commands import (
     LARGEST_DEAD_LETTER,
     LARGEST_VALUE,
+    ORDERS,
     Decided,
     Deciding,
     NamesNoCommand,
@@ -27,14 +28,13 @@ from commands import (
     read_name,
     read_request,
 )
-from eventstore import EventStore, Loaded, OutboxMessage, StreamKey, decode_headers
+from eventstore import Loaded, OutboxMessage, StreamKey, decode_headers
 from harness.plain_client import command
-from messaging import Message, Topics, Unrecoverable
+from messaging import Message, Unrecoverable
 from messaging.topics import MEBIBYTE
-from orders import ORDER, Event, Order, OrderCreated, Rounding, evolve
+from orders import ORDER, Event, OrderCreated, Rounding, evolve
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
-STORE: EventStore[Order] = EventStore(ORDER)
 NAMES = [
     *("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject", "ce_time", "ce_tenantid", "ce_actor"),
     *("ce_expectedversion", "ce_correlationid", "content-type", "CE_ID", "ce_", "x"),
@@ -119,20 +119,20 @@ def record(key: bytes | None, headers: Any, value: bytes | None) -> Record:
 
 def read_or_reason(received: Record) -> Request | str:
     try:
-        return read_request(received, {})
+        return read_request(received, ORDERS, {})
     except NamesNoCommand as reason:
         return str(reason)
 
 
 def decided(request: Request) -> Decided:
     """Decide the request on an open order without lines."""
-    key = StreamKey(request.tenant_id, request.order_id or UUID(int=0))
+    key = StreamKey(request.tenant_id, request.aggregate_id or UUID(int=0))
     created = OrderCreated(
         cashier_id="a", currency="EUR", minor_unit=2, rounding=Rounding.HALF_UP, business_day=NOW.date()
     )
     state = evolve(ORDER.initial_state(*key), Event(created, NOW))
     states = {key: Loaded(state, 1, NOW, NOW)}
-    deciding = Deciding(STORE, Topics(), known={}, states=states, now=NOW)
+    deciding = Deciding(ORDERS, ORDERS.topics(), known={}, states=states, now=NOW)
     deciding.decide(request)
     return deciding.result()
 
@@ -191,13 +191,13 @@ def test_messages_stay_small_whatever_they_quote() -> None:
         **GOOD,
         "value": json.dumps({long: 1})[:-1].encode() + b"," + json.dumps({long: 2})[1:].encode(),
     }
-    refusal = read_request(record(doubled["key"], doubled["headers"], doubled["value"]), {}).refusal
+    refusal = read_request(record(doubled["key"], doubled["headers"], doubled["value"]), ORDERS, {}).refusal
     assert refusal is not None
     assert refusal.message.startswith('value: is not JSON: Detected duplicate key "kkk')
     assert refusal.message.endswith("at line 1 column 60011")
     assert len(refusal.message) < 200
     with pytest.raises(NamesNoCommand, match=r"^header ce_kkk.*kkk: is given twice$") as raised:
-        read_request(record(None, [(f"ce_{long}", b"")] * 2, b""), {})
+        read_request(record(None, [(f"ce_{long}", b"")] * 2, b""), ORDERS, {})
     assert len(str(raised.value)) < 200
 
 
@@ -229,7 +229,7 @@ def test_a_record_beyond_the_dead_letters_limit_stops_the_service() -> None:
 def test_an_exponent_beyond_all_numbers_is_told_as_such() -> None:
     """The parser's internal words for an exponent it can't hold don't reach the sender."""
     number = b'{"quantity": 1E-99999999999999999999}'
-    refusal = read_request(record(GOOD["key"], GOOD["headers"], number), {}).refusal
+    refusal = read_request(record(GOOD["key"], GOOD["headers"], number), ORDERS, {}).refusal
     assert refusal is not None
     assert refusal.message.startswith("value: is not JSON: number out of range at line 1")
 
@@ -246,13 +246,15 @@ def test_what_is_too_large_is_refused_without_a_look_into_it(monkeypatch: pytest
     """Data of more bytes than a command may have is not parsed: rejected, or where it holds the id, dead."""
     largest = b"{" + b" " * (LARGEST_VALUE - len(GOOD["value"])) + GOOD["value"][1:]
     assert len(largest) == LARGEST_VALUE
-    assert read_request(record(GOOD["key"], GOOD["headers"], largest), {}).refusal is None
+    assert read_request(record(GOOD["key"], GOOD["headers"], largest), ORDERS, {}).refusal is None
     monkeypatch.setattr("messaging.cloudevents.jiter", None)
     message = "value: must have at most 65,536 bytes"
-    request = read_request(record(GOOD["key"], GOOD["headers"], b" " + largest), {})
+    request = read_request(record(GOOD["key"], GOOD["headers"], b" " + largest), ORDERS, {})
     assert (str(request.refusal), request.data) == (f"malformed: {message}", None)
     with pytest.raises(NamesNoCommand, match=f"^{message}$"):
-        read_request(record(None, [("content-type", b"application/cloudevents+json")], b"x" * MEBIBYTE), {})
+        read_request(
+            record(None, [("content-type", b"application/cloudevents+json")], b"x" * MEBIBYTE), ORDERS, {}
+        )
 
 
 def test_a_malformed_body_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +267,7 @@ def test_a_malformed_body_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr("messaging.cloudevents.jiter", SimpleNamespace(from_json=from_json))
     body = deep_lists(LARGEST_VALUE)
-    refusal = read_request(record(GOOD["key"], GOOD["headers"], body), {}).refusal
+    refusal = read_request(record(GOOD["key"], GOOD["headers"], body), ORDERS, {}).refusal
     assert str(refusal) == "malformed: data: must be a JSON object"
     assert parsed == [body]
 
@@ -275,7 +277,7 @@ def test_a_refused_command_keeps_nothing_of_what_was_parsed() -> None:
     received = record(GOOD["key"], GOOD["headers"], deep_lists(LARGEST_VALUE))
     gc.collect()
     before = len(gc.get_objects())
-    request = read_request(received, {})
+    request = read_request(received, ORDERS, {})
     gc.collect()
     assert request.refusal is not None
     assert len(gc.get_objects()) - before < 100
@@ -295,7 +297,7 @@ def test_a_header_name_that_is_not_utf8_makes_a_dead_letter() -> None:
     headers = [*GOOD["headers"], ("x-\udcff", b"\xfe"), ("ä", None)]
     received = record(GOOD["key"], headers, GOOD["value"])
     with pytest.raises(NamesNoCommand, match=r"^header x-\\xff: the name is not UTF-8 text$") as raised:
-        read_request(received, {})
+        read_request(received, ORDERS, {})
     letter = dead_letter("orders.dead-letters", received, str(raised.value))
     assert (letter.key, letter.value) == (GOOD["key"], GOOD["value"])
     assert decode_headers(letter.headers)[:-5] == [*GOOD["headers"], (r"x-\xff", b"\xfe"), ("ä", None)]
@@ -312,7 +314,7 @@ def test_header_names_that_are_not_utf8_fit_the_dead_letters_too() -> None:
 def test_a_header_without_a_value_is_named() -> None:
     """A null header is told apart from one that is not text."""
     with pytest.raises(NamesNoCommand, match=r"^header ce_actor: has no value$"):
-        read_request(record(None, [("ce_actor", None)], b"{}"), {})
+        read_request(record(None, [("ce_actor", None)], b"{}"), ORDERS, {})
 
 
 def test_a_dead_letter_of_ours_says_where_it_came_from_last() -> None:

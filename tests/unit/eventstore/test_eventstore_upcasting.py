@@ -21,6 +21,7 @@ def _step(name: str) -> Callable[[dict[str, Any], int, datetime], dict[str, Any]
 
 def _store(schema_versions: Mapping[str, int], upcasters: Steps) -> EventStore[None]:
     class Versioned:
+        name = "sale"
         state_version = 1
 
         def initial_state(self, *_: object) -> None:

@@ -50,8 +50,8 @@ def test_the_sdk_reads_what_we_write() -> None:
     order_id, event_id, command_id = uuid4(), uuid4(), uuid4()
     headers = event_headers(
         event_id=str(event_id),
-        event_type="ItemAdded",
-        order_id=str(order_id),
+        message_type="orders.ItemAdded",
+        aggregate_id=str(order_id),
         tenant_id="store-1",
         actor="anna",
         version=3,
@@ -73,7 +73,7 @@ def test_the_sdk_reads_what_we_write() -> None:
         "schemaversion": "2",
         "undoes": "1,2",
     }
-    ours = decode_event(SimpleNamespace(headers=headers, value=value))
+    ours = decode_event(SimpleNamespace(headers=headers, value=value), "orders.")
     assert (ours.event_id, ours.version, ours.undoes, ours.redoes) == (event_id, 3, (1, 2), ())
     assert (ours.occurred_at, ours.recorded_at, ours.data) == (NOW, NOW, {"line_id": "1"})
 

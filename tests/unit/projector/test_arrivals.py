@@ -21,8 +21,8 @@ def record(offset: int, number: int, **changes: bytes | None) -> ConsumerRecord[
     headers = dict(
         event_headers(
             event_id=str(UUID(int=offset)),
-            event_type="ItemAdded",
-            order_id=str(ORDER),
+            message_type="orders.ItemAdded",
+            aggregate_id=str(ORDER),
             tenant_id="store-1",
             actor="till-1",
             version=number,

@@ -13,7 +13,7 @@ import jsonschema_rs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from messaging import Topics
+from commands import ORDERS
 from orders import (
     COMMAND_TYPES,
     EVENT_TYPES,
@@ -86,7 +86,7 @@ def test_the_document_has_the_form_of_asyncapi_3() -> None:
 
 def test_the_document_tells_of_every_topic_and_type() -> None:
     """Its channels are the topics as they are made, and each command and event type is on its own."""
-    topics = Topics()
+    topics = ORDERS.topics()
     channels = {channel["address"]: channel for channel in DOCUMENT["channels"].values()}
     assert channels.keys() == topics.configurations().keys()
     assert set(channels[topics.commands]["messages"]) == set(COMMAND_TYPES)
@@ -123,7 +123,7 @@ def test_a_schema_says_that_it_is_of_the_newest_version_alone() -> None:
 def test_headers_are_documented_as_they_are_sent() -> None:
     """No message of the code's own making has a header that its document doesn't tell of."""
     for example in conversation():
-        if example.topic != Topics().dead_letters:
+        if example.topic != ORDERS.topics().dead_letters:
             told = DOCUMENT["components"]["messages"][example.message_type]["headers"]["properties"]
             assert example.headers.keys() <= told.keys()
 

@@ -1,0 +1,120 @@
+"""Tallies, the tests' own second aggregate, beside orders: one database, one Kafka, the same services."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from aiokafka import ConsumerRecord
+
+from commands import ORDERS
+from eventstore import StreamKey
+from harness.installation import Installation
+from harness.plain_client import PlainClient, command, headers_of
+from harness.processes import ServiceProcess
+from harness.tallies import TALLIES
+from harness.waiting import eventually
+from messaging import KafkaConnection, ensure_topics
+
+THROUGH = (str(Path(__file__).parent / "tally_services.py"),)
+SERVICES = [
+    ("command_service",),
+    ("command_service", "tallies"),
+    ("outbox_relay",),
+    ("projector", "order_summary"),
+]
+TENANT = "store-1"
+CREATE = {"cashier_id": "anna", "currency": "EUR"}
+ITEM = {"product_id": "p", "name": "Tea", "quantity": "1", "unit_price": "1.00"}
+
+
+def start(installation: Installation) -> list[ServiceProcess]:
+    return [installation.service(*service, through=THROUGH) for service in SERVICES]
+
+
+def tally(kind: str, tally_id: str, data: dict[str, Any] | None = None, **attributes: Any) -> dict[str, Any]:
+    return command(kind, tally_id, data, context="tallies", **attributes)
+
+
+def told(records: Sequence[ConsumerRecord], subject: str) -> list[tuple[str, str | None]]:
+    """Give type and version of the records of one aggregate."""
+    headers = [headers_of(record) for record in records]
+    return [(each["ce_type"], each.get("ce_version")) for each in headers if each["ce_subject"] == subject]
+
+
+@pytest.fixture
+async def services(installation: Installation, admin: asyncpg.Connection) -> list[ServiceProcess]:
+    """Give the services of both contexts, ready, over a database with the tables of both."""
+    await admin.execute("SELECT make_event_tables('tally')")
+    await ensure_topics(KafkaConnection(installation.bootstrap_servers), TALLIES.topics(installation.prefix))
+    started = start(installation)
+    await asyncio.gather(*(service.ready() for service in started))
+    return started
+
+
+async def test_two_contexts_share_services_and_no_streams(
+    installation: Installation,
+    upstream: PlainClient,
+    admin: asyncpg.Connection,
+    services: list[ServiceProcess],
+) -> None:
+    """With one tenant and one id in both, each has its own versions, topics, outcomes and snapshots."""
+    both, only_tally, used = str(uuid4()), str(uuid4()), str(uuid4())
+    await upstream.send(
+        [command("CreateOrder", both, CREATE, command_id=used), command("AddItem", both, ITEM)]
+    )
+    await upstream.read("orders.outcomes", 2)
+    adds = [tally("Add", each, {"amount": n}) for n in range(1, 13) for each in (both, only_tally)]
+    refused = [tally("Add", both, {"amount": 0}), tally("Add", both, {"amount": 1}, command_id=used)]
+    await upstream.send([*adds, *refused], "tallies.commands")
+    # The other way round: a tally is no order.
+    await upstream.send([command("AddItem", only_tally, ITEM), command("Add", both, {"amount": 1})])
+
+    events, answers = await upstream.read("tallies.events", 24), await upstream.read("tallies.outcomes", 26)
+    for each in (both, only_tally):
+        assert told(events, each) == [("tallies.Added", str(n)) for n in range(1, 13)]
+    assert [json.loads(event.value) for event in events if event.key == both.encode()] == [
+        {"amount": n} for n in range(1, 13)
+    ]
+    codes = {headers_of(answer)["ce_causationid"]: json.loads(answer.value).get("code") for answer in answers}
+    assert sorted(code for code in codes.values() if code) == ["amount_out_of_range", "command_id_reused"]
+    assert codes[used] == "command_id_reused"
+    answers = await upstream.read("orders.outcomes", 4)
+    codes = {headers_of(answer)["ce_subject"]: json.loads(answer.value).get("code") for answer in answers}
+    assert codes == {both: "malformed", only_tally: "order_not_found"}
+    created = [("orders.OrderCreated", "1"), ("orders.ItemAdded", "2")]
+    assert told(await upstream.read("orders.events", 2), both) == created
+
+    key = StreamKey(TENANT, UUID(both))
+    assert (await TALLIES.store.load(admin, key)).state.total == sum(range(1, 13))
+    assert (await ORDERS.store.load(admin, key)).version == 2
+    snapshots = await admin.fetch("SELECT aggregate_id FROM tally_snapshots WHERE version >= 10")
+    assert {row["aggregate_id"] for row in snapshots} == {UUID(both), UUID(only_tally)}
+    assert await admin.fetchval("SELECT count(*) FROM order_snapshots") == 0
+    of_types = await admin.fetch("SELECT aggregate_type, count(*) FROM command_outcomes GROUP BY 1")
+    assert dict(map(tuple, of_types)) == {"order": 4, "tally": 25}
+    # The orders' read model and audit trail know nothing of tallies.
+    await eventually(lambda: _projected(admin, both))
+    trail = await admin.fetch("SELECT order_id::text, code FROM refused_commands")
+    assert {tuple(row) for row in trail} == {(both, "malformed"), (only_tally, "order_not_found")}
+
+    # Both contexts' logs are compared with their topics, and the same commands answered again.
+    for service in services:
+        await service.stop()
+    again = start(installation)
+    await asyncio.gather(*(service.ready() for service in again))
+    await upstream.send(adds[:1], "tallies.commands")
+    await upstream.read("tallies.outcomes", 27)
+    assert len(await upstream.read("tallies.events", 24)) == 24
+    assert not any("refused" in service.log for service in again[2:])
+
+
+async def _projected(admin: asyncpg.Connection, order_id: str) -> bool:
+    rows = await admin.fetch("SELECT order_id::text, version FROM read_models.order_summary")
+    return [tuple(row) for row in rows] == [(order_id, 2)]
