@@ -12,8 +12,9 @@ import pytest
 from eventstore import StreamKey
 from integration.projector.order_log import OrderLog
 from orders import Event, Order, evolve
-from projector import folding
+from projector import folding as folding_arrivals
 from readmodels import READ_MODELS
+from readmodels import folding as folding_stored
 
 Mend = Callable[[], Awaitable[None]]
 
@@ -76,7 +77,9 @@ class Breaker:
         async def mend() -> None:
             broken.clear()
 
-        self._patch.setattr(folding, "evolve", fails)
+        # What comes of the topic, and what comes of the store.
+        for module in (folding_arrivals, folding_stored):
+            self._patch.setattr(module, "evolve", fails)
         self._mends.append(mend)
 
     async def database_refuses(self, key: StreamKey, version: int) -> None:
