@@ -13,7 +13,7 @@ from orders import ORDER, Order
 from queries.clock import Clock
 from queries.errors import NoSuchOrder, NoSuchVersion, NotCreatedYet
 
-_STORE: Final = EventStore(ORDER)
+STORE: Final = EventStore(ORDER)
 
 Point = int | datetime
 """Where an order was: at a version, from 1, or at a time."""
@@ -32,18 +32,18 @@ async def order_at(
     """
     key = StreamKey(tenant_id, order_id)
     if isinstance(point, datetime):
-        loaded = await _STORE.load_as_of(conn, key, point, clock.value)
+        loaded = await STORE.load_as_of(conn, key, point, clock.value)
         if not loaded.version:
             (first,) = await order_history(conn, *key, limit=1)
             raise NotCreatedYet(point, first)
         return loaded.state
     if point is not None:
         try:
-            return (await _STORE.load_at_version(conn, key, point)).state
+            return (await STORE.load_at_version(conn, key, point)).state
         except VersionNotFound:
             newest = await order_at(conn, *key)
             raise NoSuchVersion(point, newest.version) from None
-    loaded = await _STORE.load(conn, key)
+    loaded = await STORE.load(conn, key)
     if not loaded.version:
         raise NoSuchOrder
     return loaded.state
@@ -57,7 +57,7 @@ async def order_history(
     Raises NoSuchOrder.
     """
     key = StreamKey(tenant_id, order_id)
-    events = await _STORE.history(conn, key, after, limit)
-    if not events and (after == 0 or not await _STORE.history(conn, key, 0, 1)):
+    events = await STORE.history(conn, key, after, limit)
+    if not events and (after == 0 or not await STORE.history(conn, key, 0, 1)):
         raise NoSuchOrder
     return events

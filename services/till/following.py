@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from commands import ORDERS
-from eventstore import EventStore, NewerSchema, StoredEvent
+from eventstore import NewerSchema
 from messaging import (
     EventMessage,
     InvalidAttribute,
@@ -24,32 +22,10 @@ from messaging import (
     decode_event,
 )
 from operations.errors import Unreachable
-from orders import ORDER
-from queries.answers.rows import event_row
+from queries.answers.rows import message_row
+from queries.event_filter import BEGINNING, EventFilter, Start
 from runtime import Settings
 from till.errors import TillError
-
-BEGINNING = "beginning"
-_STORE = EventStore(ORDER)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which events; None or no kinds means all."""
-
-    tenant: str | None = None
-    kinds: frozenset[str] = frozenset()
-    order: UUID | None = None
-    actor: str | None = None
-
-    def holds(self, message: EventMessage) -> bool:
-        """Tell whether an event is wanted."""
-        return (
-            self.tenant in {None, message.tenant_id}
-            and (not self.kinds or message.event_type in self.kinds)
-            and self.order in {None, message.aggregate_id}
-            and self.actor in {None, message.actor}
-        )
 
 
 class Followed(NamedTuple):
@@ -60,7 +36,7 @@ class Followed(NamedTuple):
     message: EventMessage | None
 
 
-async def follow(where: Settings, wanted: Wanted, start: Vector | str | None) -> AsyncIterator[Followed]:
+async def follow(where: Settings, wanted: EventFilter, start: Start) -> AsyncIterator[Followed]:
     """Yield what is wanted from `start` on: a place, BEGINNING, or None for now. Never ends by itself.
 
     Raises Unreachable when Kafka doesn't answer at first (later it is waited for), and TillError for a place
@@ -68,6 +44,7 @@ async def follow(where: Settings, wanted: Wanted, start: Vector | str | None) ->
     """
     kafka, topic = KafkaConnection.of(where), ORDERS.topics(where.topic_prefix).events
     first = start.positions if isinstance(start, Vector) else {} if start == BEGINNING else None
+    test = wanted.test(ORDERS.type_prefix)
     try:
         async with TopicTail.open(kafka, topic, first) as tail:
             _check(start, tail)
@@ -80,7 +57,7 @@ async def follow(where: Settings, wanted: Wanted, start: Vector | str | None) ->
                 for record in page:
                     positions[record.partition] = record.offset + 1
                     message = decode_event(record, ORDERS.type_prefix)
-                    if wanted.holds(message):
+                    if test.holds(dict(record.headers)):
                         yield Followed(str(Vector.of(tail.topic_id, positions)), record, message)
     except (RecordsGone, TopicMadeAnew) as error:
         raise TillError(
@@ -98,38 +75,14 @@ async def follow(where: Settings, wanted: Wanted, start: Vector | str | None) ->
         raise Unreachable(f"Kafka at {kafka.bootstrap_servers} does not answer: {error!r}.") from error
 
 
-def _check(start: Vector | str | None, tail: TopicTail) -> None:
+def _check(start: Start, tail: TopicTail) -> None:
     if isinstance(start, Vector) and start.topic_id != tail.topic_id:
         raise TopicMadeAnew("the topic was deleted and made anew")
 
 
 def told(message: EventMessage) -> dict[str, Any]:
-    """Return an event's fields as `till history` tells them, with its tenant and order.
-
-    Raises TillError for an event that only a newer build can read.
-    """
-    payload = dict(message.data)
+    """Return an event as `message_row` does. Raises TillError for one that only a newer build can read."""
     try:
-        payload = _STORE.upcast(
-            message.event_type, message.schema_version, payload, message.version, message.occurred_at
-        )
+        return message_row(message)
     except NewerSchema as error:
         raise TillError(f"{error}.", "Use the till of the build that wrote it.") from error
-    event = StoredEvent(
-        position=0,
-        event_id=message.event_id,
-        tenant_id=message.tenant_id,
-        aggregate_id=message.aggregate_id,
-        version=message.version,
-        event_type=message.event_type,
-        schema_version=message.schema_version,
-        payload=payload,
-        metadata={
-            "actor": message.actor,
-            "undoes": list(message.undoes),
-            "redoes": list(message.redoes),
-        },
-        occurred_at=message.occurred_at,
-        recorded_at=message.recorded_at,
-    )
-    return {"tenant_id": message.tenant_id, "order_id": message.aggregate_id, **event_row(event)}

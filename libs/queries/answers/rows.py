@@ -7,10 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 from eventstore import StoredEvent
+from messaging import EventMessage
 from orders import Line, LineTotals, Order, decode_event
 from orders.describe import describe_changes, describe_event
 from orders.described_fields import line_amounts, line_fields
 from queries.audit import COLUMNS, REFUSED, AuditEntry
+from queries.order_at import STORE
 from queries.orders import OrderSummary, summary_of
 
 Row = dict[str, Any]
@@ -55,6 +57,34 @@ def event_row(event: StoredEvent) -> Row:
         "data": event.payload,
         "metadata": metadata,
     }
+
+
+def message_row(message: EventMessage) -> Row:
+    """Return an event of the topic with its tenant and order, and else as `event_row` does.
+
+    Raises NewerSchema for an event that only a newer build can read.
+    """
+    payload = STORE.upcast(
+        message.event_type, message.schema_version, dict(message.data), message.version, message.occurred_at
+    )
+    event = StoredEvent(
+        position=0,
+        event_id=message.event_id,
+        tenant_id=message.tenant_id,
+        aggregate_id=message.aggregate_id,
+        version=message.version,
+        event_type=message.event_type,
+        schema_version=message.schema_version,
+        payload=payload,
+        metadata={
+            "actor": message.actor,
+            "undoes": list(message.undoes),
+            "redoes": list(message.redoes),
+        },
+        occurred_at=message.occurred_at,
+        recorded_at=message.recorded_at,
+    )
+    return {"tenant_id": message.tenant_id, "order_id": message.aggregate_id, **event_row(event)}
 
 
 def entry_row(entry: AuditEntry) -> Row:

@@ -13,6 +13,7 @@ import structlog
 from aiokafka import ConsumerRecord
 from prometheus_client import Counter, Gauge
 
+from commands import ORDERS
 from messaging import (
     KafkaConnection,
     RecordsGone,
@@ -22,7 +23,7 @@ from messaging import (
     Vector,
     event_json,
 )
-from query_service.live.wanted import Wanted
+from queries.event_filter import EventFilter
 from runtime import Health
 
 log = structlog.get_logger(__name__)
@@ -50,8 +51,8 @@ class Shown(NamedTuple):
 class Subscription:
     """What waits for one reader."""
 
-    def __init__(self, wanted: Wanted, positions: Mapping[int, int]) -> None:
-        self.test = wanted.test()
+    def __init__(self, wanted: EventFilter, positions: Mapping[int, int]) -> None:
+        self.test = wanted.test(ORDERS.type_prefix)
         self.first = dict(positions)
         """Partition → offset from which on this gives the records."""
         self.passed: dict[int, int] = {}
@@ -126,10 +127,10 @@ class Feed:
             await asyncio.sleep(RETRY_DELAY)
 
     @contextmanager
-    def subscribe(self, wanted: Wanted) -> Iterator[Subscription]:
+    def subscribe(self, wanted: EventFilter) -> Iterator[Subscription]:
         """Give what comes from this moment on, until the body ends."""
         subscription = Subscription(wanted, self._positions)
-        tenant = subscription.test.tenant
+        tenant = (wanted.tenant or "").encode()
         self._readers[tenant].add(subscription)
         READERS.inc()
         try:

@@ -6,18 +6,17 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
-from typing import Final, Literal
+from typing import Literal
 
 from aiokafka.errors import KafkaError
 
+from commands import ORDERS
 from messaging import TopicReader, Vector
+from queries.event_filter import EventFilter, HeadersTest, Start
 from query_service.live.feed import Feed, Shown, Subscription, readable
-from query_service.live.wanted import Test, Wanted
 from query_service.problems import Problem
 
-BEGINNING: Final = "beginning"
 RETRY_AFTER = {"Retry-After": "1"}
-Start = Vector | Literal["beginning"] | None
 
 # A sign of life, and the place to come back to where no event has brought one.
 HEARTBEAT = 15.0
@@ -48,7 +47,7 @@ class Following:
         """Whether the topic is being followed, and Kafka answers."""
         return self._feed.ready
 
-    async def begin(self, wanted: Wanted, start: Start, held: ExitStack) -> AsyncGenerator[Shown, None]:
+    async def begin(self, wanted: EventFilter, start: Start, held: ExitStack) -> AsyncGenerator[Shown, None]:
         """Return the events from `start` on (None: now), and places alone as signs of life.
 
         All that happens after this comes, whenever the first event is asked for; what waits until then is
@@ -58,6 +57,8 @@ class Following:
         The events never end by themselves. They raise LetGo when no more may be given; KafkaError, OSError
         and TimeoutError when Kafka fails while the reader catches up.
         """
+        if wanted.tenant is None:
+            raise ValueError("a reader sees the events of one tenant")
         feed = self._feed
         if not feed.ready:
             raise _away()
@@ -87,9 +88,9 @@ class Following:
         # A partition added since begins where it begins.
         return Vector.of(topic_id, {**beginnings, **positions})
 
-    async def _caught_up(self, wanted: Wanted, start: Vector) -> AsyncGenerator[Shown, None]:
+    async def _caught_up(self, wanted: EventFilter, start: Vector) -> AsyncGenerator[Shown, None]:
         async with AsyncExitStack() as catching_up:
-            of_tenant = self._turns.setdefault(wanted.tenant, asyncio.Semaphore(CATCHING_UP_PER_TENANT))
+            of_tenant = self._turns.setdefault(wanted.tenant or "", asyncio.Semaphore(CATCHING_UP_PER_TENANT))
             for turn in (of_tenant, self._catching_up):
                 while not await _taken(turn):
                     yield Shown(str(start), None)
@@ -98,7 +99,7 @@ class Following:
                 reader = await catching_up.enter_async_context(self._reader())
             if reader.topic_id != start.topic_id:
                 raise LetGo("the topic has changed")
-            past = _Past(wanted.test(), reader, start)
+            past = _Past(wanted.test(ORDERS.type_prefix), reader, start)
             while self._left(past) > NEAR:
                 async for shown in past.up_to(self._feed.positions):
                     yield shown
@@ -144,7 +145,7 @@ class Following:
 class _Past:
     """What a reader has not seen of what was there before it came."""
 
-    def __init__(self, test: Test, reader: TopicReader, start: Vector) -> None:
+    def __init__(self, test: HeadersTest, reader: TopicReader, start: Vector) -> None:
         self.topic_id = start.topic_id
         self._test = test
         self._reader = reader

@@ -8,12 +8,12 @@ from uuid import UUID
 
 from fastapi import Header, Query
 
-from messaging import BadVector, Vector
+from messaging import BadVector
 from messaging.topic_position import LONGEST_VECTOR
 from orders import EVENT_TYPES
+from queries.event_filter import BEGINNING, EventFilter, Start, parse_start
 from query_service.access.tokens import LEEWAY
-from query_service.live import BEGINNING, EventStream, Wanted
-from query_service.live.following import Start
+from query_service.live import EventStream
 from query_service.parameters import Identifier
 from query_service.problems import Problem
 from query_service.routes.authenticated_route import v1_router
@@ -85,7 +85,7 @@ async def live_events(
     unknown = [name for name in type if name not in EVENT_TYPES]
     if unknown:
         raise Problem.of_fields([("query.type", "must be one of " + ", ".join(EVENT_TYPES))])
-    wanted = Wanted(caller.tenant, frozenset(type), order_id, actor)
+    wanted = EventFilter(caller.tenant, frozenset(type), order_id, actor)
     start = _start("query.after", after)
     if last_event_id:
         start = _start("header.last-event-id", last_event_id)
@@ -102,11 +102,7 @@ async def live_events(
 
 
 def _start(field: str, text: str | None) -> Start:
-    if text is None:
-        return None
-    if text == BEGINNING:
-        return BEGINNING
     try:
-        return Vector.parse(text)
+        return parse_start(text)
     except BadVector as error:
         raise Problem.of_fields([(field, str(error))]) from None

@@ -9,12 +9,13 @@ from uuid import UUID
 import typer
 from rich.text import Text
 
-from messaging import BadVector, Vector, event_json
+from messaging import BadVector, event_json
 from orders import EVENT_TYPES
+from queries.event_filter import BEGINNING, EventFilter, Start, parse_start
 from runtime.printable import printable
 from till.connecting import run
 from till.errors import TillError
-from till.following import BEGINNING, Wanted, follow, told
+from till.following import follow, told
 from till.output import Output, OutputOption, answers, notices, print_json_line
 from till.settings import till_settings
 
@@ -45,7 +46,7 @@ def tail(
     """Follow events from the topic as they happen, until Ctrl-C; as JSON, one CloudEvent a line."""
     if unknown := [name for name in kind or [] if name not in EVENT_TYPES]:
         raise TillError(f"{unknown[0]!r} is no type of event.", f"There are {', '.join(EVENT_TYPES)}.")
-    wanted = Wanted(tenant, frozenset(kind or ()), None if order is None else _order_id(order), actor)
+    wanted = EventFilter(tenant, frozenset(kind or ()), None if order is None else _order_id(order), actor)
     reached: list[str] = []
     with suppress(KeyboardInterrupt):
         run(_tail(wanted, _place(start), output, reached))
@@ -53,7 +54,7 @@ def tail(
         notices.print(f"Go on from here with --from {reached[-1]}", highlight=False, soft_wrap=True)
 
 
-async def _tail(wanted: Wanted, start: Vector | str | None, output: Output, reached: list[str]) -> None:
+async def _tail(wanted: EventFilter, start: Start, output: Output, reached: list[str]) -> None:
     if output is Output.table:
         header = " ".join(f"{name.replace('_', ' '):{width}}" for name, width in _COLUMNS.items())
         answers.print(Text(f"{header} what", style="bold"), soft_wrap=True)
@@ -72,11 +73,9 @@ def _line(row: dict[str, Any]) -> str:
     return f"{fields} {printable(row['what'])}"
 
 
-def _place(text: str | None) -> Vector | str | None:
-    if text in {None, BEGINNING}:
-        return text
+def _place(text: str | None) -> Start:
     try:
-        return Vector.parse(text or "")
+        return parse_start(text)
     except BadVector as error:
         raise TillError(
             f"{text!r} {error}.", f"Use {BEGINNING}, or what an earlier run has told at its end."

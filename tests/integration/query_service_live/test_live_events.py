@@ -20,7 +20,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from harness.waiting import eventually
 from integration.query_service_live.following import DEADLINE, LiveService
 from messaging import KafkaConnection, Vector, ensure_topics
-from query_service.live import BEGINNING, LetGo, Shown, Wanted, feed, following, stream
+from queries.event_filter import BEGINNING, EventFilter
+from query_service.live import LetGo, Shown, feed, following, stream
 from runtime import http
 
 
@@ -164,7 +165,7 @@ async def test_nothing_is_missed_before_the_first_word(live: LiveService, from_n
     feed = live.service.following._feed
     start = None if from_now else Vector.of(feed.topic_id, feed.positions)
     with ExitStack() as held:
-        events = await live.service.following.begin(Wanted("store-1"), start, held)
+        events = await live.service.following.begin(EventFilter("store-1"), start, held)
         await live.publish(1)
 
         async def handed_out() -> bool:
@@ -187,7 +188,7 @@ async def test_a_topic_made_anew_ends_who_is_behind(
     service._catching_up = turns = asyncio.Semaphore(0)
     with ExitStack() as held:
         async with (
-            aclosing(await service.begin(Wanted("store-1"), BEGINNING, held)) as events,
+            aclosing(await service.begin(EventFilter("store-1"), BEGINNING, held)) as events,
             asyncio.timeout(DEADLINE),
         ):
             service._feed._topic_id = uuid4()
@@ -205,7 +206,7 @@ async def test_readers_that_catch_up_are_so_many(live: LiveService, monkeypatch:
     await live.publish(1, 2)
     await live.publish(3, tenant="store-2")
     with ExitStack() as held:
-        async with aclosing(await service.begin(Wanted("store-1"), BEGINNING, held)) as ahead:
+        async with aclosing(await service.begin(EventFilter("store-1"), BEGINNING, held)) as ahead:
             await next_event(ahead)
             async with live.reader(tenant="store-2", after="beginning") as waiting:
                 for _ in range(3):

@@ -18,11 +18,12 @@ from commands import ORDERS
 from messaging import KafkaConnection, Vector, ensure_topics
 from messaging.events import event_headers
 from operations.errors import Unreachable
+from queries.event_filter import BEGINNING, EventFilter
 from runtime import Settings
 from till import following
 from till.app import app
 from till.errors import TillError
-from till.following import BEGINNING, Followed, Wanted, follow
+from till.following import Followed, follow
 from till.verbs import tail as verb
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -72,7 +73,10 @@ class Town:
     async def followed(self, count: int, start: Any = BEGINNING, **wanted: Any) -> list[Followed]:
         """Give the next so many events."""
         found = []
-        async with asyncio.timeout(30), aclosing(follow(self.settings, Wanted(**wanted), start)) as events:
+        async with (
+            asyncio.timeout(30),
+            aclosing(follow(self.settings, EventFilter(**wanted), start)) as events,
+        ):
             async for each in events:
                 if each.record is not None:
                     found.append(each)
@@ -103,8 +107,8 @@ async def test_events_are_followed_from_a_place_on(town: Town) -> None:
     assert versions(await town.followed(3, Vector.parse(place))) == [3, 4, 5]
     assert versions(await town.followed(1, tenant="store-2")) == [3]
     assert versions(await town.followed(1, actor="bob")) == [4]
-    assert versions(await town.followed(1, order=UUID(int=8))) == [5]
-    assert versions(await town.followed(1, kinds=frozenset({"LineDiscountRemoved"}))) == [5]
+    assert versions(await town.followed(1, order_id=UUID(int=8))) == [5]
+    assert versions(await town.followed(1, types=frozenset({"LineDiscountRemoved"}))) == [5]
     for gone in (Vector(uuid4(), (0, 0)), Vector(Vector.parse(place).topic_id, (99, 0))):
         with pytest.raises(TillError, match="Nothing can be followed from there"):
             await town.followed(1, gone)
