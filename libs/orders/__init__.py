@@ -23,6 +23,14 @@ from orders.commands import (
     VoidOrder,
 )
 from orders.decisions import decide
+from orders.describe import describe_changes, describe_event
+from orders.described_fields import (
+    discount_fields,
+    line_amounts,
+    line_fields,
+    order_fields,
+    totals_fields,
+)
 from orders.difference import FieldChange, LineChange, OrderDifference, PricedLine, difference
 from orders.events import (
     EVENT_TYPES,
@@ -97,11 +105,18 @@ __all__ = [
     "canonical_json",
     "decide",
     "decode_event",
+    "describe_changes",
+    "describe_event",
     "difference",
+    "discount_fields",
     "encode_event",
     "event_metadata",
     "evolve",
     "identifier",
     "initial_state",
+    "line_amounts",
+    "line_fields",
+    "order_fields",
     "parse_command",
+    "totals_fields",
 ]

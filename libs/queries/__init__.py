@@ -8,6 +8,7 @@ from __future__ import annotations
 from queries.audit import AUDIT_KINDS, MOST_ENTRIES, REFUSED, AuditEntry, AuditFilter, audit_trail
 from queries.clock import Clock
 from queries.errors import NoSuchMoment, NoSuchOrder, NoSuchVersion, NotCreatedYet, NotMadeYet, SeveralTenants
+from queries.event_filter import BEGINNING, EventFilter, HeadersTest, Start, parse_start
 from queries.numbers import read_numbers_as_written
 from queries.order_at import Point, order_at, order_history
 from queries.orders import (
@@ -30,6 +31,7 @@ from queries.versions import EarlierVersion
 
 __all__ = [
     "AUDIT_KINDS",
+    "BEGINNING",
     "MOST_ENTRIES",
     "MOST_ORDERS",
     "MOST_PRODUCTS",
@@ -40,6 +42,8 @@ __all__ = [
     "Clock",
     "EarlierVersion",
     "Edge",
+    "EventFilter",
+    "HeadersTest",
     "Hit",
     "HitKind",
     "NoSuchMoment",
@@ -58,12 +62,14 @@ __all__ = [
     "SalesGroup",
     "SalesRow",
     "SeveralTenants",
+    "Start",
     "audit_trail",
     "find_order",
     "find_tenants",
     "list_orders",
     "order_at",
     "order_history",
+    "parse_start",
     "process_map",
     "product_quantities",
     "read_numbers_as_written",

@@ -7,8 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from orders import Line, Order
-from orders.described_fields import discount_fields, line_fields, order_fields, totals_fields
+from orders import Line, Order, discount_fields, line_fields, order_fields, totals_fields
 from orders.totals import Totals, compute_order_discount, compute_totals
 
 Fields = dict[str, Any]

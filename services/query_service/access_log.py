@@ -21,7 +21,7 @@ _UNKNOWN_ROUTE = "none"
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
-class Observed:
+class AccessLog:
     """The middleware around all others."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -14,7 +14,7 @@ from commands import ORDERS
 from messaging import KafkaConnection
 from query_service.access import PERMISSIONS, Admission, InvalidKeys, TokenChecker
 from query_service.access.development import parse_development_identity
-from query_service.access_log import Observed
+from query_service.access_log import AccessLog
 from query_service.commands import Outcomes, Sender
 from query_service.database import TenantDatabase
 from query_service.error_handlers import answer_with_problems
@@ -23,7 +23,7 @@ from query_service.limits import RateLimit, StreamLimit
 from query_service.live import Feed, Following
 from query_service.openapi import DocumentedApi
 from query_service.routes import ROUTERS
-from query_service.routes.authenticated_route import GuardedRoute
+from query_service.routes.authenticated_route import AuthenticatedRoute
 from query_service.routes.tags import TAGS
 from query_service.service import Service
 from query_service.settings import QuerySettings
@@ -100,10 +100,10 @@ def create_app(service: Service) -> FastAPI:
     app = bare_app()
     app.state.service = service
     app.router.routes.extend(probe_routes(service.health))
-    guarded = {route.name for route in app.routes if isinstance(route, GuardedRoute)}
+    guarded = {route.name for route in app.routes if isinstance(route, AuthenticatedRoute)}
     if unknown := guarded - PERMISSIONS.keys():
         raise LookupError(f"access.permissions does not say who may use {', '.join(sorted(unknown))}")
-    app.add_middleware(Observed)
+    app.add_middleware(AccessLog)
     answer_with_problems(app)
     return app
 

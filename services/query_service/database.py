@@ -12,8 +12,8 @@ import structlog
 from pydantic import SecretStr
 
 from queries import EarlierVersion, read_numbers_as_written
+from query_service.limits import TenantShare
 from query_service.problems import Problem
-from query_service.shares import TenantShare
 from runtime import is_passing_fault
 
 log = structlog.get_logger(__name__)

@@ -1,21 +1,24 @@
-"""How often one caller may ask, and how much at a time."""
+"""How often one caller may ask, and how much one tenant may hold of what all share."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from cachetools import LRUCache
 
-from query_service.access.caller import Caller
 from query_service.problems import Problem
 
 SECOND = 10**9
 MINUTE = 60 * SECOND
 REMEMBERED_CALLERS = 100_000
+# How long whoever comes while the share is taken waits for it.
+SHARE_TIMEOUT = 5.0
+_REFUSAL = "Other questions of the tenant take all that one tenant may have of the database; try again."
 
 
 class RateLimit:
@@ -32,10 +35,10 @@ class RateLimit:
         # In nanoseconds: when each caller's requests would have ended, had they come evenly.
         self._even_until: LRUCache[tuple[str, str], int] = LRUCache(REMEMBERED_CALLERS)
 
-    def count(self, caller: Caller) -> None:
+    def count(self, tenant: str, actor: str) -> None:
         """Count one request. Raises Problem (429), with when to come back, for one too many."""
         now = time.monotonic_ns()
-        who = (caller.tenant, caller.actor)
+        who = (tenant, actor)
         until = max(now, self._even_until.get(who, now)) + self._apart
         if (left := until - MINUTE - now) > 0:
             wait = math.ceil(left / SECOND)
@@ -70,3 +73,38 @@ class StreamLimit:
             self._open[tenant] -= 1
             if not self._open[tenant]:
                 del self._open[tenant]
+
+
+class _Share(asyncio.Semaphore):
+    """One tenant's; `users` hold some of it or wait."""
+
+    users = 0
+
+
+class TenantShare:
+    """Bounds what each tenant holds at a time."""
+
+    def __init__(self, per_tenant: int) -> None:
+        self._per_tenant = per_tenant
+        # There are no more of them than there are requests: a share goes with its last user.
+        self._shares: dict[str, _Share] = {}
+
+    @asynccontextmanager
+    async def hold(self, tenant: str) -> AsyncIterator[None]:
+        """Hold one while the body runs. Raises Problem (429) after `SHARE_TIMEOUT` seconds in vain."""
+        share = self._shares.setdefault(tenant, _Share(self._per_tenant))
+        share.users += 1
+        try:
+            try:
+                async with asyncio.timeout(SHARE_TIMEOUT):
+                    await share.acquire()
+            except TimeoutError:
+                raise Problem.of("too-many-requests", _REFUSAL, headers={"Retry-After": "1"}) from None
+            try:
+                yield
+            finally:
+                share.release()
+        finally:
+            share.users -= 1
+            if not share.users:
+                del self._shares[tenant]

@@ -22,8 +22,8 @@ from messaging import (
     decode_event,
 )
 from operations.errors import Unreachable
-from queries.answers.rows import message_row
-from queries.event_filter import BEGINNING, EventFilter, Start
+from queries import BEGINNING, EventFilter, Start
+from queries.answers import message_row
 from runtime import Settings
 from till.errors import TillError
 

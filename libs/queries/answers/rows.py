@@ -8,9 +8,16 @@ from typing import Any
 
 from eventstore import StoredEvent
 from messaging import EventMessage
-from orders import Line, LineTotals, Order, decode_event
-from orders.describe import describe_changes, describe_event
-from orders.described_fields import line_amounts, line_fields
+from orders import (
+    Line,
+    LineTotals,
+    Order,
+    decode_event,
+    describe_changes,
+    describe_event,
+    line_amounts,
+    line_fields,
+)
 from queries.audit import COLUMNS, REFUSED, AuditEntry
 from queries.order_at import STORE
 from queries.orders import OrderSummary, summary_of

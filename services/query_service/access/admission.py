@@ -42,7 +42,7 @@ class Admission:
             tenant=caller.tenant, actor=caller.actor, **({"development": True} if caller.development else {})
         )
         # First, so that who may not ask can't ask for ever either.
-        self._rate.count(caller)
+        self._rate.count(caller.tenant, caller.actor)
         roles = self._permissions[route]
         if caller.role not in roles:
             raise Problem.of(

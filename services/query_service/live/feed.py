@@ -23,7 +23,7 @@ from messaging import (
     Vector,
     event_json,
 )
-from queries.event_filter import EventFilter
+from queries import EventFilter
 from runtime import Health
 
 log = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from commands import ORDERS
 from messaging import TopicReader, Vector
-from queries.event_filter import EventFilter, HeadersTest, Start
+from queries import EventFilter, HeadersTest, Start
 from query_service.live.feed import Feed, Shown, Subscription, readable
 from query_service.problems import Problem
 

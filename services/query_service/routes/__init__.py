@@ -10,22 +10,18 @@ from query_service.routes import (
     figures,
     history,
     orders,
-    problem_pages,
     read_models,
-    searching,
 )
 
 ROUTERS = (
     # The most asked for first: routes are looked through in this order.
     orders.router,
     history.router,
-    searching.router,
     figures.router,
     audit.router,
     read_models.router,
     commands.router,
     events.router,
-    problem_pages.router,
     documents.router,
 )
 """Every router of the app."""

@@ -15,9 +15,9 @@ from pydantic_core import PydanticCustomError
 
 import queries
 from queries import AUDIT_KINDS, AuditEntry, AuditFilter, Page
-from queries.answers.csv_rows import csv_lines
-from queries.answers.found import AuditPage
+from queries.answers import AuditPage
 from query_service.content_negotiation import MEDIA_TYPES, Form, form_wanted
+from query_service.exports import HeldStream, csv_lines
 from query_service.freshness import FROM_READ_MODELS
 from query_service.parameters import Cursor, Identifier, Moment, OrderIdFilter
 from query_service.problems import ProblemDetails
@@ -25,7 +25,6 @@ from query_service.query_models import described, query_into
 from query_service.routes.authenticated_route import v1_router
 from query_service.routes.tags import Tag
 from query_service.service import Service, TheCaller, TheService
-from query_service.streaming import HeldStream
 
 READ_MODEL = "audit_log"
 MOST_AT_ONCE = 1000

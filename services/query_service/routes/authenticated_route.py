@@ -16,7 +16,7 @@ _REFUSALS = (400, 401, 403, 429, 503)
 _bearer = HTTPBearer(auto_error=False, scheme_name="token", bearerFormat="JWT")
 
 
-class GuardedRoute(APIRoute):
+class AuthenticatedRoute(APIRoute):
     """A route that knows its caller: `request.state.caller`.
 
     It refuses query parameters that it doesn't know, and those given twice that have one value.
@@ -41,7 +41,7 @@ def v1_router(tag: Tag) -> APIRouter:
     return APIRouter(
         prefix="/v1",
         tags=[tag],
-        route_class=GuardedRoute,
+        route_class=AuthenticatedRoute,
         # Clients that are generated name their methods by it.
         generate_unique_id_function=lambda route: route.name,
         # It checks nothing: it tells the OpenAPI document what `guarded` asks for.

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 from commands import ORDERS, UNKNOWN_FINGERPRINT
-from queries.answers.read_model_state import CommandOutcome, outcome_of
+from queries.answers import CommandOutcome, outcome_of
 from query_service.access import Caller, Role
 from query_service.commands import NotSent, Sent, Waiting, read_body
 from query_service.database import RETRY_AFTER

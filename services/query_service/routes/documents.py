@@ -6,7 +6,7 @@ from functools import cache
 
 from fastapi import APIRouter
 from pydantic_core import to_json
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from query_service.documents import (
     CONTENT_SECURITY_POLICY,
@@ -17,7 +17,7 @@ from query_service.documents import (
     schema_addresses,
     swagger_page,
 )
-from query_service.problems import Problem
+from query_service.problems import KINDS, Problem
 
 SCHEMA_JSON = "application/schema+json"
 
@@ -75,6 +75,15 @@ async def schema(kind: str, name: str) -> Response:
     if found is None:
         raise Problem.of("not-found", "There is no such schema.")
     return Response(found, media_type=SCHEMA_JSON)
+
+
+@router.get("/problems/{slug}")
+async def problem_page(slug: str) -> PlainTextResponse:
+    """Explain one kind of problem."""
+    kind = KINDS.get(slug)
+    if kind is None:
+        raise Problem.of("not-found", "There is no such kind of problem.")
+    return PlainTextResponse(f"{kind.title} ({kind.status})\n\n{kind.explanation}\n")
 
 
 @cache

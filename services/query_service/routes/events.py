@@ -11,7 +11,7 @@ from fastapi import Header, Query
 from messaging import BadVector
 from messaging.topic_position import LONGEST_VECTOR
 from orders import EVENT_TYPES
-from queries.event_filter import BEGINNING, EventFilter, Start, parse_start
+from queries import BEGINNING, EventFilter, Start, parse_start
 from query_service.access.tokens import LEEWAY
 from query_service.live import EventStream
 from query_service.parameters import Identifier

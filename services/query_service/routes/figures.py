@@ -9,7 +9,7 @@ from fastapi import Query, Response
 
 import queries
 from queries import MOST_PRODUCTS, Clock, ProcessMap, SalesGroup
-from queries.answers.found import Products, Sales
+from queries.answers import Products, Sales
 from query_service.freshness import FROM_READ_MODELS
 from query_service.parameters import Cursor, Day, Identifier, Moment
 from query_service.problems import Problem

@@ -10,8 +10,7 @@ from fastapi import Query
 import queries
 from orders import Order, difference
 from queries import Clock
-from queries.answers.history import Difference, History, difference_of, event_of
-from queries.answers.orders import OrderState, state_of
+from queries.answers import Difference, History, OrderState, difference_of, event_of, state_of
 from query_service.parameters import HIGHEST_VERSION, Moment, OrderId, Point, Version
 from query_service.problems import Problem, ProblemDetails
 from query_service.routes.authenticated_route import v1_router

@@ -1,4 +1,4 @@
-"""Orders as the read model has them: lists, and one of them."""
+"""Orders as the read model has them: lists, one of them, and those that an id at hand belongs to."""
 
 from __future__ import annotations
 
@@ -16,10 +16,21 @@ import queries
 from eventstore import StreamKey
 from orders import Order
 from queries import MOST_ORDERS, NoSuchVersion, OrderFilter, OrderSort, OrderStatus, OrderSummary
-from queries.answers.orders import OrdersPage, OrderState, beside_summary
+from queries.answers import Hits, OrdersPage, OrderState, beside_summary
 from query_service.database import RETRY_AFTER
 from query_service.freshness import FROM_READ_MODELS
-from query_service.parameters import Currency, Cursor, Day, Identifier, Moment, OrderId, Total, Version, Wait
+from query_service.parameters import (
+    Currency,
+    Cursor,
+    Day,
+    Identifier,
+    Moment,
+    OrderId,
+    Searched,
+    Total,
+    Version,
+    Wait,
+)
 from query_service.problems import Problem, ProblemDetails
 from query_service.query_models import described, query_into
 from query_service.routes.authenticated_route import v1_router
@@ -166,3 +177,21 @@ async def _look(service: Service, key: StreamKey, min_version: int) -> _Seen:
         return _Seen(row, None, await is_parked(conn, READ_MODEL, key))
 
     return await service.database.ask(key.tenant_id, question)
+
+
+@router.get("/search", response_model=Hits, responses=FROM_READ_MODELS)
+async def search(
+    service: TheService,
+    caller: TheCaller,
+    response: Response,
+    q: Annotated[Searched, Query(description="An order's, command's, product's or line's id, whole.")],
+    limit: Annotated[int, Query(ge=1, le=MOST_ORDERS, description="Orders of each kind.")] = 20,
+) -> dict[str, Any]:
+    """Find the order or command of an id, and the orders that ever had a product or line of it."""
+
+    async def question(conn: asyncpg.Connection) -> list[queries.Hit]:
+        return await queries.search(conn, caller.tenant, q, limit=limit)
+
+    hits = await service.database.ask(caller.tenant, question)
+    response.headers.update(service.freshness.headers("audit_log"))
+    return {"hits": hits}

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from commands import ORDERS
-from queries.answers.read_model_state import ReadModels, build_of
+from queries.answers import ReadModels, build_of
 from query_service.freshness import is_replaying
 from query_service.routes.authenticated_route import v1_router
 from query_service.routes.tags import Tag

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from queries import Clock, Point, order_at
-from queries.answers.rows import order_row
+from queries.answers import order_row
 from till.connecting import query_connection, run
 from till.errors import TillError
 from till.orders_found import OrderArgument, TenantOption, find_order, telling_when

@@ -17,7 +17,7 @@ from queries import (
     audit_trail,
     tenant_in_trail,
 )
-from queries.answers.rows import entry_row
+from queries.answers import entry_row
 from till.connecting import query_connection, run
 from till.errors import TillError
 from till.orders_found import parse_order_id, several_tenants

@@ -9,7 +9,7 @@ import typer
 
 from orders import OrderDifference, PricedLine, difference
 from queries import Clock, Point, order_at
-from queries.answers.rows import line_row
+from queries.answers import line_row
 from till.connecting import query_connection, run
 from till.errors import TillError
 from till.orders_found import OrderArgument, TenantOption, find_order, telling_when

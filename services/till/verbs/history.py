@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eventstore import StoredEvent
 from queries import order_history
-from queries.answers.rows import event_row
+from queries.answers import event_row
 from till.connecting import query_connection, run
 from till.orders_found import OrderArgument, TenantOption, find_order
 from till.output import Output, OutputOption, print_rows

@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from queries import Clock, SalesGroup
+from queries import Clock, SalesGroup, find_tenants
 from queries import sales as sales_of
-from queries.tenants import find_tenants
 from till.connecting import query_connection, run
 from till.errors import TillError
 from till.output import Output, OutputOption, notices, print_rows

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from queries import MOST_ORDERS
+from queries import MOST_ORDERS, find_tenants
 from queries import search as search_orders
-from queries.tenants import find_tenants
 from till.connecting import query_connection, run
 from till.output import Output, OutputOption, notices, print_rows
 from till.read_models_missing import read_models_may_be_missing

@@ -7,7 +7,7 @@ from typing import Any
 
 from queries import NotMadeYet, order_at
 from queries import find_order as find_summary
-from queries.answers.rows import order_row
+from queries.answers import order_row
 from till.connecting import query_connection, run
 from till.orders_found import OrderArgument, TenantOption, find_order
 from till.output import Output, OutputOption, notices, print_order

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from messaging import BadVector, event_json
 from orders import EVENT_TYPES
-from queries.event_filter import BEGINNING, EventFilter, Start, parse_start
+from queries import BEGINNING, EventFilter, Start, parse_start
 from runtime.printable import printable
 from till.connecting import run
 from till.errors import TillError

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from integration.query_service.conftest import AUDIENCE, ISSUER, Clients, Issuer
 from integration.query_service.town import OPEN, OTHERS, OURS, REFUSED_COMMAND, SOLD, THEIRS, VOIDED
-from query_service.routes.authenticated_route import GuardedRoute
+from query_service.routes.authenticated_route import AuthenticatedRoute
 
 ROLES = ("cashier", "manager", "auditor", "operator")
 # Who may do what, by method and path: whoever adds a route says so here too.
@@ -43,7 +43,7 @@ NOWHERE = {"nonsense": "1"}
 def guarded(app: FastAPI) -> Iterator[tuple[str, str, str]]:
     """Give each route under /v1: its method, its path, and a path to ask."""
     for route in app.routes:
-        if isinstance(route, GuardedRoute):
+        if isinstance(route, AuthenticatedRoute):
             filled = route.path.replace("{order_id}", str(SOLD)).replace("{command_id}", str(REFUSED_COMMAND))
             for method in route.methods or ():
                 yield method, route.path, filled
@@ -171,7 +171,7 @@ async def test_a_tenant_leaves_connections_to_the_others(
     town_client: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who holds half of the database's connections gets no more of them, and the others are answered."""
-    monkeypatch.setattr("query_service.shares.PATIENCE", 0.1)
+    monkeypatch.setattr("query_service.limits.SHARE_TIMEOUT", 0.1)
     database = (await town_client.app(database_connections=4)).state.service.database
     asked, answered = asyncio.Semaphore(0), asyncio.Event()
 

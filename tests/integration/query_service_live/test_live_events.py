@@ -20,7 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from harness.waiting import eventually
 from integration.query_service_live.following import DEADLINE, LiveService
 from messaging import KafkaConnection, Vector, ensure_topics
-from queries.event_filter import BEGINNING, EventFilter
+from queries import BEGINNING, EventFilter
 from query_service.live import LetGo, Shown, feed, following, stream
 from runtime import http
 

@@ -18,7 +18,7 @@ from commands import ORDERS
 from messaging import KafkaConnection, Vector, ensure_topics
 from messaging.events import event_headers
 from operations.errors import Unreachable
-from queries.event_filter import BEGINNING, EventFilter
+from queries import BEGINNING, EventFilter
 from runtime import Settings
 from till import following
 from till.app import app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from queries.answers.read_model_state import build_of
+from queries.answers import build_of
 from readmodels.read_model_status import BuildProgress
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queries.answers.csv_rows import csv_lines
 from query_service.content_negotiation import Form, form_wanted
+from query_service.exports import csv_lines
 from query_service.problems import Problem
 
 

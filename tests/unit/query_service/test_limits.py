@@ -25,7 +25,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def allowed(rate: RateLimit, caller: Caller = ANNA) -> bool:
     try:
-        rate.count(caller)
+        rate.count(caller.tenant, caller.actor)
     except Problem:
         return False
     return True
@@ -37,7 +37,7 @@ def test_a_minutes_requests_may_come_at_once_and_then_again_as_it_passes(clock: 
     assert [allowed(rate) for _ in range(3)] == [True, True, False]
     clock.append(clock[0] + 20.5)
     with pytest.raises(Problem) as caught:
-        rate.count(ANNA)
+        rate.count(ANNA.tenant, ANNA.actor)
     assert caught.value.headers == {"Retry-After": "10"}
     clock.append(clock[0] + 30)
     assert [allowed(rate) for _ in range(2)] == [True, False]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from messaging import KafkaConnection
-from queries.event_filter import EventFilter
+from queries import EventFilter
 from query_service.live.feed import Feed, Shown
 from query_service.live.following import Following, LetGo
 from runtime import Health

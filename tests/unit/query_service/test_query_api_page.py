@@ -8,7 +8,7 @@ from pathlib import Path
 from query_service.access import PERMISSIONS, Role
 from query_service.app import bare_app
 from query_service.problems import KINDS
-from query_service.routes.authenticated_route import GuardedRoute
+from query_service.routes.authenticated_route import AuthenticatedRoute
 from query_service.settings import QuerySettings
 from runtime import Settings
 
@@ -32,7 +32,7 @@ def test_the_page_has_the_roles_of_the_code() -> None:
     assert told == {
         f"{method} {route.path}": set(PERMISSIONS[route.name])
         for route in bare_app().routes
-        if isinstance(route, GuardedRoute)
+        if isinstance(route, AuthenticatedRoute)
         for method in route.methods or ()
     }
 

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from query_service.limits import TenantShare
 from query_service.problems import Problem
-from query_service.shares import TenantShare
 
 
 async def test_a_tenant_waits_for_its_own_and_for_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +30,7 @@ async def test_a_tenant_waits_for_its_own_and_for_nobody_elses(monkeypatch: pyte
         await waiting
         assert entered == ["other", "waits"]
 
-        monkeypatch.setattr("query_service.shares.PATIENCE", 0.05)
+        monkeypatch.setattr("query_service.limits.SHARE_TIMEOUT", 0.05)
         async with share.hold("store-1"):
             with pytest.raises(Problem) as caught:
                 await hold("too many")
@@ -39,7 +39,7 @@ async def test_a_tenant_waits_for_its_own_and_for_nobody_elses(monkeypatch: pyte
 
 async def test_nothing_is_kept_of_tenants_that_hold_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the last request of a tenant has ended, with or without its share, the tenant is forgotten."""
-    monkeypatch.setattr("query_service.shares.PATIENCE", 0.05)
+    monkeypatch.setattr("query_service.limits.SHARE_TIMEOUT", 0.05)
     share = TenantShare(1)
 
     async def request() -> None:
