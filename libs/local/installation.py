@@ -32,7 +32,7 @@ def bring_up(home: Home, tell: Callable[[str], None], *, with_us: bool) -> Super
     """Start the servers, migrate, start the services; return when all of them are ready.
 
     What is up already is left alone. `tell` gets each step's sentence. `with_us` ends everything with this
-    process. Raises LocalServerError or LocalServerError, after stopping what was started.
+    process. Raises LocalServerError or OperationRefused, after stopping what was started.
     """
     home.make()
     with _alone(home):

@@ -7,23 +7,25 @@ import getpass
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
 from rich.markup import escape
 
+from messaging import KafkaConnection, Topics
 from operations import Action, recorded
 from operations.errors import Unreachable
 from queries import read_numbers_as_written
 from runtime import Settings
 from till.errors import TillError
 from till.output import notices
-from till.settings import TillSettings
+from till.settings import TillSettings, till_settings
 
 T = TypeVar("T")
+Connect: TypeAlias = Callable[[TillSettings], AbstractAsyncContextManager[asyncpg.Connection]]
 
 CONNECT_TIMEOUT = 5.0
 STATEMENT_TIMEOUT = 60.0
@@ -33,6 +35,21 @@ def run(verb: Coroutine[Any, Any, T]) -> T:
     """Run a verb's coroutine; what aiokafka logs of lost connections is told in our own words instead."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return asyncio.run(verb)
+
+
+def run_over(connect: Connect, verb: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+    """Run what a verb does over one connection, such as `query_connection`; return what it returns."""
+
+    async def connected() -> T:
+        async with connect(till_settings()) as connection:
+            return await verb(connection)
+
+    return run(connected())
+
+
+def kafka_of(where: Settings) -> tuple[KafkaConnection, Topics]:
+    """Return how Kafka is reached, and this installation's topics."""
+    return KafkaConnection.of(where), Topics(where.topic_prefix)
 
 
 @asynccontextmanager

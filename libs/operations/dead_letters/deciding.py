@@ -102,14 +102,13 @@ async def resolve(
     *,
     actor: str,
     note: str,
-) -> list[DeadLetter]:
-    """Settle dead letters without sending them, each as an action of `actor`. Raises NotFound."""
-    letters = await find_letters(kafka, topics.dead_letters, ids)
-    for letter in letters:
+) -> AsyncIterator[DeadLetter]:
+    """Settle dead letters without sending them, each as an action of `actor`. Raises NotFound at first."""
+    for letter in await find_letters(kafka, topics.dead_letters, ids):
         arguments = {"dead_letter_id": letter.id, "note": note}
         async with recorded(conn, actor, "dead-letters resolve", arguments) as action:
             await conn.execute(_DECIDE, action.id, letter.id, "resolved", note)
-    return letters
+        yield letter
 
 
 async def _check_open(conn: asyncpg.Connection, letters: Sequence[DeadLetter]) -> None:

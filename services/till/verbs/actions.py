@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -10,9 +9,8 @@ from pydantic_core import to_json
 
 from operations import read_actions
 from runtime.printable import printable
-from till.connecting import query_connection, run
+from till.connecting import query_connection, run_over
 from till.output import Output, OutputOption, notices, print_rows
-from till.settings import till_settings
 from till.times import parse_time
 
 _COLUMNS = ("id", "started_at", "actor", "action", "arguments", "result", "finished_at", "details")
@@ -32,7 +30,8 @@ def actions(
     output: OutputOption = Output.table,
 ) -> None:
     """List what operators did by till: who, when, what, and what came of it, newest first (UTC)."""
-    rows = run(_actions(action, None if since is None else parse_time(since), limit + 1))
+    begun = None if since is None else parse_time(since)
+    rows = run_over(query_connection, lambda conn: read_actions(conn, action, begun, limit + 1))
     more, rows = len(rows) > limit, rows[:limit]
     if output is not Output.json:
         rows = [
@@ -49,11 +48,6 @@ def actions(
     print_rows(rows, _COLUMNS, output, title="Actions")
     if more:
         notices.print(f"There are more than these {limit}: --limit gives more.", highlight=False)
-
-
-async def _actions(action: str | None, since: datetime | None, limit: int) -> list[dict[str, Any]]:
-    async with query_connection(till_settings()) as connection:
-        return await read_actions(connection, action, since, limit)
 
 
 def _told(values: dict[str, Any] | None) -> str:

@@ -7,12 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from commands import ORDERS
-from messaging import KafkaConnection, Topics
 from operations.dead_letters import (
-    DeadLetter,
-    Decision,
-    Found,
     Wanted,
     letter_document,
     list_letters,
@@ -21,10 +16,10 @@ from operations.dead_letters import (
 )
 from operations.dead_letters import resolve as settle
 from runtime.printable import printable
-from till.connecting import operator_connection, operator_name, query_connection, run
+from till.connecting import kafka_of, operator_connection, operator_name, query_connection, run, run_over
 from till.errors import TillError
 from till.output import Output, OutputOption, answers, notices, print_json, print_rows
-from till.settings import TillSettings, till_settings
+from till.settings import till_settings
 from till.times import parse_time
 
 dead_letters = typer.Typer(
@@ -62,7 +57,8 @@ def list_(
         None if until is None else parse_time(until),
         limit,
     )
-    found = run(_list(till_settings(), wanted))
+    kafka, topics = kafka_of(till_settings())
+    found = run_over(query_connection, lambda conn: list_letters(conn, kafka, topics.dead_letters, wanted))
     if output is Output.json:
         print_json(found.rows)
     else:
@@ -91,7 +87,8 @@ def list_(
 @dead_letters.command()
 def show(letter_id: IdArgument, output: OutputOption = Output.table) -> None:
     """Show a dead letter as it was received, and what was decided about it."""
-    letter, decisions = run(_show(till_settings(), letter_id))
+    kafka, topics = kafka_of(till_settings())
+    letter, decisions = run_over(query_connection, lambda conn: read_letter(conn, kafka, topics, letter_id))
     if output is Output.json:
         print_json(letter_document(letter, decisions))
         return
@@ -136,7 +133,7 @@ def retry(
     ] = False,
 ) -> None:
     """Send dead letters again, the same bytes to where they came from; a command's effects happen once."""
-    run(_retry(till_settings(), letter_ids, note, again=again, anyway=anyway))
+    run(_retry(letter_ids, note, again=again, anyway=anyway))
 
 
 @dead_letters.command()
@@ -148,26 +145,14 @@ def resolve(
         raise TillError(
             "A note that says nothing settles nothing.", "Say with --note what was done, or why nothing."
         )
-    run(_resolve(till_settings(), letter_ids, note))
+    run(_resolve(letter_ids, note))
 
 
-async def _list(settings: TillSettings, wanted: Wanted) -> Found:
-    async with query_connection(settings) as connection:
-        kafka, topics = _kafka(settings)
-        return await list_letters(connection, kafka, topics.dead_letters, wanted)
-
-
-async def _show(settings: TillSettings, letter_id: str) -> tuple[DeadLetter, list[Decision]]:
-    async with query_connection(settings) as connection:
-        return await read_letter(connection, *_kafka(settings), letter_id)
-
-
-async def _retry(settings: TillSettings, ids: list[str], note: str, *, again: bool, anyway: bool) -> None:
-    kafka, topics = _kafka(settings)
-    async with operator_connection(settings) as connection:
-        sent = resend(
-            connection, kafka, topics, ids, actor=operator_name(), note=note, again=again, anyway=anyway
-        )
+async def _retry(ids: list[str], note: str, *, again: bool, anyway: bool) -> None:
+    settings = till_settings()
+    kafka, topics = kafka_of(settings)
+    async with operator_connection(settings) as conn:
+        sent = resend(conn, kafka, topics, ids, actor=operator_name(), note=note, again=again, anyway=anyway)
         async for letter, place in sent:
             notices.print(f"{letter.id} is on {place} again.", highlight=False)
     notices.print(
@@ -175,14 +160,11 @@ async def _retry(settings: TillSettings, ids: list[str], note: str, *, again: bo
     )
 
 
-async def _resolve(settings: TillSettings, ids: list[str], note: str) -> None:
-    async with operator_connection(settings) as connection:
-        for letter in await settle(connection, *_kafka(settings), ids, actor=operator_name(), note=note):
+async def _resolve(ids: list[str], note: str) -> None:
+    settings = till_settings()
+    async with operator_connection(settings) as conn:
+        async for letter in settle(conn, *kafka_of(settings), ids, actor=operator_name(), note=note):
             notices.print(f"{letter.id} is settled.", highlight=False)
-
-
-def _kafka(settings: TillSettings) -> tuple[KafkaConnection, Topics]:
-    return KafkaConnection.of(settings), ORDERS.topics(settings.topic_prefix)
 
 
 def _shown(raw: bytes | None) -> str:

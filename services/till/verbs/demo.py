@@ -29,8 +29,7 @@ from demo import (
 )
 from local import Home, Supervisor, bring_up, take_down
 from local.servers import kafka_jars
-from messaging import KafkaConnection
-from till.connecting import query_connection, run
+from till.connecting import kafka_of, query_connection, run
 from till.errors import TillError
 from till.output import Output, OutputOption, answers, notices, print_json
 from till.settings import TillSettings, till_settings
@@ -96,7 +95,7 @@ async def _load_and_check(where: TillSettings, orders: int) -> _Result:
     async with query_connection(where) as connection:
         before = await count_events(connection)
         loaded = await load_baskets(where, orders)
-        kafka, topics = KafkaConnection.of(where), ORDERS.topics(where.topic_prefix)
+        kafka, topics = kafka_of(where)
         with _progress() as progress:
             task = progress.add_task("Waiting for the read models", total=loaded.commands)
             async for applied in arriving(connection, kafka, topics, loaded.commands_of):

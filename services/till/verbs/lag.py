@@ -12,13 +12,11 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from commands import ORDERS
-from messaging import KafkaConnection
 from operations.status import Lag, Lags, Rates, lag_reader, read_lags
 from readmodels.read_model_status import ReadModelStatus, tell_replay
-from till.connecting import query_connection, run
+from till.connecting import kafka_of, query_connection, run, run_over
 from till.output import Output, OutputOption, answers, print_json, print_rows, rows_table
-from till.settings import TillSettings, till_settings
+from till.settings import till_settings
 
 _REFRESH_SECONDS = 1.0
 _MINUTE, _HOUR = 60, 3600
@@ -49,7 +47,8 @@ def lag(
         with suppress(KeyboardInterrupt):
             run(_watch(partitions=partitions))
         return
-    lags = run(_read(till_settings()))
+    kafka, topics = kafka_of(till_settings())
+    lags = run_over(query_connection, lambda conn: read_lags(conn, kafka, topics))
     if output is Output.json:
         print_json(_document(lags, partitions=partitions))
         return
@@ -60,16 +59,11 @@ def lag(
     answers.print(_outbox(lags, None), soft_wrap=True)
 
 
-async def _read(where: TillSettings) -> Lags:
-    async with query_connection(where) as connection:
-        return await read_lags(connection, KafkaConnection.of(where), ORDERS.topics(where.topic_prefix))
-
-
 async def _watch(*, partitions: bool) -> None:
     rates, where = Rates(), till_settings()
     async with (
         query_connection(where) as connection,
-        lag_reader(connection, KafkaConnection.of(where), ORDERS.topics(where.topic_prefix)) as reader,
+        lag_reader(connection, *kafka_of(where)) as reader,
     ):
         with Live(console=answers, auto_refresh=False) as live:
             while True:

@@ -17,9 +17,8 @@ from rich.progress import (
 
 from commands import ORDERS
 from demo import LoadedBaskets, read_baskets, send_baskets
-from messaging import KafkaConnection
 from runtime import Settings
-from till.connecting import run
+from till.connecting import kafka_of, run
 from till.output import Output, OutputOption, notices, print_json, print_rows
 from till.settings import till_settings
 
@@ -52,8 +51,8 @@ async def load_baskets(where: Settings, limit: int | None) -> LoadedBaskets:
     loaded = LoadedBaskets({}, time.monotonic(), 0.0)
     with _progress() as progress:
         task = progress.add_task("Sending baskets", total=count, rate=0.0)
-        topic = ORDERS.topics(where.topic_prefix).commands
-        async for loaded in send_baskets(KafkaConnection.of(where), topic, baskets):
+        kafka, topics = kafka_of(where)
+        async for loaded in send_baskets(kafka, topics.commands, baskets):
             progress.update(task, completed=len(loaded.commands_of), rate=loaded.rate)
     return loaded
 

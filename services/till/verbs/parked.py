@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import typer
 from rich.text import Text
 
-from operations.parked_orders import Result, read_parked
+from operations.parked_orders import read_parked
 from operations.parked_orders import retry as try_again
-from readmodels.parked import ParkedOrder, find_parked
+from readmodels.parked import find_parked
 from runtime.printable import printable
-from till.connecting import operator_connection, operator_name, query_connection, run
+from till.connecting import operator_connection, operator_name, query_connection, run_over
 from till.errors import TillError
 from till.output import Output, OutputOption, answers, notices, print_json, print_rows
 from till.read_models_named import known_read_model
-from till.settings import TillSettings, till_settings
 
 parked = typer.Typer(
     name="parked",
@@ -51,7 +50,10 @@ def list_(
     output: OutputOption = Output.table,
 ) -> None:
     """List parked orders, the last parked first (UTC)."""
-    found = run(_list(till_settings(), read_model, tenant, limit + 1))
+    found = run_over(
+        query_connection,
+        lambda conn: find_parked(conn, read_model=read_model, tenant=tenant, limit=limit + 1),
+    )
     rows = [each._asdict() for each in found[:limit]]
     if output is Output.table:
         rows = [
@@ -74,7 +76,11 @@ def show(
     output: OutputOption = Output.table,
 ) -> None:
     """Show what a parked order waits for: the error, and the event as the store has it."""
-    found = run(_show(till_settings(), _order_id(order), read_model, tenant))
+    order_id = _order_id(order)
+    found = run_over(
+        query_connection,
+        lambda conn: read_parked(conn, order_id, read_model=read_model, tenant=tenant),
+    )
     if output is Output.json:
         print_json([{**each._asdict(), "event": event} for each, event in found])
         return
@@ -113,7 +119,12 @@ def retry(
     if bool(orders) == everything:
         raise TillError("Name the orders, or say --all.", "`till parked list` gives their ids.")
     ids = [_order_id(order) for order in orders] if orders else None
-    result = run(_retry(till_settings(), ids, read_model=read_model, tenant=tenant, note=note, seconds=wait))
+    result = run_over(
+        operator_connection,
+        lambda conn: try_again(
+            conn, ids, operator_name(), read_model=read_model, tenant=tenant, note=note, seconds=wait
+        ),
+    )
     for key in result.unparked:
         notices.print(f"{key.order_id} is applied to {key.read_model} again.", highlight=False)
     for key, error in result.failed.items():
@@ -129,41 +140,6 @@ def retry(
         )
     if result.failed or result.waiting:
         raise typer.Exit(1)
-
-
-async def _list(
-    settings: TillSettings, read_model: str | None, tenant: str | None, limit: int
-) -> list[ParkedOrder]:
-    async with query_connection(settings) as connection:
-        return await find_parked(connection, read_model=read_model, tenant=tenant, limit=limit)
-
-
-async def _show(
-    settings: TillSettings, order: UUID, read_model: str | None, tenant: str | None
-) -> list[tuple[ParkedOrder, dict[str, Any] | None]]:
-    async with query_connection(settings) as connection:
-        return await read_parked(connection, order, read_model=read_model, tenant=tenant)
-
-
-async def _retry(
-    settings: TillSettings,
-    orders: list[UUID] | None,
-    *,
-    read_model: str | None,
-    tenant: str | None,
-    note: str,
-    seconds: float,
-) -> Result:
-    async with operator_connection(settings) as connection:
-        return await try_again(
-            connection,
-            orders,
-            operator_name(),
-            read_model=read_model,
-            tenant=tenant,
-            note=note,
-            seconds=seconds,
-        )
 
 
 def _order_id(text: str) -> UUID:

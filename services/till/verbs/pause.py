@@ -6,13 +6,11 @@ from typing import Annotated
 
 import typer
 
-from commands import ORDERS
-from messaging import KafkaConnection
 from operations import pause as pause_read_model
 from operations import pause_causes
 from operations import resume as resume_read_model
 from operations.groups import wait_until_left
-from till.connecting import acting, run
+from till.connecting import acting, kafka_of, run
 from till.output import notices
 from till.read_models_named import ReadModelArgument
 from till.settings import TillSettings, till_settings
@@ -35,8 +33,9 @@ async def _pause(settings: TillSettings, name: str, note: str) -> None:
     async with acting(settings, "pause", arguments) as (connection, action):
         new = await pause_read_model(connection, name, "operator", action.id)
         action.details["was_paused"] = not new
-        group = ORDERS.topics(settings.topic_prefix).group(f"projector.{name}")
-        left = await wait_until_left(KafkaConnection.of(settings), group)
+        kafka, topics = kafka_of(settings)
+        group = topics.group(f"projector.{name}")
+        left = await wait_until_left(kafka, group)
         action.details["group_empty"] = left
     state = "paused" if new else "paused already"
     members = "no projector is in its group" if left else f"but the group {group} still has members"

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from commands import ORDERS
-from messaging import KafkaConnection
 from operations.recover import Recovery, Work
 from operations.recover import recover as take_back
-from till.connecting import admin_connection, operator_name, run
+from till.connecting import admin_connection, kafka_of, operator_name, run_over
 from till.output import Output, OutputOption, answers, notices, print_json
 from till.settings import till_settings
 
@@ -22,20 +19,22 @@ def recover(
     output: OutputOption = Output.table,
 ) -> None:
     """Take events and outcomes that a restored database lacks back from Kafka. Stop all services first."""
+    where = till_settings()
     with notices.status("Comparing the topics with the database") as status:
-        found = run(_recover(execute=execute, tell=status.update))
+        found = run_over(
+            admin_connection,
+            lambda conn: take_back(
+                Work(conn, *kafka_of(where), status.update),
+                operator_name(),
+                where.tenant_time_zones,
+                carry_out=execute,
+            ),
+        )
     if output is Output.json:
         print_json(found._asdict())
         return
     for line in _lines(found):
         answers.print(line, soft_wrap=True, highlight=False, markup=False)
-
-
-async def _recover(*, execute: bool, tell: Callable[[str], None]) -> Recovery:
-    where = till_settings()
-    async with admin_connection(where) as conn:
-        work = Work(conn, KafkaConnection.of(where), ORDERS, ORDERS.topics(where.topic_prefix), tell)
-        return await take_back(work, operator_name(), where.tenant_time_zones, carry_out=execute)
 
 
 def _lines(found: Recovery) -> list[str]:

@@ -10,8 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from commands import ORDERS
-from messaging import KafkaConnection
 from operations import recorded
 from operations.replay import (
     Execution,
@@ -26,7 +24,7 @@ from operations.replay import (
     read_offsets_file,
 )
 from operations.replay.record import open_replay, tell_open
-from till.connecting import acting, operator_connection, operator_name, run
+from till.connecting import acting, kafka_of, operator_connection, operator_name, run
 from till.output import Output, OutputOption, answers, notices, print_json, print_rows
 from till.read_models_named import ReadModelArgument
 from till.replay_progress import show_replay
@@ -125,8 +123,8 @@ def replay(
 
 
 def _group(settings: TillSettings, name: str) -> Group:
-    topics = ORDERS.topics(settings.topic_prefix)
-    return Group(KafkaConnection.of(settings), topics.group(f"projector.{name}"), topics.events)
+    kafka, topics = kafka_of(settings)
+    return Group(kafka, topics.group(f"projector.{name}"), topics.events)
 
 
 def _ago(text: str) -> datetime:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from commands import ORDERS
-from messaging import KafkaConnection
 from operations.recover import Republishing, Work
 from operations.recover import republish as fill_topic
-from till.connecting import admin_connection, operator_name, run
+from till.connecting import admin_connection, kafka_of, operator_name, run_over
 from till.output import Output, OutputOption, answers, notices, print_json
 from till.settings import till_settings
 
@@ -22,20 +19,19 @@ def republish(
     output: OutputOption = Output.table,
 ) -> None:
     """Fill an empty topic of events from the log, as it was. Stop relay and command services first."""
+    kafka, topics = kafka_of(till_settings())
     with notices.status("Looking at the topic") as status:
-        found = run(_republish(execute=execute, tell=status.update))
+        found = run_over(
+            admin_connection,
+            lambda conn: fill_topic(
+                Work(conn, kafka, topics, status.update), operator_name(), carry_out=execute
+            ),
+        )
     if output is Output.json:
         print_json(found._asdict())
         return
     for line in _lines(found):
         answers.print(line, soft_wrap=True, highlight=False, markup=False)
-
-
-async def _republish(*, execute: bool, tell: Callable[[str], None]) -> Republishing:
-    where = till_settings()
-    async with admin_connection(where) as conn:
-        work = Work(conn, KafkaConnection.of(where), ORDERS, ORDERS.topics(where.topic_prefix), tell)
-        return await fill_topic(work, operator_name(), carry_out=execute)
 
 
 def _lines(found: Republishing) -> list[str]:

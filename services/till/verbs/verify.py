@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from commands import ORDERS
-from messaging import KafkaConnection
 from operations.errors import OperationRefused
 from operations.verify import Difference, Findings
 from operations.verify import verify as prove
 from readmodels import READ_MODELS
 from runtime.printable import printable
 from till.advice import advice_on
-from till.connecting import operator_connection, operator_name, run
+from till.connecting import kafka_of, operator_connection, operator_name, run_over
 from till.errors import TillError
 from till.output import Output, OutputOption, answers, notices, print_failure, print_json, print_rows
 from till.read_models_named import known_read_model
@@ -46,28 +43,26 @@ def verify(
     """Fold the log anew and compare every order. Exit status: 0 equal, 1 different, 2 could not check."""
     names = sorted(READ_MODELS) if read_model is None else [read_model]
     try:
+        kafka, topics = kafka_of(till_settings())
         with notices.status("Verifying") as status:
-            findings = run(_verify(names, topic=topic, patience=patience, tell=status.update))
+            findings = run_over(
+                operator_connection,
+                lambda conn: prove(
+                    conn,
+                    kafka,
+                    topics,
+                    names,
+                    operator_name(),
+                    topic=topic,
+                    patience=patience,
+                    tell=lambda so_far: status.update(f"Verifying: {so_far}"),
+                ),
+            )
     except (OperationRefused, TillError) as error:
         print_failure(str(error), advice_on(error))
         raise typer.Exit(COULD_NOT_CHECK) from error
     _print(findings, output)
     raise typer.Exit(findings.status)
-
-
-async def _verify(names: list[str], *, topic: bool, patience: float, tell: Callable[[str], None]) -> Findings:
-    where = till_settings()
-    async with operator_connection(where) as conn:
-        return await prove(
-            conn,
-            KafkaConnection.of(where),
-            ORDERS.topics(where.topic_prefix),
-            names,
-            operator_name(),
-            topic=topic,
-            patience=patience,
-            tell=lambda so_far: tell(f"Verifying: {so_far}"),
-        )
 
 
 def _print(findings: Findings, output: Output) -> None:
