@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from demo.arrival import arriving, count_events
 from demo.baskets import Basket, BasketLine, read_baskets
-from demo.check import Comparison, Difference, compare, find_example, read_figures
+from demo.check import Comparison, RowDifference, compare, find_example, read_figures
 from demo.commands import CommandRecord, commands
 from demo.expected import Figures, expected_figures
 from demo.load import LoadedBaskets, send_baskets
@@ -19,9 +19,9 @@ __all__ = [
     "BasketLine",
     "CommandRecord",
     "Comparison",
-    "Difference",
     "Figures",
     "LoadedBaskets",
+    "RowDifference",
     "arriving",
     "commands",
     "compare",

@@ -34,7 +34,7 @@ SELECT aggregate_id FROM order_events WHERE metadata ? 'undoes' AND aggregate_id
 """
 
 
-class Difference(NamedTuple):
+class RowDifference(NamedTuple):
     """One row that differs, by column. None on a side means that the side has no such row."""
 
     read_model: str
@@ -67,7 +67,7 @@ class Comparison:
     sales_rows_equal: int
     data_set: SalesFigures
     read_models: SalesFigures
-    differences: list[Difference]
+    differences: list[RowDifference]
 
 
 async def read_figures(connection: asyncpg.Connection) -> Figures:
@@ -103,10 +103,10 @@ def compare(data_set: Figures, read_models: Figures) -> Comparison:
 
 def _differences(
     read_model: str, data_set: Mapping[_Key, _Figures], found: Mapping[_Key, _Figures]
-) -> list[Difference]:
+) -> list[RowDifference]:
     keys = [*data_set, *(key for key in found if key not in data_set)]
     return [
-        Difference(read_model, _told(key), _columns(data_set.get(key)), _columns(found.get(key)))
+        RowDifference(read_model, _told(key), _columns(data_set.get(key)), _columns(found.get(key)))
         for key in keys
         if data_set.get(key) != found.get(key)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from operations.rebuild import Build, Seen, follow
+from operations.rebuild import Build, FollowedBuild, follow
 from till.output import notices
 
 
@@ -41,13 +41,13 @@ async def show_build(conn: asyncpg.Connection, build_id: int) -> Build:
     return build
 
 
-def _doing(seen: Seen) -> str:
+def _doing(seen: FollowedBuild) -> str:
     if seen.build.cancel_requested:
         return "is being cancelled"
     return "" if seen.to_catch_up is None else f"{seen.to_catch_up:,} events to catch up"
 
 
-def _silence(seen: Seen) -> str:
+def _silence(seen: FollowedBuild) -> str:
     """Say why nobody works at a build; nothing while somebody does, or may soon."""
     if seen.silence is None:
         return ""

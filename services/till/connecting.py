@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from rich.markup import escape
 
+from commands import ORDERS
 from messaging import KafkaConnection, Topics
 from operations import Action, recorded
 from operations.errors import Unreachable
@@ -49,7 +50,7 @@ def run_over(connect: Connect, verb: Callable[[asyncpg.Connection], Awaitable[T]
 
 def kafka_of(where: Settings) -> tuple[KafkaConnection, Topics]:
     """Return how Kafka is reached, and this installation's topics."""
-    return KafkaConnection.of(where), Topics(where.topic_prefix)
+    return KafkaConnection.of(where), ORDERS.topics(where.topic_prefix)
 
 
 @asynccontextmanager

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from operations.dead_letters.deciding import Decision, read_letter, resend, resolve
+from operations.dead_letters.deciding import LetterDecision, read_letter, resend, resolve
 from operations.dead_letters.letters import DeadLetter
 from operations.dead_letters.rows import letter_document, letter_row
-from operations.dead_letters.search import Found, Wanted, list_letters
+from operations.dead_letters.search import Found, LetterFilter, list_letters
 
 __all__ = [
     "DeadLetter",
-    "Decision",
     "Found",
-    "Wanted",
+    "LetterDecision",
+    "LetterFilter",
     "letter_document",
     "letter_row",
     "list_letters",

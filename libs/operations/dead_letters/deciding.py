@@ -33,7 +33,7 @@ VALUES ($1, $2, $3, $4)
 """
 
 
-class Decision(NamedTuple):
+class LetterDecision(NamedTuple):
     """What was decided about a dead letter, when and by whom."""
 
     dead_letter_id: str
@@ -43,17 +43,17 @@ class Decision(NamedTuple):
     note: str
 
 
-async def read_decisions(conn: asyncpg.Connection, ids: Iterable[str]) -> dict[str, list[Decision]]:
+async def read_decisions(conn: asyncpg.Connection, ids: Iterable[str]) -> dict[str, list[LetterDecision]]:
     """Return id → what was decided, in this order; what nothing was decided about is absent."""
-    decisions: dict[str, list[Decision]] = {}
+    decisions: dict[str, list[LetterDecision]] = {}
     for row in await conn.fetch(_DECISIONS, list(ids)):
-        decisions.setdefault(row["dead_letter_id"], []).append(Decision(*row))
+        decisions.setdefault(row["dead_letter_id"], []).append(LetterDecision(*row))
     return decisions
 
 
 async def read_letter(
     conn: asyncpg.Connection, kafka: KafkaConnection, topics: Topics, letter_id: str
-) -> tuple[DeadLetter, list[Decision]]:
+) -> tuple[DeadLetter, list[LetterDecision]]:
     """Return a dead letter and what was decided about it. Raises NotFound and Unreachable."""
     (letter,) = await find_letters(kafka, topics.dead_letters, [letter_id])
     return letter, (await read_decisions(conn, [letter.id])).get(letter.id, [])

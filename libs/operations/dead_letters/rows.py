@@ -6,12 +6,12 @@ from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
 
-from operations.dead_letters.deciding import Decision
+from operations.dead_letters.deciding import LetterDecision
 from operations.dead_letters.letters import DeadLetter
 from runtime.printable import printable
 
 
-def letter_row(letter: DeadLetter, decision: Decision | None) -> dict[str, Any]:
+def letter_row(letter: DeadLetter, decision: LetterDecision | None) -> dict[str, Any]:
     """Return what a list has of a letter; `decision` is the newest about it."""
     return {
         "at": letter.at,
@@ -28,7 +28,7 @@ def letter_row(letter: DeadLetter, decision: Decision | None) -> dict[str, Any]:
     }
 
 
-def letter_document(letter: DeadLetter, decisions: Sequence[Decision]) -> dict[str, Any]:
+def letter_document(letter: DeadLetter, decisions: Sequence[LetterDecision]) -> dict[str, Any]:
     """Return all of a letter for a program: texts as they can be read, and the bytes beside them."""
     return {
         **letter_row(letter, decisions[-1] if decisions else None),

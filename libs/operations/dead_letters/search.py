@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from messaging import KafkaConnection, Offsets, TopicReader
-from operations.dead_letters.deciding import Decision, read_decisions
+from operations.dead_letters.deciding import LetterDecision, read_decisions
 from operations.dead_letters.letters import DeadLetter, look_back
 from operations.dead_letters.rows import letter_row
 from operations.reaching_kafka import reaching_kafka
@@ -19,7 +19,7 @@ LOOKED_THROUGH = 50_000
 
 
 @dataclass(frozen=True)
-class Wanted:
+class LetterFilter:
     """What a list is to have: of those with this text in the reason that came on this topic, the newest.
 
     `since` and `until` bound when they became dead letters; None bounds nothing. Those that something was
@@ -53,10 +53,12 @@ class Found:
     there_is_more: bool = False
 
 
-async def list_letters(conn: asyncpg.Connection, kafka: KafkaConnection, topic: str, wanted: Wanted) -> Found:
+async def list_letters(
+    conn: asyncpg.Connection, kafka: KafkaConnection, topic: str, wanted: LetterFilter
+) -> Found:
     """Return the dead letters that are wanted of those on `topic`. Raises NotFound and Unreachable."""
     # By id: one that was published twice is one.
-    letters: dict[str, tuple[DeadLetter, Decision | None]] = {}
+    letters: dict[str, tuple[DeadLetter, LetterDecision | None]] = {}
     found = Found([])
     with reaching_kafka(kafka):
         async with TopicReader.open(kafka, topic) as reader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from operations.rebuild.builds import (
     Build,
-    Kind,
+    BuildKind,
     await_dropped,
     cancel_build,
     drop_previous,
@@ -13,13 +13,13 @@ from operations.rebuild.builds import (
     release_build,
     request_build,
 )
-from operations.rebuild.following import Seen, Silence, follow
+from operations.rebuild.following import FollowedBuild, Silence, follow
 from operations.rebuild.requests import ask_for_rebuild, ask_for_rollback, under_way
 
 __all__ = [
     "Build",
-    "Kind",
-    "Seen",
+    "BuildKind",
+    "FollowedBuild",
     "Silence",
     "ask_for_rebuild",
     "ask_for_rollback",

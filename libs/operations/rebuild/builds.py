@@ -14,7 +14,7 @@ from operations.errors import AlreadyUnderWay, NotFound
 from operations.operation_lock import take_turn
 from readmodels.generations import Generation, read_generations, request_drop
 
-Kind = Literal["rebuild", "rollback", "upgrade"]
+BuildKind = Literal["rebuild", "rollback", "upgrade"]
 State = Literal["requested", "scanning", "catching_up", "comparing", "swapped", "failed", "cancelled"]
 ENDED: frozenset[State] = frozenset({"swapped", "failed", "cancelled"})
 
@@ -48,7 +48,7 @@ class Build:
 
     id: int
     read_model: str
-    kind: Kind
+    kind: BuildKind
     state: State
     version: int
     generation: int | None
@@ -85,7 +85,7 @@ def _build(row: asyncpg.Record) -> Build:
 async def request_build(
     conn: asyncpg.Connection,
     read_model: str,
-    kind: Kind,
+    kind: BuildKind,
     version: int,
     action_id: int,
     *,

@@ -25,7 +25,7 @@ class Silence(NamedTuple):
     """The version that a projector must have; None where any will do."""
 
 
-class Seen(NamedTuple):
+class FollowedBuild(NamedTuple):
     """A build as it is now; `to_catch_up` events while it catches up."""
 
     build: Build
@@ -33,14 +33,14 @@ class Seen(NamedTuple):
     silence: Silence | None
 
 
-async def follow(conn: asyncpg.Connection, build_id: int) -> AsyncIterator[Seen]:
+async def follow(conn: asyncpg.Connection, build_id: int) -> AsyncIterator[FollowedBuild]:
     """Yield a build again and again until it has ended, or holds."""
     while True:
         build = await read_build(conn, build_id)
         to_catch_up = None
         if build.state == "catching_up" and build.generation is not None:
             to_catch_up = await events_to_catch_up(conn, build.read_model, build.generation)
-        yield Seen(build, to_catch_up, await _silence(conn, build))
+        yield FollowedBuild(build, to_catch_up, await _silence(conn, build))
         if build.ended or build.holds:
             return
         await asyncio.sleep(_LOOK_SECONDS)

@@ -6,9 +6,9 @@ from operations.replay.execution import Execution, Left, Reached, Seen, Step
 from operations.replay.forecast import Effect, Forecast, forecast
 from operations.replay.offsets import Group
 from operations.replay.scenarios import (
-    Kind,
     Offsets,
     Scenario,
+    ScenarioKind,
     aims,
     moment_ago,
     parse_duration,
@@ -21,11 +21,11 @@ __all__ = [
     "Execution",
     "Forecast",
     "Group",
-    "Kind",
     "Left",
     "Offsets",
     "Reached",
     "Scenario",
+    "ScenarioKind",
     "Seen",
     "Step",
     "aims",

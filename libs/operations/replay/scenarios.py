@@ -20,7 +20,7 @@ from typing import NamedTuple, Self
 from operations.errors import NotFound, OperationRefused
 
 
-class Kind(StrEnum):
+class ScenarioKind(StrEnum):
     """What is asked for; the names are Kafka's."""
 
     EARLIEST = "to-earliest"
@@ -45,7 +45,7 @@ class Offsets(NamedTuple):
 class Scenario:
     """Where to, on which partitions (None: all); `number`, `moment`, `offsets` are as the kind needs them."""
 
-    kind: Kind
+    kind: ScenarioKind
     partitions: frozenset[int] | None = None
     number: int = 0
     moment: datetime | None = None
@@ -71,7 +71,7 @@ class Scenario:
         """Take it from the record."""
         partitions, moment, offsets = (arguments[name] for name in ("partitions", "moment", "offsets"))
         return cls(
-            Kind(str(arguments["scenario"])),
+            ScenarioKind(str(arguments["scenario"])),
             frozenset(map(int, partitions)) if isinstance(partitions, list) else None,
             int(str(arguments["number"])),
             datetime.fromisoformat(moment) if isinstance(moment, str) else None,
@@ -100,19 +100,19 @@ def aims(scenario: Scenario, topic: Mapping[int, Offsets]) -> dict[int, int]:
 
 def _aim(scenario: Scenario, partition: int, known: Offsets) -> int:
     match scenario.kind:
-        case Kind.EARLIEST:
+        case ScenarioKind.EARLIEST:
             aim = known.beginning
-        case Kind.LATEST:
+        case ScenarioKind.LATEST:
             aim = known.end
-        case Kind.CURRENT:
+        case ScenarioKind.CURRENT:
             aim = known.end if known.committed is None else known.committed
-        case Kind.DATETIME:
+        case ScenarioKind.DATETIME:
             aim = known.end if known.at_time is None else known.at_time
-        case Kind.OFFSET:
+        case ScenarioKind.OFFSET:
             aim = _within(known, scenario.number)
-        case Kind.FILE:
+        case ScenarioKind.FILE:
             aim = _within(known, (scenario.offsets or {})[partition])
-        case Kind.SHIFT:
+        case ScenarioKind.SHIFT:
             if known.committed is None:
                 raise NotFound(
                     "no_committed_offset", f"Partition {partition} has no committed offset to shift from."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operations.verify.findings import Difference, Field, Findings, Tally
+from operations.verify.findings import Field, Findings, Mismatch, Tally
 from operations.verify.verification import verify
 
-__all__ = ["Difference", "Field", "Findings", "Tally", "verify"]
+__all__ = ["Field", "Findings", "Mismatch", "Tally", "verify"]

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from eventstore import EventStore, NewerSchema, StoredEvent, StreamKey
 from messaging import KafkaConnection, Topics
 from operations.errors import CouldNotCheck
-from operations.verify.findings import LOG, Difference, Findings
+from operations.verify.findings import LOG, Findings, Mismatch
 from operations.verify.folding import FoldedOrder
 from operations.verify.rows import compared
 from operations.verify.settling import caught_up
@@ -122,7 +122,7 @@ class _Verification:
         for tables in self.tables:
             async for key in tables.strangers(self._conn):
                 self.findings.differ(
-                    Difference(tables.live.name, "it has rows of an order that is not in the log", key)
+                    Mismatch(tables.live.name, "it has rows of an order that is not in the log", key)
                 )
 
     async def look_again(self, kafka: KafkaConnection, topic: str, patience: float) -> None:
@@ -169,7 +169,7 @@ class _Verification:
         rows = (await tables.rows(self._conn, [key]))[key]
         what = f"it is at version {applied}, and should have applied version {due}"
         fields = compared(rows, FoldedOrder(key, history).rows(tables.read_model, due))
-        self.findings.differ(Difference(tables.live.name, what, key, fields))
+        self.findings.differ(Mismatch(tables.live.name, what, key, fields))
 
     async def _compare(self, keys: Collection[StreamKey], only: OrderTables | None = None) -> None:
         """Compare some orders; `only` one read model when it is not the first time."""
@@ -180,7 +180,7 @@ class _Verification:
             if order is not None:
                 folded[key] = order
             elif only is None:
-                self.findings.differ(Difference(LOG, problem, key))
+                self.findings.differ(Mismatch(LOG, problem, key))
         if only is None:
             self.findings.at(LOG).checked += len(histories)
         for tables in self.tables if only is None else [only]:
@@ -201,10 +201,10 @@ class _Verification:
                 tally.checked += 1
             if applied > order.version:
                 what = f"it is at version {applied}, and the log has {order.version}"
-                self.findings.differ(Difference(name, what, key, compared(there, [])))
+                self.findings.differ(Mismatch(name, what, key, compared(there, [])))
             elif fields := compared(there, order.rows(tables.read_model, applied)):
                 what = f"at version {applied} it is not what the log folds to"
-                self.findings.differ(Difference(name, what, key, fields))
+                self.findings.differ(Mismatch(name, what, key, fields))
             elif applied < order.version and not again:
                 if len(self.behind[name]) < REMEMBERED:
                     self.behind[name][key] = order.version

@@ -21,7 +21,7 @@ class Field(NamedTuple):
     differs: bool
 
 
-class Difference(NamedTuple):
+class Mismatch(NamedTuple):
     """One thing that is not as the log has it: where (`log`, a read model or `topic`), and in what."""
 
     where: str
@@ -45,7 +45,7 @@ class Tally:
 class Findings:
     """The first difference of each place, counts per place, and what kept the rest from being checked."""
 
-    firsts: dict[str, Difference] = field(default_factory=dict)
+    firsts: dict[str, Mismatch] = field(default_factory=dict)
     tallies: dict[str, Tally] = field(default_factory=dict)
     unchecked: str | None = None
 
@@ -53,7 +53,7 @@ class Findings:
         """Return the counts of one place."""
         return self.tallies.setdefault(where, Tally())
 
-    def differ(self, difference: Difference) -> None:
+    def differ(self, difference: Mismatch) -> None:
         """Count a difference, and keep the first."""
         self.firsts.setdefault(difference.where, difference)
         self.at(difference.where).differences += 1
@@ -72,7 +72,7 @@ class Findings:
         }
 
     @property
-    def first(self) -> Difference | None:
+    def first(self) -> Mismatch | None:
         """The first difference of all."""
         return next(iter(self.firsts.values()), None)
 

@@ -7,7 +7,7 @@ import re
 import asyncpg
 
 from operations.errors import CouldNotCheck
-from operations.verify.findings import Difference, Field, Findings
+from operations.verify.findings import Field, Findings, Mismatch
 from readmodels import ReadModel
 from readmodels.checkpoints import Checkpoints
 
@@ -32,7 +32,7 @@ async def check_sums(conn: asyncpg.Connection, live: ReadModel, topic: str, find
             for name, due in [(key.removeprefix("found_"), row[key.replace("found_", "due_", 1)])]
         ]
         what = "a total is not the sum of what the orders contribute"
-        findings.differ(Difference(live.name, what, fields=[*identity, *amounts]))
+        findings.differ(Mismatch(live.name, what, fields=[*identity, *amounts]))
 
 
 async def check_views(conn: asyncpg.Connection, live: ReadModel, findings: Findings) -> None:
@@ -42,7 +42,7 @@ async def check_views(conn: asyncpg.Connection, live: ReadModel, findings: Findi
             "SELECT pg_get_viewdef(to_regclass('read_models.' || quote_ident($1)))", view
         )
         if text is None:
-            findings.differ(Difference(live.name, f"there is no view read_models.{view}"))
+            findings.differ(Mismatch(live.name, f"there is no view read_models.{view}"))
         elif not re.search(rf"\b{live.name}_{live.generation}(?!\d)", text):
             what = f"the view read_models.{view} does not read the live generation, {live.generation}"
-            findings.differ(Difference(live.name, what))
+            findings.differ(Mismatch(live.name, what))

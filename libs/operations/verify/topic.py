@@ -15,7 +15,7 @@ from aiokafka import ConsumerRecord
 from commands import ORDERS
 from eventstore import StreamKey
 from messaging import InvalidAttribute, KafkaConnection, TopicReader, Topics, Undecodable, open_envelope
-from operations.verify.findings import TOPIC, Difference, Field, Findings
+from operations.verify.findings import TOPIC, Field, Findings, Mismatch
 from operations.verify.settling import sent
 
 # Orders whose versions are kept in mind at a time: the topic is read once for each so many.
@@ -86,7 +86,7 @@ class _Pass:
         # An order's messages leave the outbox in order: what lacks before others won't come.
         if all_sent or seen >> absent:
             what = f"version {absent} is in the store and not on the topic"
-            self._findings.differ(Difference(TOPIC, what, key))
+            self._findings.differ(Mismatch(TOPIC, what, key))
         else:
             self._findings.at(TOPIC).behind += 1
 
@@ -109,7 +109,7 @@ class _Pass:
                 where = f"partition {record.partition}, offset {record.offset}"
                 if self._number == 0:
                     self._findings.at(TOPIC).checked += 1
-                    self._findings.differ(Difference(TOPIC, f"{where} is no event of an order: {error}"))
+                    self._findings.differ(Mismatch(TOPIC, f"{where} is no event of an order: {error}"))
             else:
                 if self._is_ours(place.key):
                     places.append(place)
@@ -129,14 +129,14 @@ class _Pass:
                 Field("version", place.version, None if stored is None else place.version, stored is None),
                 Field("event_id", place.event_id, stored, differs=True),
             ]
-            self._findings.differ(Difference(TOPIC, what, place.key, fields))
+            self._findings.differ(Mismatch(TOPIC, what, place.key, fields))
         if stored is None:
             return
         orders = self._seen[place.partition]
         seen = orders.get(place.key, 0)
         if seen >> place.version > 1 and not seen >> place.version & 1:
             what = f"{where}: version {place.version} comes after version {seen.bit_length() - 1}"
-            self._findings.differ(Difference(TOPIC, what, place.key))
+            self._findings.differ(Mismatch(TOPIC, what, place.key))
         orders[place.key] = seen | 1 << place.version
 
     async def _missing(self) -> dict[StreamKey, int]:

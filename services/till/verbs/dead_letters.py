@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from operations.dead_letters import (
-    Wanted,
+    LetterFilter,
     letter_document,
     list_letters,
     read_letter,
@@ -49,7 +49,7 @@ def list_(
     output: OutputOption = Output.table,
 ) -> None:
     """List dead letters that nothing was decided about, newest first (UTC)."""
-    wanted = Wanted(
+    wanted = LetterFilter(
         everything,
         reason,
         topic,

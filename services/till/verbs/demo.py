@@ -16,7 +16,6 @@ from rich.box import SIMPLE_HEAD
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from commands import ORDERS
 from demo import (
     Comparison,
     LoadedBaskets,

@@ -15,7 +15,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from commands import ORDERS
 from demo import LoadedBaskets, read_baskets, send_baskets
 from runtime import Settings
 from till.connecting import kafka_of, run

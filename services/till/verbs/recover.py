@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from commands import ORDERS
 from operations.recover import Recovery, Work
 from operations.recover import recover as take_back
 from till.connecting import admin_connection, kafka_of, operator_name, run_over
@@ -20,11 +21,12 @@ def recover(
 ) -> None:
     """Take events and outcomes that a restored database lacks back from Kafka. Stop all services first."""
     where = till_settings()
+    kafka, topics = kafka_of(where)
     with notices.status("Comparing the topics with the database") as status:
         found = run_over(
             admin_connection,
             lambda conn: take_back(
-                Work(conn, *kafka_of(where), status.update),
+                Work(conn, kafka, ORDERS, topics, status.update),
                 operator_name(),
                 where.tenant_time_zones,
                 carry_out=execute,

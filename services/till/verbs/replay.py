@@ -15,8 +15,8 @@ from operations.replay import (
     Execution,
     Forecast,
     Group,
-    Kind,
     Scenario,
+    ScenarioKind,
     forecast,
     moment_ago,
     parse_duration,
@@ -88,13 +88,14 @@ def replay(
     settings = till_settings()
     group = _group(settings, read_model)
     makers: dict[Callable[[], Scenario], bool] = {
-        lambda: Scenario(Kind.EARLIEST): to_earliest,
-        lambda: Scenario(Kind.LATEST): to_latest,
-        lambda: Scenario(Kind.CURRENT): to_current,
-        lambda: Scenario(Kind.DATETIME, moment=parse_time(to_datetime or "")): to_datetime is not None,
-        lambda: Scenario(Kind.DATETIME, moment=_ago(by_duration or "")): by_duration is not None,
-        lambda: Scenario(Kind.SHIFT, number=shift_by or 0): shift_by is not None,
-        lambda: Scenario(Kind.OFFSET, number=to_offset or 0): to_offset is not None,
+        lambda: Scenario(ScenarioKind.EARLIEST): to_earliest,
+        lambda: Scenario(ScenarioKind.LATEST): to_latest,
+        lambda: Scenario(ScenarioKind.CURRENT): to_current,
+        lambda: Scenario(ScenarioKind.DATETIME, moment=parse_time(to_datetime or "")): to_datetime
+        is not None,
+        lambda: Scenario(ScenarioKind.DATETIME, moment=_ago(by_duration or "")): by_duration is not None,
+        lambda: Scenario(ScenarioKind.SHIFT, number=shift_by or 0): shift_by is not None,
+        lambda: Scenario(ScenarioKind.OFFSET, number=to_offset or 0): to_offset is not None,
         lambda: _of_file(from_file or Path(), group): from_file is not None,
     }
     given = [make for make, wanted in makers.items() if wanted]
@@ -132,7 +133,7 @@ def _ago(text: str) -> datetime:
 
 
 def _of_file(path: Path, group: Group) -> Scenario:
-    return Scenario(Kind.FILE, offsets=read_offsets_file(path, group.topic, group.name))
+    return Scenario(ScenarioKind.FILE, offsets=read_offsets_file(path, group.topic, group.name))
 
 
 async def _replay(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from commands import ORDERS
 from operations.recover import Republishing, Work
 from operations.recover import republish as fill_topic
 from till.connecting import admin_connection, kafka_of, operator_name, run_over
@@ -24,7 +25,7 @@ def republish(
         found = run_over(
             admin_connection,
             lambda conn: fill_topic(
-                Work(conn, kafka, topics, status.update), operator_name(), carry_out=execute
+                Work(conn, kafka, ORDERS, topics, status.update), operator_name(), carry_out=execute
             ),
         )
     if output is Output.json:

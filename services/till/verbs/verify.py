@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from operations.errors import OperationRefused
-from operations.verify import Difference, Findings
+from operations.verify import Findings, Mismatch
 from operations.verify import verify as prove
 from readmodels import READ_MODELS
 from runtime.printable import printable
@@ -85,7 +85,7 @@ def _print(findings: Findings, output: Output) -> None:
         answers.print("Equal.")
 
 
-def _told(difference: Difference) -> dict[str, Any]:
+def _told(difference: Mismatch) -> dict[str, Any]:
     key = difference.key
     return {
         "where": difference.where,
@@ -96,7 +96,7 @@ def _told(difference: Difference) -> dict[str, Any]:
     }
 
 
-def _print_difference(difference: Difference) -> None:
+def _print_difference(difference: Mismatch) -> None:
     key = difference.key
     whose = "" if key is None else f", order {key.aggregate_id} of {key.tenant_id}"
     # A row, or a record of the topic, may hold whatever somebody wrote into it.

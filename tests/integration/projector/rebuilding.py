@@ -11,7 +11,7 @@ import asyncpg
 
 from integration.projector.processes import Installation, until
 from operations import recorded
-from operations.rebuild import Build, Kind, read_build, request_build
+from operations.rebuild import Build, BuildKind, read_build, request_build
 from readmodels import READ_MODELS
 
 _LIVE = "SELECT generation FROM projections.generations WHERE read_model = $1 AND state = 'live'"
@@ -33,7 +33,9 @@ class Operator:
     connection: asyncpg.Connection
     admin: asyncpg.Connection
 
-    async def ask(self, name: str, kind: Kind = "rebuild", version: int | None = None, **options: Any) -> int:
+    async def ask(
+        self, name: str, kind: BuildKind = "rebuild", version: int | None = None, **options: Any
+    ) -> int:
         """Ask for a build, of this build's version unless another is named, and return its id."""
         version = version or READ_MODELS[name].version
         async with recorded(self.connection, "ann@here", kind, {"read_model": name}) as action:

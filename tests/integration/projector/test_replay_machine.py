@@ -39,7 +39,7 @@ from integration.projector.reading import NAMES, expected, rows
 from integration.projector.spoiling import spoil
 from messaging import Committed, TopicFacts
 from operations.errors import OperationRefused
-from operations.replay import Kind, Offsets, Scenario, aims
+from operations.replay import Offsets, Scenario, ScenarioKind, aims
 from operations.replay.forecast import EFFECTS, foretell
 from orders import (
     ORDER,
@@ -97,13 +97,13 @@ OFFSETS = st.integers(0, 60)
 SCENARIOS = st.one_of(
     st.builds(
         Scenario,
-        st.sampled_from([kind for kind in Kind if kind is not Kind.FILE]),
+        st.sampled_from([kind for kind in ScenarioKind if kind is not ScenarioKind.FILE]),
         SOME_PARTITIONS,
         st.integers(-20, 60),
     ),
     st.builds(
         Scenario,
-        st.just(Kind.FILE),
+        st.just(ScenarioKind.FILE),
         offsets=st.dictionaries(st.sampled_from(NUMBERS), OFFSETS, min_size=1),
     ),
 )

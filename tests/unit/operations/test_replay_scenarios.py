@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from operations.errors import OperationRefused
 from operations.replay import (
-    Kind,
     Offsets,
     Scenario,
+    ScenarioKind,
     aims,
     parse_duration,
     parse_partitions,
@@ -31,17 +31,17 @@ MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("scenario", "expected"),
     [
-        (Scenario(Kind.EARLIEST), {0: 10, 1: 0, 2: 7}),
-        (Scenario(Kind.LATEST), {0: 100, 1: 5, 2: 7}),
-        (Scenario(Kind.CURRENT), {0: 40, 1: 5, 2: 7}),
-        (Scenario(Kind.DATETIME, moment=MOMENT), {0: 70, 1: 5, 2: 7}),
-        (Scenario(Kind.OFFSET, number=6), {0: 10, 1: 5, 2: 7}),
-        (Scenario(Kind.OFFSET, number=50), {0: 50, 1: 5, 2: 7}),
-        (Scenario(Kind.SHIFT, frozenset({0, 2}), number=-15), {0: 25, 2: 7}),
-        (Scenario(Kind.SHIFT, frozenset({0}), number=-500), {0: 10}),
-        (Scenario(Kind.SHIFT, frozenset({0}), number=500), {0: 100}),
-        (Scenario(Kind.FILE, offsets={0: 3, 1: 4}), {0: 10, 1: 4}),
-        (Scenario(Kind.FILE, frozenset({1}), offsets={0: 3, 1: 4}), {1: 4}),
+        (Scenario(ScenarioKind.EARLIEST), {0: 10, 1: 0, 2: 7}),
+        (Scenario(ScenarioKind.LATEST), {0: 100, 1: 5, 2: 7}),
+        (Scenario(ScenarioKind.CURRENT), {0: 40, 1: 5, 2: 7}),
+        (Scenario(ScenarioKind.DATETIME, moment=MOMENT), {0: 70, 1: 5, 2: 7}),
+        (Scenario(ScenarioKind.OFFSET, number=6), {0: 10, 1: 5, 2: 7}),
+        (Scenario(ScenarioKind.OFFSET, number=50), {0: 50, 1: 5, 2: 7}),
+        (Scenario(ScenarioKind.SHIFT, frozenset({0, 2}), number=-15), {0: 25, 2: 7}),
+        (Scenario(ScenarioKind.SHIFT, frozenset({0}), number=-500), {0: 10}),
+        (Scenario(ScenarioKind.SHIFT, frozenset({0}), number=500), {0: 100}),
+        (Scenario(ScenarioKind.FILE, offsets={0: 3, 1: 4}), {0: 10, 1: 4}),
+        (Scenario(ScenarioKind.FILE, frozenset({1}), offsets={0: 3, 1: 4}), {1: 4}),
     ],
 )
 def test_each_scenario_aims_where_kafkas_tool_does(scenario: Scenario, expected: dict[int, int]) -> None:
@@ -51,17 +51,18 @@ def test_each_scenario_aims_where_kafkas_tool_does(scenario: Scenario, expected:
 
 def test_what_is_committed_is_taken_as_it_is() -> None:
     """To-current alone is not moved into the topic's range, as in Kafka's tool."""
-    assert aims(Scenario(Kind.CURRENT), {0: Offsets(50, 60, committed=3)}) == {0: 3}
+    assert aims(Scenario(ScenarioKind.CURRENT), {0: Offsets(50, 60, committed=3)}) == {0: 3}
 
 
 def test_a_shift_from_nowhere_is_refused() -> None:
     """A partition without a committed offset can't be shifted."""
     with pytest.raises(OperationRefused, match="Partition 1 has no committed offset"):
-        aims(Scenario(Kind.SHIFT, number=-1), TOPIC)
+        aims(Scenario(ScenarioKind.SHIFT, number=-1), TOPIC)
 
 
 @pytest.mark.parametrize(
-    "scenario", [Scenario(Kind.EARLIEST, frozenset({1, 3})), Scenario(Kind.FILE, offsets={3: 0})]
+    "scenario",
+    [Scenario(ScenarioKind.EARLIEST, frozenset({1, 3})), Scenario(ScenarioKind.FILE, offsets={3: 0})],
 )
 def test_a_partition_that_is_not_there_is_refused(scenario: Scenario) -> None:
     """Nothing is reset where the topic has no such partition."""
@@ -72,7 +73,7 @@ def test_a_partition_that_is_not_there_is_refused(scenario: Scenario) -> None:
 @given(
     st.builds(
         Scenario,
-        st.sampled_from(Kind),
+        st.sampled_from(ScenarioKind),
         st.none() | st.frozensets(st.integers(0, 99)),
         number=st.integers(),
         moment=st.none() | st.datetimes(timezones=st.just(UTC)),
