@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -152,26 +152,12 @@ ChangeCommand = (
     | RemoveLineDiscount
 )
 CommandData = Annotated[
-    ChangeCommand | CreateOrder | ConfirmOrder | VoidOrder | UndoLastChange | RedoLastChange,
+    CreateOrder | ChangeCommand | ConfirmOrder | VoidOrder | UndoLastChange | RedoLastChange,
     Field(discriminator="type"),
 ]
 
 COMMAND_MODELS: dict[str, type[CommandData]] = {
-    model.__name__: model
-    for model in (
-        CreateOrder,
-        AddItem,
-        RemoveItem,
-        ChangeItemQuantity,
-        ApplyDiscount,
-        RemoveDiscount,
-        ApplyLineDiscount,
-        RemoveLineDiscount,
-        ConfirmOrder,
-        VoidOrder,
-        UndoLastChange,
-        RedoLastChange,
-    )
+    model.__name__: model for model in get_args(get_args(CommandData)[0])
 }
 COMMAND_TYPES: tuple[str, ...] = tuple(COMMAND_MODELS)
 

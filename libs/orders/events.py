@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -113,34 +113,20 @@ class OrderVoided(_EventData):
     authorised_by: str
 
 
-ItemOrDiscountChange = Annotated[
+_Change = (
     ItemAdded
     | ItemRemoved
     | ItemQuantityChanged
     | DiscountApplied
     | DiscountRemoved
     | LineDiscountApplied
-    | LineDiscountRemoved,
-    Field(discriminator="type"),
-]
-EventData = Annotated[
-    ItemOrDiscountChange | OrderCreated | OrderConfirmed | OrderVoided, Field(discriminator="type")
-]
+    | LineDiscountRemoved
+)
+ItemOrDiscountChange = Annotated[_Change, Field(discriminator="type")]
+EventData = Annotated[OrderCreated | _Change | OrderConfirmed | OrderVoided, Field(discriminator="type")]
 
 EVENT_MODELS: dict[str, type[EventData]] = {
-    model.__name__: model
-    for model in (
-        OrderCreated,
-        ItemAdded,
-        ItemRemoved,
-        ItemQuantityChanged,
-        DiscountApplied,
-        DiscountRemoved,
-        LineDiscountApplied,
-        LineDiscountRemoved,
-        OrderConfirmed,
-        OrderVoided,
-    )
+    model.__name__: model for model in get_args(get_args(EventData)[0])
 }
 EVENT_TYPES: tuple[str, ...] = tuple(EVENT_MODELS)
 
