@@ -61,15 +61,6 @@ ON CONFLICT (read_model, generation, topic, partition) DO UPDATE SET
 RETURNING partition, epoch
 """
 
-_HOLD = """
-SELECT count(*) FROM (
-    SELECT FROM projections.checkpoints AS c
-    JOIN unnest($4::integer[], $5::bigint[]) AS h (partition, epoch) USING (partition, epoch)
-    WHERE c.read_model = $1 AND c.generation = $2 AND c.topic = $3
-    ORDER BY c.partition FOR UPDATE OF c
-) AS held
-"""
-
 _REFOLDED_UP_TO = """
 UPDATE projections.checkpoints SET refolded_tenant = $5, refolded_order = $6, advanced_at = now()
 WHERE read_model = $1 AND generation = $2 AND topic = $3 AND partition = $4
@@ -98,13 +89,6 @@ SET next_offset = mine.new_offset, advanced_at = now(),
 FROM mine
 WHERE c.read_model = $1 AND c.generation = $2 AND c.topic = $3 AND c.partition = mine.partition
 RETURNING c.partition
-"""
-
-_AT = """
-SELECT count(*) FROM projections.checkpoints AS c
-JOIN unnest($4::integer[], $5::bigint[], $6::bigint[]) AS m (partition, epoch, next_offset)
-    USING (partition, epoch, next_offset)
-WHERE c.read_model = $1 AND c.generation = $2 AND c.topic = $3
 """
 
 _ACKNOWLEDGE = """
@@ -216,8 +200,7 @@ class Checkpoints:
 
     async def hold(self, conn: asyncpg.Connection, epochs: Mapping[int, int]) -> bool:
         """Lock the checkpoints of partition → epoch; False when another has taken one of the partitions."""
-        held: int = await conn.fetchval(_HOLD, *self._key, list(epochs), list(epochs.values()))
-        return held == len(epochs)
+        return {number: each.epoch for number, each in (await self.lock(conn, epochs)).items()} == epochs
 
     async def refolded_up_to(self, conn: asyncpg.Connection, partition: int, key: OrderKey) -> None:
         """Note the last order that was folded again: whoever takes over goes on after it."""
@@ -234,9 +217,8 @@ class Checkpoints:
 
     async def moved_before(self, conn: asyncpg.Connection, moves: Sequence[Move]) -> bool:
         """Tell whether all these moves were already made by their own epochs."""
-        partitions, epochs, _, new_offsets, _ = zip(*moves, strict=True)
-        count: int = await conn.fetchval(_AT, *self._key, partitions, epochs, new_offsets)
-        return count == len(moves)
+        found = {number: (each.epoch, each.next_offset) for number, each in (await self.read(conn)).items()}
+        return all(found.get(move.partition) == (move.epoch, move.new_offset) for move in moves)
 
     async def acknowledge(self, conn: asyncpg.Connection, offsets: Sequence[tuple[int, int, int]]) -> None:
         """Keep the offsets Kafka has committed, as (partition, epoch, offset)."""

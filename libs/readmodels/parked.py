@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from readmodels import OrderKey
+from readmodels import OrderKey, Placed
 
 # Who finds an order parked already leaves its first error, and raises what waits behind it.
 _PARK = """
@@ -32,8 +32,8 @@ UPDATE projections.parked AS p SET
     partition = t.partition,
     last_offset = CASE WHEN p.partition = t.partition
         THEN greatest(p.last_offset, t.last_offset) ELSE t.last_offset END
-FROM unnest($3::text[], $4::uuid[], $5::integer[], $6::bigint[], $7::bigint[])
-    AS t (tenant_id, order_id, partition, newest_version, last_offset)
+FROM unnest($3::text[], $4::uuid[], $5::bigint[], $6::integer[], $7::bigint[])
+    AS t (tenant_id, order_id, newest_version, partition, last_offset)
 WHERE p.read_model = $1 AND p.generation = $2 AND p.tenant_id = t.tenant_id AND p.order_id = t.order_id
 """
 
@@ -58,7 +58,7 @@ WHERE read_model = $1 AND generation = $2
 """
 
 _FIND = """
-SELECT tenant_id, order_id, partition, newest_version, last_offset FROM projections.parked
+SELECT tenant_id, order_id, newest_version, partition, last_offset FROM projections.parked
 WHERE read_model = $1 AND generation = $2 AND partition = ANY ($3::integer[])
     AND (tenant_id, order_id) > ($4, $5) AND last_offset >= $6 AND (retry_requested OR NOT $7::boolean)
 ORDER BY tenant_id, order_id LIMIT $8
@@ -112,16 +112,11 @@ FROM projections.parked AS p JOIN {_KEYS} USING (read_model, generation, tenant_
 """  # noqa: S608 - constants of ours
 
 
-class Waiting(NamedTuple):
-    """Where a parked order's newest event lies; its version is 0 when none that came could be read."""
-
-    partition: int
-    newest_version: int
-    last_offset: int
-
-
 class ParkedOrders:
-    """The parked orders of one generation of a read model. Callers hold the transaction."""
+    """The parked orders of one generation of a read model, each placed where its newest event lies.
+
+    That event's version is 0 when none that came could be read. Callers hold the transaction.
+    """
 
     def __init__(self, read_model: str, generation: int) -> None:
         self._key = (read_model, generation)
@@ -155,25 +150,25 @@ class ParkedOrders:
         limit: int,
         from_offset: int = 0,
         requested: bool = False,
-    ) -> dict[OrderKey, Waiting]:
+    ) -> dict[OrderKey, Placed]:
         """Return, and lock, the next parked orders after a key: those with an event at or past an offset.
 
         With `requested`, only those that an operator wants tried again.
         """
         rows = await conn.fetch(_FIND, *self._key, list(partitions), *after, from_offset, requested, limit)
-        return {(row[0], row[1]): Waiting(*tuple(row)[2:]) for row in rows}
+        return {(row[0], row[1]): Placed(*tuple(row)[2:]) for row in rows}
 
     async def add(
-        self, conn: asyncpg.Connection, parked: Iterable[tuple[OrderKey, Waiting, int, str]]
+        self, conn: asyncpg.Connection, parked: Iterable[tuple[OrderKey, Placed, int, str]]
     ) -> None:
         """Park orders, each at its place, with the version that could not be applied, and why."""
         rows = [
-            (*key, place.partition, version, place.newest_version, place.last_offset, error)
+            (*key, place.partition, version, place.version, place.last_offset, error)
             for key, place, version, error in parked
         ]
         await conn.execute(_PARK, *self._key, *zip(*rows, strict=True))
 
-    async def wait(self, conn: asyncpg.Connection, places: Mapping[OrderKey, Waiting]) -> None:
+    async def wait(self, conn: asyncpg.Connection, places: Mapping[OrderKey, Placed]) -> None:
         """Note the newest of what came for parked orders."""
         rows = sorted((*key, *place) for key, place in places.items())
         await conn.execute(_WAIT, *self._key, *zip(*rows, strict=True))

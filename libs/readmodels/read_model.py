@@ -104,7 +104,9 @@ class ReadModel(ABC):
         newer = "WHERE o.version < excluded.version"
         self._write = self.write_sql.format(generation=generation, unless_newer=newer)
         self._rewrite = self.write_sql.format(generation=generation, unless_newer="")
-        table = self._table = self.orders_table.format(generation=generation)
+        of_orders = (self.orders_table, *self.further_tables)
+        self.tables = [each.format(generation=generation) for each in of_orders]
+        table = self.tables[0]
         self._versions = f"""
             SELECT tenant_id, order_id, o.version, o.partition, o.last_offset
             FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, order_id)
@@ -124,13 +126,12 @@ class ReadModel(ABC):
             JOIN unnest($1::integer[], $2::bigint[]) AS r (partition, first) USING (partition)
             WHERE o.last_offset >= r.first GROUP BY o.partition
         """  # noqa: S608 - the table's name is ours
-        further = [each.format(generation=generation) for each in self.further_tables]
         self._deletes = [
             f"""
                 DELETE FROM {each} AS o USING unnest($1::text[], $2::uuid[]) AS k (tenant_id, order_id)
                 WHERE o.tenant_id = k.tenant_id AND o.order_id = k.order_id
             """  # noqa: S608 - the table's name is ours
-            for each in (*further, table)
+            for each in (*self.tables[1:], table)
         ]
 
     @staticmethod
@@ -161,11 +162,11 @@ class ReadModel(ABC):
 
     async def has_orders_table(self, conn: asyncpg.Connection) -> bool:
         """Tell whether there is a table of orders of this name."""
-        return await conn.fetchval("SELECT to_regclass($1) IS NOT NULL", self._table) is True
+        return await conn.fetchval("SELECT to_regclass($1) IS NOT NULL", self.tables[0]) is True
 
     async def count_orders(self, conn: asyncpg.Connection) -> int:
         """Return how many orders there are."""
-        count: int = await conn.fetchval(f"SELECT count(*) FROM {self._table}")  # noqa: S608 - the table's name is ours
+        count: int = await conn.fetchval(f"SELECT count(*) FROM {self.tables[0]}")  # noqa: S608 - the table's name is ours
         return count
 
     async def count_past(self, conn: asyncpg.Connection, offsets: Mapping[int, int]) -> dict[int, int]:

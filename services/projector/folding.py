@@ -12,7 +12,7 @@ from eventstore import EventStore, StoredEvent, StreamKey
 from orders import Order, decode_event, evolve, initial_state
 from projector.event_records import EventRecord, read_provenance
 from projector.faults import Failure, is_orders_fault
-from readmodels import AppliedEvent, OrderKey, fold
+from readmodels import AppliedEvent, OrderChange, OrderKey, Placed, fold
 
 
 class Folded(NamedTuple):
@@ -21,6 +21,19 @@ class Folded(NamedTuple):
     order: Order
     events: Sequence[AppliedEvent] = ()
     failure: Failure | None = None
+
+
+def sort_out(
+    folded: Mapping[OrderKey, Folded], places: Mapping[OrderKey, Placed]
+) -> tuple[list[OrderChange], dict[OrderKey, Failure]]:
+    """Return what is to be written, each order at its place, and what failed; of unknown orders neither."""
+    failures = {key: now.failure for key, now in folded.items() if now.failure is not None}
+    changes = [
+        OrderChange(now.order, places[key].partition, places[key].last_offset, now.events)
+        for key, now in folded.items()
+        if now.order.version and key not in failures
+    ]
+    return changes, failures
 
 
 def fold_arrivals(

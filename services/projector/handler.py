@@ -19,10 +19,9 @@ from projector.parking import Parking, place_of
 from projector.projection import Applied, Projection
 from projector.refolding import BEFORE_ALL, PATIENCE, Refolding, cut
 from projector.unparking import try_again
-from readmodels import OrderKey, ReadModel
+from readmodels import OrderKey, Placed, ReadModel
 from readmodels.assignment import PLAIN, Decision, classify
 from readmodels.checkpoints import Checkpoints, Move
-from readmodels.parked import Waiting
 from runtime import Database, is_passing_fault
 
 log = structlog.get_logger(__name__)
@@ -176,7 +175,7 @@ class Projector:
                 places = {key: place_of(arrivals[key]) for key in failures}
                 for key, found in unreadable.items():
                     failures[key] = Failure(found.version, found.error)
-                    places[key] = Waiting(found.partition, found.newest_version, found.last_offset)
+                    places[key] = Placed(found.newest_version, found.partition, found.last_offset)
                 await self._parking.park(conn, failures, places)
                 return Applied(applied.orders, failures)
             if not await self._checkpoints.moved_before(conn, moves):
@@ -261,7 +260,7 @@ class Projector:
                 conn, epochs, after=BEFORE_ALL, limit=RETRIED_AT_ONCE, requested=True
             )
             # What is beyond keeps its wish, and is next.
-            waiting = cut(waiting, [place.newest_version for place in waiting.values()])
+            waiting = cut(waiting, [place.version for place in waiting.values()])
             tried = await try_again(conn, self._read_model, self._projection, self._parking, waiting)
         self._projection.forget(tried.unparked)
         self._parking.release(tried.unparked)

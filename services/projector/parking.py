@@ -15,8 +15,8 @@ from prometheus_client import Gauge
 from messaging import Unrecoverable
 from projector.event_records import EventRecord
 from projector.faults import Failure, tell
-from readmodels import OrderKey, ReadModel
-from readmodels.parked import ParkedOrders, Waiting
+from readmodels import OrderKey, Placed, ReadModel
+from readmodels.parked import ParkedOrders
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +89,7 @@ class Parking(ParkedOrders):
         self,
         conn: asyncpg.Connection,
         failures: Mapping[OrderKey, Failure],
-        places: Mapping[OrderKey, Waiting],
+        places: Mapping[OrderKey, Placed],
     ) -> None:
         """Park orders for what failed, each at its place.
 
@@ -113,10 +113,10 @@ class Parking(ParkedOrders):
             )
 
 
-def place_of(came: Sequence[EventRecord]) -> Waiting:
+def place_of(came: Sequence[EventRecord]) -> Placed:
     """Return where an order's events that came leave it waiting."""
     newest = max(came, key=lambda arrival: (arrival.version, arrival.record.offset))
     last_offset = max(
         arrival.record.offset for arrival in came if arrival.record.partition == newest.record.partition
     )
-    return Waiting(newest.record.partition, newest.version, last_offset)
+    return Placed(newest.version, newest.record.partition, last_offset)

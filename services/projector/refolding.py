@@ -18,13 +18,13 @@ import asyncpg
 from eventstore import StreamKey
 from messaging import Fenced, partition_of
 from projector.faults import Failure, write_apart
+from projector.folding import sort_out
 from projector.parking import Parking
 from projector.projection import Projection
 from projector.unparking import try_again
-from readmodels import UNKNOWN_OFFSET, OrderChange, OrderKey, Placed, ReadModel
+from readmodels import UNKNOWN_OFFSET, OrderKey, Placed, ReadModel
 from readmodels.assignment import Decision
 from readmodels.checkpoints import Checkpoints
-from readmodels.parked import Waiting
 
 REFOLDED_AT_ONCE = 200
 LOOKED_AT_AT_ONCE = 500
@@ -101,18 +101,12 @@ class Refolding:
         """Write orders anew, delete those that the store doesn't know, and park those that fail."""
         # A row never goes back: what it has not seen yet the topic brings.
         folded = await self._projection.fold_stored(conn, {key: row.version for key, row in page.items()})
-        failures = {key: now.failure for key, now in folded.items() if now.failure is not None}
+        changes, failures = sort_out(folded, page)
         unknown = [key for key, now in folded.items() if not (now.order.version or now.failure)]
-        changes = [
-            OrderChange(now.order, page[key].partition, page[key].last_offset, now.events)
-            for key, now in folded.items()
-            if now.order.version and not now.failure
-        ]
         if unknown:
             await self._read_model.delete(conn, unknown)
         failures.update(await write_apart(conn, self._read_model.rewrite, changes))
-        places = {key: Waiting(row.partition, row.version, row.last_offset) for key, row in page.items()}
-        await self._parking.park(conn, failures, places)
+        await self._parking.park(conn, failures, page)
         return failures
 
     async def _fill(self, epochs: Mapping[int, int], partitions: int) -> None:
@@ -128,16 +122,16 @@ class Refolding:
                 if not page:
                     return
                 placed = await self._read_model.placed(conn, page)
-                lagging: dict[OrderKey, Waiting] = {}
+                lagging: dict[OrderKey, Placed] = {}
                 events = 0
                 for key, version in page.items():
                     after = key
                     row = placed.get(key)
                     partition = partition_of(str(key.aggregate_id).encode(), partitions)
                     if row is None:
-                        lagging[key] = Waiting(partition, version, UNKNOWN_OFFSET)
+                        lagging[key] = Placed(version, partition, UNKNOWN_OFFSET)
                     elif row.version < version and not epochs.keys().isdisjoint((row.partition, partition)):
-                        lagging[key] = Waiting(row.partition, version, UNKNOWN_OFFSET)
+                        lagging[key] = Placed(version, row.partition, UNKNOWN_OFFSET)
                     events += version if key in lagging else 0
                     if events >= EVENTS_AT_ONCE:
                         break
@@ -145,20 +139,15 @@ class Refolding:
             self._parking.know(failures)
 
     async def _write_lagging(
-        self, conn: asyncpg.Connection, lagging: Mapping[OrderKey, Waiting]
+        self, conn: asyncpg.Connection, lagging: Mapping[OrderKey, Placed]
     ) -> dict[OrderKey, Failure]:
         """Write orders as the store has them, unless they are parked, and park those that fail."""
         if not lagging:
             return {}
         parked = await self._parking.among(conn, lagging)
-        up_to = {key: place.newest_version for key, place in lagging.items() if key not in parked}
+        up_to = {key: place.version for key, place in lagging.items() if key not in parked}
         folded = await self._projection.fold_stored(conn, up_to)
-        failures = {key: now.failure for key, now in folded.items() if now.failure is not None}
-        changes = [
-            OrderChange(now.order, lagging[key].partition, lagging[key].last_offset, now.events)
-            for key, now in folded.items()
-            if key not in failures
-        ]
+        changes, failures = sort_out(folded, lagging)
         # Another partition's owner may have written the order since it was looked at: what is newer stays.
         failures.update(await write_apart(conn, self._read_model.write, changes))
         await self._parking.park(conn, failures, lagging)
@@ -178,7 +167,7 @@ class Refolding:
                     await self._read_model.settle(conn, partition)
                     await self._checkpoints.refolded(conn, partition)
                     return
-                waiting = cut(waiting, [place.newest_version for place in waiting.values()])
+                waiting = cut(waiting, [place.version for place in waiting.values()])
                 tried = await try_again(conn, self._read_model, self._projection, self._parking, waiting)
             self._parking.release(tried.unparked)
             after = next(reversed(waiting))

@@ -11,8 +11,7 @@ from eventstore import EventStoreError
 from projector.faults import Failure, tell, write_apart
 from projector.parking import Parking
 from projector.projection import Projection
-from readmodels import UNKNOWN_OFFSET, OrderChange, OrderKey, ReadModel
-from readmodels.parked import Waiting
+from readmodels import UNKNOWN_OFFSET, OrderChange, OrderKey, Placed, ReadModel
 
 
 class Tried(NamedTuple):
@@ -31,7 +30,7 @@ async def try_again(
     read_model: ReadModel,
     projection: Projection,
     parking: Parking,
-    waiting: Mapping[OrderKey, Waiting],
+    waiting: Mapping[OrderKey, Placed],
 ) -> Tried:
     """Fold parked orders, write those that fold and unpark them; within the caller's transaction."""
     folded = await projection.fold_stored(conn, dict.fromkeys(waiting))
@@ -41,12 +40,12 @@ async def try_again(
         order, events, failure = folded[key]
         if failure is not None:
             failures[key] = failure
-        elif order.version < place.newest_version:
+        elif order.version < place.version:
             lacking = f"the event store has the order up to version {order.version} only"
             failures[key] = Failure(order.version + 1, NotStored(lacking))
         elif order.version:
             # Ahead of the topic, its newest event lies nobody knows where.
-            known = order.version == place.newest_version
+            known = order.version == place.version
             offset = place.last_offset if known else UNKNOWN_OFFSET
             changes.append(OrderChange(order, place.partition, offset, events))
         # Else the record named an order that there never was: nothing is left to apply.

@@ -17,9 +17,9 @@ from operations.verify.rows import compared
 from operations.verify.settling import caught_up
 from operations.verify.summed import check_sums, check_views
 from orders import ORDER, Order
-from readmodels import READ_MODELS
+from readmodels import READ_MODELS, ReadModel
 from readmodels.generations import live_generations
-from readmodels.order_tables import OrderTables
+from readmodels.order_rows import read_rows, strangers
 from readmodels.parked import ParkedOrders
 
 # Orders in one transaction: some thousands of events.
@@ -53,10 +53,10 @@ async def verify_read_models(
         await verification.walk(tell)
         if any(verification.behind.values()):
             await verification.look_again(kafka, topics.events, patience)
-        for tables in verification.tables:
-            await check_views(conn, tables.live, findings)
-        for tables in verification.tables:
-            await check_sums(conn, tables.live, topics.events, findings)
+        for live in verification.read_models:
+            await check_views(conn, live, findings)
+        for live in verification.read_models:
+            await check_sums(conn, live, topics.events, findings)
     except NewerSchema as error:
         raise CouldNotCheck(f"the log was written by a newer build than this: {error}") from error
     finally:
@@ -67,9 +67,7 @@ async def _forget_replaced(conn: asyncpg.Connection, verification: _Verification
     """Forget what was found in generations that are no longer live: they stand still, and prove nothing."""
     generations = {name: each.generation for name, each in (await live_generations(conn)).items()}
     replaced = [
-        tables.live.name
-        for tables in verification.tables
-        if generations.get(tables.live.name) != tables.live.generation
+        live.name for live in verification.read_models if generations.get(live.name) != live.generation
     ]
     for name in replaced:
         verification.findings.forget(name)
@@ -77,9 +75,9 @@ async def _forget_replaced(conn: asyncpg.Connection, verification: _Verification
         raise CouldNotCheck(f"a new generation of {', '.join(replaced)} went live meanwhile: verify again")
 
 
-async def _live(conn: asyncpg.Connection, names: Collection[str]) -> dict[str, OrderTables]:
+async def _live(conn: asyncpg.Connection, names: Collection[str]) -> list[ReadModel]:
     generations = await live_generations(conn)
-    found = {}
+    found = []
     for name in names:
         live, read_model = generations.get(name), READ_MODELS[name]
         if live is None:
@@ -89,20 +87,20 @@ async def _live(conn: asyncpg.Connection, names: Collection[str]) -> dict[str, O
                 f"the tables of {name} were made by its version {live.version}, "
                 f"and this build has version {read_model.version}"
             )
-        found[name] = OrderTables(read_model, live.generation)
+        found.append(read_model(live.generation))
     return found
 
 
 class _Verification:
     def __init__(
-        self, conn: asyncpg.Connection, tables: Mapping[str, OrderTables], findings: Findings
+        self, conn: asyncpg.Connection, read_models: Sequence[ReadModel], findings: Findings
     ) -> None:
         self._conn = conn
         self._store: EventStore[Order] = EventStore(ORDER)
-        self.tables = list(tables.values())
+        self.read_models = read_models
         self.findings = findings
         # Read model → order → the version in the log when it was seen to lag.
-        self.behind: dict[str, dict[StreamKey, int]] = {name: {} for name in tables}
+        self.behind: dict[str, dict[StreamKey, int]] = {each.name: {} for each in read_models}
 
     async def walk(self, tell: Tell) -> None:
         """Compare all orders of the log, and look for rows of orders that it doesn't have."""
@@ -119,59 +117,57 @@ class _Verification:
             after = page[-1][0]
             done += len(page)
             tell(done)
-        for tables in self.tables:
-            async for key in tables.strangers(self._conn):
+        for live in self.read_models:
+            async for key in strangers(self._conn, live):
                 self.findings.differ(
-                    Mismatch(tables.live.name, "it has rows of an order that is not in the log", key)
+                    Mismatch(live.name, "it has rows of an order that is not in the log", key)
                 )
 
     async def look_again(self, kafka: KafkaConnection, topic: str, patience: float) -> None:
         """Compare those that lagged once more, when they must have come."""
-        for tables in self.tables:
-            await self._set_parked_aside(tables)
-        late = [tables for tables in self.tables if self.behind[tables.live.name]]
+        for live in self.read_models:
+            await self._set_parked_aside(live)
+        late = [live for live in self.read_models if self.behind[live.name]]
         if not late:
             return
         try:
-            level = await caught_up(
-                self._conn, kafka, topic, [tables.live for tables in late], time.monotonic() + patience
-            )
+            level = await caught_up(self._conn, kafka, topic, late, time.monotonic() + patience)
         except (KafkaError, OSError):
             # What was found is told all the same; these were not seen to catch up.
             level = set()
-        for tables in late:
-            noted = self.behind[tables.live.name]
+        for live in late:
+            noted = self.behind[live.name]
             keys = list(noted)
             for start in range(0, len(keys), PAGE):
                 page = keys[start : start + PAGE]
-                versions = await tables.versions(self._conn, page)
+                versions = await live.applied_versions(self._conn, page)
                 came = [key for key in page if versions.get(key, 0) >= noted[key]]
                 for key in page:
                     if versions.get(key, 0) >= noted[key]:
                         continue
-                    if tables.live.name in level:
-                        await self._differ_behind(tables, key, versions.get(key, 0))
+                    if live.name in level:
+                        await self._differ_behind(live, key, versions.get(key, 0))
                     else:
-                        self.findings.at(tables.live.name).behind += 1
+                        self.findings.at(live.name).behind += 1
                 # Those that came meanwhile must also be right.
                 async with self._conn.transaction(isolation="repeatable_read", readonly=True):
-                    await self._compare(came, tables)
+                    await self._compare(came, live)
 
-    async def _set_parked_aside(self, tables: OrderTables) -> None:
-        name = tables.live.name
-        for key in await ParkedOrders(name, tables.live.generation).on(self._conn):
+    async def _set_parked_aside(self, live: ReadModel) -> None:
+        name = live.name
+        for key in await ParkedOrders(name, live.generation).on(self._conn):
             if self.behind[name].pop(StreamKey(*key), None) is not None:
                 self.findings.at(name).parked += 1
 
-    async def _differ_behind(self, tables: OrderTables, key: StreamKey, applied: int) -> None:
-        due = self.behind[tables.live.name][key]
+    async def _differ_behind(self, live: ReadModel, key: StreamKey, applied: int) -> None:
+        due = self.behind[live.name][key]
         history = (await self._store.histories(self._conn, {key: (0, due)}))[key]
-        rows = (await tables.rows(self._conn, [key]))[key]
+        rows = (await read_rows(self._conn, live, [key]))[key]
         what = f"it is at version {applied}, and should have applied version {due}"
-        fields = compared(rows, FoldedOrder(key, history).rows(tables.read_model, due))
-        self.findings.differ(Mismatch(tables.live.name, what, key, fields))
+        fields = compared(rows, FoldedOrder(key, history).rows(live, due))
+        self.findings.differ(Mismatch(live.name, what, key, fields))
 
-    async def _compare(self, keys: Collection[StreamKey], only: OrderTables | None = None) -> None:
+    async def _compare(self, keys: Collection[StreamKey], only: ReadModel | None = None) -> None:
         """Compare some orders; `only` one read model when it is not the first time."""
         histories = await self._store.histories(self._conn, dict.fromkeys(keys, (0, None)))
         folded = {}
@@ -183,17 +179,17 @@ class _Verification:
                 self.findings.differ(Mismatch(LOG, problem, key))
         if only is None:
             self.findings.at(LOG).checked += len(histories)
-        for tables in self.tables if only is None else [only]:
-            await self._compare_rows(tables, folded, again=only is not None)
+        for live in self.read_models if only is None else [only]:
+            await self._compare_rows(live, folded, again=only is not None)
 
     async def _compare_rows(
-        self, tables: OrderTables, folded: Mapping[StreamKey, FoldedOrder], *, again: bool
+        self, live: ReadModel, folded: Mapping[StreamKey, FoldedOrder], *, again: bool
     ) -> None:
         if not folded:
             return
-        name = tables.live.name
-        versions = await tables.versions(self._conn, list(folded))
-        rows = await tables.rows(self._conn, list(folded))
+        name = live.name
+        versions = await live.applied_versions(self._conn, list(folded))
+        rows = await read_rows(self._conn, live, list(folded))
         tally = self.findings.at(name)
         for key, order in folded.items():
             applied, there = versions.get(key, 0), rows[key]
@@ -202,7 +198,7 @@ class _Verification:
             if applied > order.version:
                 what = f"it is at version {applied}, and the log has {order.version}"
                 self.findings.differ(Mismatch(name, what, key, compared(there, [])))
-            elif fields := compared(there, order.rows(tables.read_model, applied)):
+            elif fields := compared(there, order.rows(live, applied)):
                 what = f"at version {applied} it is not what the log folds to"
                 self.findings.differ(Mismatch(name, what, key, fields))
             elif applied < order.version and not again:

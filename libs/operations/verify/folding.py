@@ -21,7 +21,7 @@ class FoldedOrder:
         """How many events there are."""
         return len(self._steps)
 
-    def rows(self, read_model: type[ReadModel], version: int) -> list[list[Row]]:
+    def rows(self, read_model: ReadModel, version: int) -> list[list[Row]]:
         """Return what the read model should hold of the order at a version, by table; nothing at version 0.
 
         Rows of a table are in the order of their versions and lines. Where on the topic the order lies is
@@ -33,6 +33,6 @@ class FoldedOrder:
         events = self._steps[:version] if read_model.needs_events else ()
         change = OrderChange(order, 0, 0, events)
         rows = [list(read_model.rows(change))]
-        if issubclass(read_model, EventRows):
+        if isinstance(read_model, EventRows):
             rows.append(sorted(read_model.entries(change), key=lambda entry: entry[2:4]))
         return rows

@@ -9,7 +9,7 @@ from typing import Any
 
 from operations.verify.findings import Field
 from readmodels import Row
-from readmodels.order_tables import Rows
+from readmodels.order_rows import Rows
 
 # What the log doesn't tell: where on the topic an order's newest event lies.
 _PLACE = frozenset({"partition", "last_offset"})

@@ -14,6 +14,7 @@ from orders import ORDER
 from projector.building.build_lease import BuildLease
 from projector.building.record import BuildJob, Step, begin_scan, move_cursor
 from projector.faults import write_apart
+from projector.folding import sort_out
 from projector.parking import Parking
 from projector.projection import Projection
 from projector.refolding import PATIENCE, cut
@@ -21,7 +22,6 @@ from readmodels import UNKNOWN_OFFSET, OrderChange, OrderKey, Placed, ReadModel
 from readmodels.assignment import Case, Decision
 from readmodels.checkpoints import Checkpoints
 from readmodels.generations import LOCK_GENERATIONS, begin_next, live_tables
-from readmodels.parked import Waiting
 
 # Small, so that the live consumer of the same process is not kept waiting.
 ORDERS_AT_ONCE = 100
@@ -119,12 +119,7 @@ class Scan:
         folded = await self._projection.fold_stored(conn, {**keys})
         placed = await self._live.placed(conn, keys) if self._live else {}
         places = {key: self._place(key, version, placed.get(key)) for key, version in keys.items()}
-        failures = {key: now.failure for key, now in folded.items() if now.failure is not None}
-        changes = [
-            OrderChange(now.order, places[key].partition, places[key].last_offset, now.events)
-            for key, now in folded.items()
-            if now.order.version and key not in failures
-        ]
+        changes, failures = sort_out(folded, places)
         async with conn.transaction():
             await conn.execute(PATIENCE)
             await move_cursor(conn, self._build, after, next(reversed(keys)), len(keys))
@@ -134,11 +129,11 @@ class Scan:
         self._parking.know(failures)
         return keys
 
-    def _place(self, key: OrderKey, version: int, live: Placed | None) -> Waiting:
+    def _place(self, key: OrderKey, version: int, live: Placed | None) -> Placed:
         """Return where the order's event of that version lies; only the live generation may know."""
         partition = partition_of(str(key[1]).encode(), self._partitions)
         known = live is not None and live.version == version and live.partition == partition
-        return Waiting(partition, version, live.last_offset if known and live else UNKNOWN_OFFSET)
+        return Placed(version, partition, live.last_offset if known and live else UNKNOWN_OFFSET)
 
 
 def _pieces(changes: Sequence[OrderChange]) -> Iterator[Sequence[OrderChange]]:
