@@ -14,6 +14,24 @@ from messaging import Assigned, Committed, Unrecoverable
 from readmodels import OrderKey
 
 
+class Place(NamedTuple):
+    """Where a live read model is in one partition; while it makes up for a rewind, until which offset."""
+
+    next_offset: int
+    refolding: bool = False
+    replay_until: int | None = None
+
+    @property
+    def to_replay(self) -> int:
+        """Records that it had applied before and reads again."""
+        return 0 if self.replay_until is None else max(0, self.replay_until - self.next_offset)
+
+    @property
+    def replaying(self) -> bool:
+        """Whether a rewind is being made up for."""
+        return self.refolding or self.to_replay > 0
+
+
 class Checkpoint(NamedTuple):
     """How far the read model's tables have got on one partition, as they say themselves.
 
@@ -30,9 +48,9 @@ class Checkpoint(NamedTuple):
     replay_until: int | None = None
 
     @property
-    def replaying(self) -> bool:
-        """Whether a rewind is being made up for."""
-        return self.refolding or self.next_offset < (self.replay_until or 0)
+    def place(self) -> Place:
+        """What of it anyone may know."""
+        return Place(self.next_offset, self.refolding, self.replay_until)
 
 
 class Case(StrEnum):

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import asyncpg
 
+from readmodels.assignment import Place
+
 _PLACES = """
 SELECT read_model, partition, next_offset, refolding, replay_until
 FROM projections.checkpoints JOIN projections.generations USING (read_model, generation)
-WHERE state = 'live' AND topic = $1 AND read_model = coalesce($2, read_model)
+WHERE state = 'live' AND topic = $1
 """
 _PAUSES = "SELECT read_model, cause FROM operations.pauses ORDER BY cause"
 _PARKED = """
@@ -23,24 +25,6 @@ _BUILDS = """
 SELECT DISTINCT ON (read_model) read_model, kind, state, orders_done, orders_total
 FROM operations.builds WHERE state NOT IN ('swapped', 'failed', 'cancelled') ORDER BY read_model, id DESC
 """
-
-
-class Place(NamedTuple):
-    """Where a live read model is in one partition; while it makes up for a rewind, until which offset."""
-
-    next_offset: int
-    refolding: bool = False
-    replay_until: int | None = None
-
-    @property
-    def to_replay(self) -> int:
-        """Records that it had applied before and reads again."""
-        return 0 if self.replay_until is None else max(0, self.replay_until - self.next_offset)
-
-    @property
-    def replaying(self) -> bool:
-        """Whether a rewind is being made up for."""
-        return self.refolding or self.to_replay > 0
 
 
 class BuildProgress(NamedTuple):
@@ -73,17 +57,12 @@ def tell_replay(places: Iterable[Place]) -> str | None:
     return f"replaying, {events:,} events to go{orders}"
 
 
-async def read_places(conn: asyncpg.Connection, topic: str, read_model: str) -> dict[int, Place]:
-    """Return partition → where the live generation of a read model is; nothing before its first start."""
-    return {row["partition"]: Place(*tuple(row)[2:]) for row in await conn.fetch(_PLACES, topic, read_model)}
-
-
 async def read_statuses(
     conn: asyncpg.Connection, topic: str, read_models: Iterable[str]
 ) -> Mapping[str, ReadModelStatus]:
     """Return read model → how it stands. For the roles that may look: operator, projector, query."""
     found: dict[str, ReadModelStatus] = {name: ReadModelStatus() for name in read_models}
-    for row in await conn.fetch(_PLACES, topic, None):
+    for row in await conn.fetch(_PLACES, topic):
         if status := found.get(row["read_model"]):
             status.places[row["partition"]] = Place(*tuple(row)[2:])
     for row in await conn.fetch(_PAUSES):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncpg
 from prometheus_client import Gauge
 
-from readmodels.read_model_status import read_places, tell_replay
+from readmodels.checkpoints import live_checkpoints
+from readmodels.read_model_status import tell_replay
 from runtime import Health
 
 REPLAYING = Gauge(
@@ -27,6 +28,6 @@ class Replaying:
 
     async def look(self, conn: asyncpg.Connection) -> None:
         """Find out from the checkpoints."""
-        places = await read_places(conn, self._topic, self._read_model)
-        self._told = tell_replay(places.values())
+        _, found = await live_checkpoints(conn, self._read_model, self._topic)
+        self._told = tell_replay(each.place for each in found.values())
         REPLAYING.labels(self._read_model).set(self._told is not None)

@@ -13,7 +13,8 @@ from prometheus_client import Gauge
 from query_service.database import TenantDatabase
 from query_service.problems import Problem
 from readmodels import READ_MODELS
-from readmodels.read_model_status import Place, read_statuses
+from readmodels.assignment import Place
+from readmodels.read_model_status import read_statuses
 from runtime import Health
 
 log = structlog.get_logger(__name__)

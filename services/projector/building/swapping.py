@@ -73,7 +73,7 @@ async def _come_level(
     ours = await Checkpoints(generation.name, generation.generation, topic).lock(conn)
     if not at_or_past(_offsets(ours), due):
         raise _NotYet("the live generation is ahead")
-    if any(ours[partition].replaying or theirs[partition].replaying for partition in due):
+    if any(found[partition].place.replaying for found in (ours, theirs) for partition in due):
         raise _NotYet("a rewind is being made up for")
 
 
