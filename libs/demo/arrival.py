@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from messaging import KafkaConnection, Topics
-from operations.errors import OperationRefused
+from operations import OperationRefused
 from operations.status import read_lags
 
 # Each command gives one event, so an order is through when it is at the version of its number of commands.

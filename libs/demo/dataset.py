@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from operations.errors import NotFound
+from operations import NotFound
 
 if TYPE_CHECKING:
     import pandas as pd

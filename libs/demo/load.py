@@ -14,7 +14,7 @@ from demo.baskets import Basket
 from demo.commands import commands
 from demo.selection import order_id_of
 from messaging import KafkaConnection, KafkaRefused, Message, Producer
-from operations.errors import OperationRefused, Unreachable
+from operations import OperationRefused, Unreachable
 
 # Acknowledged together: enough to fill every partition's batches, few enough to show progress.
 _BATCH_COMMANDS = 2_000

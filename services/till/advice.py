@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from local.servers import LocalServerError
-from operations.errors import OperationRefused
+from operations import OperationRefused
 from till.errors import TillError
 
 _END_REPLAY = "A replay is finished by `till replay {read_model} --continue` and ended by --cancel."

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from local.servers import LocalServerError
-from operations.errors import OperationRefused
+from operations import OperationRefused
 from till.advice import advice_on
 from till.errors import TillError
 from till.output import print_failure

@@ -17,8 +17,7 @@ from rich.markup import escape
 
 from commands import ORDERS
 from messaging import KafkaConnection, Topics
-from operations import Action, recorded
-from operations.errors import Unreachable
+from operations import Action, Unreachable, recorded
 from queries import read_numbers_as_written
 from runtime import Settings
 from till.errors import TillError

@@ -6,22 +6,18 @@ from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 from aiokafka import ConsumerRecord
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from commands import ORDERS
 from eventstore import NewerSchema
 from messaging import (
     EventMessage,
-    InvalidAttribute,
     KafkaConnection,
     RecordsGone,
     TopicMadeAnew,
     TopicTail,
-    Undecodable,
     Vector,
-    decode_event,
 )
-from operations.errors import Unreachable
+from operations.reaching_kafka import event_in, reaching_kafka
 from queries import BEGINNING, EventFilter, Start
 from queries.answers import message_row
 from runtime import Settings
@@ -39,40 +35,32 @@ class Followed(NamedTuple):
 async def follow(where: Settings, wanted: EventFilter, start: Start) -> AsyncIterator[Followed]:
     """Yield what is wanted from `start` on: a place, BEGINNING, or None for now. Never ends by itself.
 
-    Raises Unreachable when Kafka doesn't answer at first (later it is waited for), and TillError for a place
-    that can't be gone on from, and for a record that is no event.
+    Raises Unreachable when Kafka doesn't answer at first (later it is waited for), NotFound without the
+    topic, TillError for a place that can't be gone on from, OperationRefused for a record that is no event.
     """
     kafka, topic = KafkaConnection.of(where), ORDERS.topics(where.topic_prefix).events
     first = start.positions if isinstance(start, Vector) else {} if start == BEGINNING else None
     test = wanted.test(ORDERS.type_prefix)
     try:
-        async with TopicTail.open(kafka, topic, first) as tail:
-            _check(start, tail)
-            positions = dict(tail.positions)
-            yield Followed(str(Vector.of(tail.topic_id, positions)), None, None)
-            while True:
-                page = await tail.next_page()
-                # A partition that was added has a place before its first record.
-                positions = dict.fromkeys(tail.positions, 0) | positions
-                for record in page:
-                    positions[record.partition] = record.offset + 1
-                    message = decode_event(record, ORDERS.type_prefix)
-                    if test.holds(dict(record.headers)):
-                        yield Followed(str(Vector.of(tail.topic_id, positions)), record, message)
+        with reaching_kafka(kafka):
+            async with TopicTail.open(kafka, topic, first) as tail:
+                _check(start, tail)
+                positions = dict(tail.positions)
+                yield Followed(str(Vector.of(tail.topic_id, positions)), None, None)
+                while True:
+                    page = await tail.next_page()
+                    # A partition that was added has a place before its first record.
+                    positions = dict.fromkeys(tail.positions, 0) | positions
+                    for record in page:
+                        positions[record.partition] = record.offset + 1
+                        message = event_in(record, ORDERS.type_prefix)
+                        if test.holds(dict(record.headers)):
+                            yield Followed(str(Vector.of(tail.topic_id, positions)), record, message)
     except (RecordsGone, TopicMadeAnew) as error:
         raise TillError(
             f"Nothing can be followed from there: {error}.",
             "Leave --from out to follow from now on, or use --from beginning.",
         ) from error
-    except UnknownTopicOrPartitionError as error:
-        raise TillError(f"Kafka has no topic {topic}.", "`till up --detach` makes it.") from error
-    except (InvalidAttribute, Undecodable) as error:
-        raise TillError(
-            f"A record of {topic} is no event of ours: {error}.",
-            "Only the outbox relay may write this topic: see Kafka's ACLs.",
-        ) from error
-    except (KafkaError, TimeoutError, OSError) as error:
-        raise Unreachable(f"Kafka at {kafka.bootstrap_servers} does not answer: {error!r}.") from error
 
 
 def _check(start: Start, tail: TopicTail) -> None:

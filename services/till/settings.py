@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 
-from operations.errors import Unreachable
+from operations import Unreachable
 from runtime import DatabaseUrl, Settings
 from till.errors import TillError
 

@@ -11,23 +11,19 @@ from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from commands import ORDERS
 from eventstore.outbox_depth import OutboxDepth, outbox_depth
 from messaging import (
     Assigned,
-    InvalidAttribute,
     KafkaConnection,
     Topics,
-    Undecodable,
-    decode_event,
     fetch_topic,
     stop_consumer,
 )
-from operations.errors import OperationRefused
 from operations.groups import wait_for_committed
-from operations.reaching_kafka import reaching_kafka
+from operations.reaching_kafka import event_in, reaching_kafka
 from readmodels import READ_MODELS
 from readmodels.assignment import Checkpoint, RebuildNeeded, classify
 from readmodels.checkpoints import live_checkpoints
@@ -199,7 +195,7 @@ class LagReader:
             while wanted:
                 for partition, records in (await self._consumer.getmany(*wanted, timeout_ms=1000)).items():
                     place = (partition, wanted.pop(partition))
-                    self._recorded[place] = _recorded_at(records[0])
+                    self._recorded[place] = event_in(records[0], ORDERS.type_prefix).recorded_at
                     missing.discard(place)
 
 
@@ -210,12 +206,3 @@ def place_of(kafka: Assigned, checkpoint: Checkpoint | None, topic_id: UUID) -> 
     except RebuildNeeded:
         # Of a topic that was made anew nothing is applied.
         return kafka.beginning
-
-
-def _recorded_at(record: ConsumerRecord[bytes, bytes]) -> datetime:
-    try:
-        return decode_event(record, ORDERS.type_prefix).recorded_at
-    except (InvalidAttribute, Undecodable) as error:
-        raise OperationRefused(
-            "no_event_of_ours", f"A record of {record.topic} is no event of ours: {error}."
-        ) from error

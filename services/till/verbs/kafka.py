@@ -12,7 +12,7 @@ import typer
 
 from local.servers import TOOLS, kafka_tool
 from messaging import KafkaConnection
-from operations.errors import Unreachable
+from operations import Unreachable
 from till.connecting import acting_without_database
 from till.errors import TillError
 from till.settings import TillSettings, till_settings

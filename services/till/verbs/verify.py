@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from operations.errors import OperationRefused
+from operations import OperationRefused
 from operations.verify import Findings, Mismatch
 from operations.verify import verify as prove
 from readmodels import READ_MODELS

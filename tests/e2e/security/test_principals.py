@@ -28,6 +28,7 @@ from e2e.security.conftest import PRINCIPALS, SecuredKafka
 from messaging import Acl, KafkaConnection, apply_acls, read_acls
 from operations.errors import OperationRefused
 from till.app import app
+from till.errors import TillError
 
 COMMANDS, EVENTS, OUTCOMES, LETTERS = TOPICS = (
     "orders.commands",
@@ -156,7 +157,7 @@ def test_permissions_are_applied_by_till(
     everybody = Acl("*", "read", "topic", "lobby", prefixed=False)
     asyncio.run(apply_acls(secured_kafka.connection("admin"), [everybody]))
     assert applied(old) == {"made": [], "beside": [*lines[:1], "User:* may read topic lobby"]}
-    with pytest.raises(OperationRefused, match="visitor"):
+    with pytest.raises(TillError, match="visitor"):
         applied('[visitor]\nread = ["table lobby"]')
     monkeypatch.setenv("TILLSTREAM_KAFKA_SASL_USERNAME", "operator")
     monkeypatch.setenv("TILLSTREAM_KAFKA_SASL_PASSWORD", secured_kafka.password("operator"))
