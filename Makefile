@@ -5,9 +5,12 @@ ORDERS ?= 2000
 STAY ?= 1
 # make test TESTS=tests/unit runs a part of the tests.
 TESTS ?= tests
+# Tests wait more than they compute. WORKERS=0 runs them one by one, in this process.
+WORKERS ?= 4
+XDIST = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down compose-env test faults lint format bench docs lock
+.PHONY: help setup demo up down compose-env quick test faults lint format bench docs lock
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -35,7 +38,10 @@ compose-env: ## passwords for docker-compose.yml, made once and kept in .env
 	@deploy/compose-env
 
 test: setup ## unit, integration and end-to-end tests on a real PostgreSQL and a real Kafka
-	$(VENV)/bin/pytest $(TESTS)
+	$(VENV)/bin/pytest $(XDIST) $(TESTS)
+
+quick: setup ## unit tests alone, in half a minute
+	$(VENV)/bin/pytest $(XDIST) tests/unit
 
 faults: setup ## all that `make test` leaves out: random kills, every window, a million events; takes half an hour
 	$(VENV)/bin/pytest $(TESTS) -m long

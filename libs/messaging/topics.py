@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    KafkaError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from messaging.connection import KafkaConnection
 from messaging.refusals import telling_refusals
@@ -22,6 +28,7 @@ PARTITIONS = 12
 BROKERS_FOR_REPLICATION = 3
 # Named when the orders were the only context; installations have it.
 DEAD_LETTERS = "orders.dead-letters"
+_LOOKS, _LOOK_INTERVAL = 100, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,7 @@ async def ensure_topics(kafka: KafkaConnection, topics: Topics, partitions: int 
             for name, configuration in topics.configurations().items()
         ]
         response = await admin.create_topics(wanted)
+        await _until_known(admin, [topic.name for topic in wanted])
     finally:
         await admin.close()
     created = []
@@ -106,3 +114,12 @@ async def ensure_topics(kafka: KafkaConnection, topics: Topics, partitions: int 
             raise KafkaError(f"topic {name} could not be made: {message or error.__name__}")
         created.append(name)
     return created
+
+
+async def _until_known(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """Wait, at most 5 s, until clients find the topics: brokers learn of them from the controller."""
+    for _ in range(_LOOKS):
+        found = await admin.describe_topics(names)
+        if not any(for_code(each["error_code"]) is UnknownTopicOrPartitionError for each in found):
+            break
+        await asyncio.sleep(_LOOK_INTERVAL)

@@ -15,15 +15,27 @@ from typing import Annotated, Any
 import typer
 from pydantic_core import to_json
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+
+class _Console(Console):
+    """A console as wide as its terminal or COLUMNS says when it prints, not when it was made."""
+
+    @property  # type: ignore[misc]  # nobody sets it
+    def size(self) -> ConsoleDimensions:
+        now = Console().size
+        if self.stderr or sys.stdout.isatty() or "COLUMNS" in os.environ:
+            return now
+        # A pipe or a file has no width: there a row should stay on one line.
+        return now._replace(width=160)
+
+
 # Answers go to standard output; progress and errors to standard error, so that `-o json | jq` works.
-# A pipe or a file has no width: there a row should stay on one line.
-answers = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
-notices = Console(stderr=True)
+answers = _Console()
+notices = _Console(stderr=True)
 
 _NO_ASCII = re.compile(r"[^\n -~]")
 _SHORTEST_WORD = 5

@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import asyncpg
 import pytest
@@ -16,16 +15,9 @@ from commands import ORDERS
 from faults.town import Town
 from harness.installation import Installation
 from harness.plain_client import plain_client
+from harness.servers import Servers, fresh_database
 from harness.whole_topics import whole_topics
 from messaging import KafkaConnection, Topics, ensure_topics
-
-
-async def _execute(dsn: str, statement: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 async def _delete_topics(bootstrap_servers: str, topics: Topics) -> None:
@@ -39,22 +31,15 @@ async def _delete_topics(bootstrap_servers: str, topics: Topics) -> None:
 
 @pytest.fixture(scope="module")
 def installation(
-    kafka_server: Any, postgres_server: Any, _template: str, tmp_path_factory: pytest.TempPathFactory
+    session_servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     """Give an installation with topics and schema, without any service running yet."""
-    token = secrets.token_hex(6)
-    name, topics = f"tillstream_faults_{token}", ORDERS.topics(f"faults{token}.")
-    asyncio.run(_execute(postgres_server.admin_dsn, f"CREATE DATABASE {name} TEMPLATE {_template}"))
-    asyncio.run(ensure_topics(KafkaConnection(kafka_server.bootstrap_servers), topics))
-
-    def database_url(role: str) -> str:
-        return str(postgres_server.dsn(name, role))
-
-    with ExitStack() as stack:
+    topics, bootstrap_servers = ORDERS.topics(f"faults{secrets.token_hex(6)}."), session_servers.kafka()
+    asyncio.run(ensure_topics(KafkaConnection(bootstrap_servers), topics))
+    with fresh_database(session_servers) as database, ExitStack() as stack:
         folder = tmp_path_factory.mktemp("faults")
-        yield Installation(kafka_server.bootstrap_servers, topics.prefix, database_url, folder, stack)
-    asyncio.run(_delete_topics(kafka_server.bootstrap_servers, topics))
-    asyncio.run(_execute(postgres_server.admin_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+        yield Installation(bootstrap_servers, topics.prefix, database.dsn, folder, stack)
+    asyncio.run(_delete_topics(bootstrap_servers, topics))
 
 
 @pytest.fixture(scope="module")

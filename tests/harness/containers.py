@@ -51,12 +51,13 @@ def _on_loopback(image: str, container_port: int, host_port: int) -> DockerConta
 
 
 @contextmanager
-def postgres_container() -> Iterator[str]:
+def postgres_container(max_connections: int) -> Iterator[str]:
     """Run PostgreSQL; yields its superuser's address."""
     port, password = free_port(), secrets.token_hex(24)
     container = (
         _on_loopback(POSTGRES_IMAGE, 5432, port)
         .with_env("POSTGRES_PASSWORD", password)
+        .with_command(f"postgres -c max_connections={max_connections}")
         # Over TCP: the server that initialises the data folder listens on its socket only.
         .waiting_for(
             ExecWaitStrategy(["pg_isready", "--host=127.0.0.1", "--username=postgres"]).with_startup_timeout(

@@ -27,7 +27,10 @@ async def expel(bootstrap_servers: str, group: str) -> int:
 
 async def rewind(bootstrap_servers: str, group: str, topic: str) -> None:
     """Reset an empty group to the start of a topic, as Kafka's own tool does."""
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=group) as consumer:
+    # One that commits by itself would do so when it closes: the offsets of before.
+    async with AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers, group_id=group, enable_auto_commit=False
+    ) as consumer:
         partitions = [TopicPartition(topic, number) for number in await _partitions(bootstrap_servers, topic)]
         consumer.assign(partitions)
         await consumer.commit(dict.fromkeys(partitions, 0))

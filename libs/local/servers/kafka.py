@@ -9,7 +9,7 @@ import socket
 import struct
 import subprocess
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -95,10 +95,15 @@ class Kafka(LocalServer):
     stop_signal = signal.SIGTERM
 
     def __init__(
-        self, data_dir: Path, port: int | None = None, *, security: KafkaSecurity | None = None
+        self,
+        data_dir: Path,
+        port: int | None = None,
+        *,
+        security: KafkaSecurity | None = None,
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         """Take the folder that all of this server lies in, its port, and what secures it, if anything."""
-        super().__init__(data_dir, port)
+        super().__init__(data_dir, port, settings=settings)
         self._security = security
 
     @property
@@ -165,6 +170,7 @@ class Kafka(LocalServer):
             "transaction.state.log.num.partitions": 5,
             # The wait for more members before a group's first assignment: on one machine it only costs time.
             "group.initial.rebalance.delay.ms": 0,
+            **self.settings,
         }
         if self._security is not None:
             broker = f"127.0.0.1:{free_port()}"

@@ -65,6 +65,7 @@ class Postgres(LocalServer):
             # Said aloud because the guarantees stand on them: no test gets faster by turning them off.
             "fsync": "on",
             "synchronous_commit": "on",
+            **self.settings,
         }
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         postgres = [postgres_tool("postgres"), "-D", str(self.cluster), *arguments]

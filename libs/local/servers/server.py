@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -43,8 +44,14 @@ class LocalServer(ABC):
     usual_port: ClassVar[int]
     stop_signal: ClassVar[signal.Signals]
 
-    def __init__(self, data_dir: Path, port: int | None = None) -> None:
-        """Take the folder that all of this server lies in, and the port if it has to be a certain one."""
+    def __init__(
+        self, data_dir: Path, port: int | None = None, *, settings: Mapping[str, object] | None = None
+    ) -> None:
+        """Take the folder that all of this server lies in, and the port if it has to be a certain one.
+
+        `settings` are the server's own, and win over ours.
+        """
+        self.settings = dict(settings or {})
         # Absolute but not resolved: the supervisor may run the command from another folder.
         self.data_dir = data_dir.absolute()
         self._asked_port = port

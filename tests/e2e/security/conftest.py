@@ -17,7 +17,7 @@ import pytest
 import trustme
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, NotLeaderForPartitionError
 
 from commands import ORDERS
 from harness.certificates import issue
@@ -186,7 +186,15 @@ async def _forget_what_happened(kafka: SecuredKafka) -> None:
         partitions = [
             TopicPartition(topic, number) for topic in (topics.events, topics.outcomes) for number in range(2)
         ]
-        await admin.delete_records(dict.fromkeys(partitions, RecordsToDelete(-1)))
+
+        async def deleted() -> bool:
+            try:
+                await admin.delete_records(dict.fromkeys(partitions, RecordsToDelete(-1)))
+            except NotLeaderForPartitionError:  # of topics that were made this moment
+                return False
+            return True
+
+        await eventually(deleted)
     finally:
         await admin.close()
 

@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 
+from harness.servers import FreshDatabase, Servers
 from integration.query_service.shop import Shop
 from integration.query_service.town import town_database
 from query_service.app import assembled, create_app
@@ -117,9 +118,9 @@ async def new_client(database: Any, issuer: Issuer) -> AsyncIterator[Clients]:
 
 
 @pytest.fixture(scope="session")
-def town(postgres_server: Any, _template: str) -> Iterator[Any]:
+def town(session_servers: Servers) -> Iterator[FreshDatabase]:
     """Give a database with the orders of two tenants, for tests that only read."""
-    with town_database(postgres_server, _template) as found:
+    with town_database(session_servers) as found:
         yield found
 
 

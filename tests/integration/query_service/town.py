@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from eventstore import StreamKey
+from harness.servers import FreshDatabase, Servers, fresh_database
 from integration.query_service.shop import APPLE, NOON, PEAR, Sent, Shop, sale
 
 SOLD, OPEN, VOIDED, THEIRS = (UUID(f"6f2a1c52-0000-4000-8000-00000000000{number}") for number in range(1, 5))
@@ -24,39 +20,15 @@ UNHEARD_OF = "tulips"
 """Stands in many places of the second tenant's orders, and nowhere else."""
 
 
-@dataclass(frozen=True)
-class TownDatabase:
-    """As the fixture `database` is."""
-
-    name: str
-    server: Any
-
-    def dsn(self, role: str = "postgres") -> str:
-        """Give its address for a role."""
-        address: str = self.server.dsn(self.name, role)
-        return address
-
-
 @contextmanager
-def town_database(server: Any, template: str) -> Iterator[TownDatabase]:
+def town_database(servers: Servers) -> Iterator[FreshDatabase]:
     """Give the town while the body runs."""
-    name = f"tillstream_town_{secrets.token_hex(6)}"
-    asyncio.run(_execute(server.admin_dsn, f"CREATE DATABASE {name} TEMPLATE {template}"))
-    database = TownDatabase(name, server)
-    try:
+    with fresh_database(servers) as database:
         asyncio.run(_fill(database))
         yield database
-    finally:
-        asyncio.run(_execute(server.admin_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-async def _execute(dsn: str, statement: str) -> None:
-    conn = await asyncpg.connect(dsn)
-    await conn.execute(statement)
-    await conn.close()
-
-
-async def _fill(database: TownDatabase) -> None:
+async def _fill(database: FreshDatabase) -> None:
     shop = Shop(database)
     late = NOON + timedelta(hours=1)
     # A discount that was given at noon and recorded an hour later.

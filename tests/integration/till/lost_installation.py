@@ -21,6 +21,7 @@ from command_service.handler import CommandHandler
 from commands import ORDERS
 from eventstore import decode_headers
 from harness.plain_client import command
+from harness.servers import FreshDatabase, Servers, fresh_database
 from messaging import KafkaConnection, TopicReader, Topics, committed_offsets, ensure_topics
 from operations.recover import move_group
 from runtime import Database
@@ -215,7 +216,7 @@ class Lost:
 
 @contextmanager
 def lost_installation(
-    database: Any, template: str, kafka_server: Any, prefix: str, monkeypatch: pytest.MonkeyPatch
+    database: FreshDatabase, servers: Servers, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Lost]:
     """Give commands that were handled in a database that is gone, with `database`, fresh, in its place.
 
@@ -223,19 +224,11 @@ def lost_installation(
     """
     for setting, value in {
         "ADMIN_DATABASE_URL": database.dsn(),
-        "KAFKA_BOOTSTRAP_SERVERS": kafka_server.bootstrap_servers,
+        "KAFKA_BOOTSTRAP_SERVERS": servers.kafka(),
         "TOPIC_PREFIX": prefix,
     }.items():
         monkeypatch.setenv(f"TILLSTREAM_{setting}", value)
-    server, name = database.server, f"{database.name}_lost"
-
-    async def on_server(statement: str) -> None:
-        conn = await asyncpg.connect(server.admin_dsn)
-        await conn.execute(statement)
-        await conn.close()
-
-    asyncio.run(on_server(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    history = Lost(kafka_server.bootstrap_servers, ORDERS.topics(prefix), server.dsn(name), database.dsn())
-    history.happen()
-    yield history
-    asyncio.run(on_server(f"DROP DATABASE {name} WITH (FORCE)"))
+    with fresh_database(servers) as lost:
+        history = Lost(servers.kafka(), ORDERS.topics(prefix), lost.dsn(), database.dsn())
+        history.happen()
+        yield history

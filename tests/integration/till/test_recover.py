@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer
 from commands import ORDERS
 from eventstore import SENDERS_LOCK
 from harness.plain_client import command
+from harness.servers import Servers
 from integration.till.lost_installation import (
     COMMANDS,
     CONFIRM,
@@ -34,15 +35,14 @@ from operations.errors import OperationRefused
 @pytest.fixture
 def lost(
     database: Any,
-    _template: str,
-    kafka_server: Any,
+    session_servers: Servers,
     topic_prefix: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Iterator[Lost]:
     """Give commands that were handled in a database that is gone, with a fresh one in its place."""
     monkeypatch.chdir(tmp_path)
-    with lost_installation(database, _template, kafka_server, topic_prefix, monkeypatch) as history:
+    with lost_installation(database, session_servers, topic_prefix, monkeypatch) as history:
         yield history
 
 

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from eventstore import SENDERS_LOCK, decode_headers
+from harness.servers import Servers
 from integration.till.lost_installation import Lost, lost_installation, sql
 from operations.errors import OperationRefused
 from operations.recover import republishing
@@ -22,15 +23,14 @@ from till.app import app
 @pytest.fixture
 def kept(
     database: Any,
-    _template: str,
-    kafka_server: Any,
+    session_servers: Servers,
     topic_prefix: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Iterator[Lost]:
     """Give a database with a history, whose topic of events is new and empty."""
     monkeypatch.chdir(tmp_path)
-    with lost_installation(database, _template, kafka_server, topic_prefix, monkeypatch) as history:
+    with lost_installation(database, session_servers, topic_prefix, monkeypatch) as history:
         monkeypatch.setenv("TILLSTREAM_ADMIN_DATABASE_URL", history.lost)
         yield history
 
