@@ -6,7 +6,7 @@ Each takes a connection and a tenant, and says `tenant_id = …` itself, whateve
 from __future__ import annotations
 
 from queries.audit import AUDIT_KINDS, MOST_ENTRIES, REFUSED, AuditEntry, AuditFilter, audit_trail
-from queries.clock import Clock
+from queries.conditions import Clock
 from queries.errors import NoSuchMoment, NoSuchOrder, NoSuchVersion, NotCreatedYet, NotMadeYet, SeveralTenants
 from queries.event_filter import BEGINNING, EventFilter, HeadersTest, Start, parse_start
 from queries.numbers import read_numbers_as_written

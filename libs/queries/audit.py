@@ -25,27 +25,11 @@ REFUSED: Final = "refused"
 AUDIT_KINDS: Final = (*EVENT_TYPES, REFUSED)
 MOST_ENTRIES: Final = 10_000
 
-COLUMNS: Final = (
-    "tenant_id",
-    "order_id",
-    "version",
-    "kind",
-    "actor",
-    "authorised_by",
-    "occurred_at",
-    "recorded_at",
-    "command_id",
-    "correlation_id",
-    "undoes",
-    "redoes",
-    "before",
-    "after",
-    "command_type",
-    "code",
-    "message",
-    "line_id",
-    "product_id",
-)
+_COLUMNS = """
+tenant_id, order_id, version, kind, actor, authorised_by, occurred_at, recorded_at, command_id,
+correlation_id, undoes, redoes, before, after, command_type, code, message, line_id, product_id
+"""
+COLUMNS: Final = _COLUMNS.replace(",", "").split()
 # A refused command has no version, and may name no order: nulls stand where this order has them.
 _ORDER = "recorded_at DESC, tenant_id, order_id, version DESC NULLS FIRST, command_id"
 _AFTER = """
@@ -147,7 +131,7 @@ async def audit_trail(
         conditions.add(_AFTER, *cursors.read(cursor))
     await need_version(conn, "audit_log", WITH_LINES)
     statement = f"""
-        SELECT {", ".join(COLUMNS)} FROM read_models.audit_log WHERE {conditions}
+        SELECT {_COLUMNS} FROM read_models.audit_log WHERE {conditions}
         ORDER BY {_ORDER} LIMIT {conditions.parameter(limit + 1)}
     """  # noqa: S608 - our own texts; values are parameters
     rows = [_entry(row) for row in await conn.fetch(statement, *conditions.values)]

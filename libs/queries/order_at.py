@@ -10,7 +10,7 @@ import asyncpg
 
 from eventstore import EventStore, StoredEvent, StreamKey, VersionNotFound
 from orders import ORDER, Order
-from queries.clock import Clock
+from queries.conditions import Clock
 from queries.errors import NoSuchOrder, NoSuchVersion, NotCreatedYet
 
 STORE: Final = EventStore(ORDER)

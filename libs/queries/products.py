@@ -12,8 +12,7 @@ import asyncpg
 from pydantic import Field
 
 from queries import pages
-from queries.clock import BY_CLOCK, Clock
-from queries.conditions import Conditions
+from queries.conditions import BY_CLOCK, Clock, Conditions
 from queries.pages import Cursors, Page
 
 MOST_PRODUCTS = 1_000

@@ -12,8 +12,7 @@ from typing import Annotated
 import asyncpg
 from pydantic import Field
 
-from queries.clock import BY_CLOCK, Clock
-from queries.conditions import Conditions
+from queries.conditions import BY_CLOCK, Clock, Conditions
 from queries.versions import need_version
 
 

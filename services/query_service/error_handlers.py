@@ -25,52 +25,30 @@ _OF_STATUS = {
 
 def answer_with_problems(app: FastAPI) -> None:
     """Have every failure of the app's routes answered with problem details."""
-    app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(NoSuchOrder, _no_such_order)
-    app.add_exception_handler(NoSuchMoment, _no_such_moment)
-    app.add_exception_handler(BadCursor, _bad_cursor)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(Exception, _failed)
+    for kind in (Problem, NoSuchOrder, NoSuchMoment, BadCursor, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, _answer)
+    app.add_exception_handler(Exception, _answer)
 
 
-async def _problem(_request: Request, error: Exception) -> Response:
-    problem: Problem = _as(Problem, error)
+async def _answer(request: Request, error: Exception) -> Response:
+    match error:
+        case Problem():
+            problem = error
+        case NoSuchOrder():
+            problem = Problem.of("not-found", "There is no such order.")
+        case NoSuchMoment():
+            problem = Problem.of("no-such-moment", f"The order {error}.")
+        case BadCursor():
+            problem = Problem.of_fields([("query.cursor", str(error))])
+        case RequestValidationError():
+            problem = Problem.of_fields((_field(each["loc"]), _rule(each)) for each in error.errors())
+        case HTTPException():
+            told = _OF_STATUS.get(error.status_code, ("invalid-request", "The request can't be read."))
+            problem = Problem.of(*told, headers=error.headers)
+        case _:
+            log.error("http.failed", route=getattr(request.scope.get("route"), "name", None), exc_info=error)
+            problem = Problem.of("internal-error", "The request could not be answered.")
     return problem.response()
-
-
-async def _no_such_order(_request: Request, _error: Exception) -> Response:
-    return Problem.of("not-found", "There is no such order.").response()
-
-
-async def _no_such_moment(_request: Request, error: Exception) -> Response:
-    return Problem.of("no-such-moment", f"The order {error}.").response()
-
-
-async def _bad_cursor(_request: Request, error: Exception) -> Response:
-    return Problem.of_fields([("query.cursor", str(error))]).response()
-
-
-async def _invalid(_request: Request, error: Exception) -> Response:
-    errors = _as(RequestValidationError, error).errors()
-    return Problem.of_fields((_field(each["loc"]), _rule(each)) for each in errors).response()
-
-
-async def _refused(_request: Request, error: Exception) -> Response:
-    refusal = _as(HTTPException, error)
-    slug, detail = _OF_STATUS.get(refusal.status_code, ("invalid-request", "The request can't be read."))
-    return Problem.of(slug, detail, headers=refusal.headers).response()
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    log.error("http.failed", route=getattr(request.scope.get("route"), "name", None), exc_info=error)
-    return Problem.of("internal-error", "The request could not be answered.").response()
-
-
-def _as(kind: type[Any], error: Exception) -> Any:  # noqa: ANN401 - starlette's handlers take any exception
-    if not isinstance(error, kind):
-        raise TypeError(f"{error!r} is no {kind.__name__}")
-    return error
 
 
 def _field(loc: Sequence[str | int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from eventstore import StoredEvent
-from orders import FieldChange, OrderDifference
+from orders import FieldChange, Line, LineTotals, OrderDifference
 from queries.answers.orders import OrderLine, line_of
 
 
@@ -90,19 +91,20 @@ class Difference(BaseModel):
     lines_reordered: bool
 
 
-def difference_of(order_id: UUID, found: OrderDifference) -> dict[str, Any]:
-    """Return the fields of a `Difference`."""
+def difference_of(
+    found: OrderDifference, line: Callable[[Line, LineTotals], dict[str, Any]] = line_of
+) -> dict[str, Any]:
+    """Return the fields of a `Difference` but the order's id; `line` tells of lines added and removed."""
     return {
-        "order_id": order_id,
         "from_version": found.version_before,
         "to_version": found.version_after,
         "changes": _changes(found.changes),
         "totals": _changes(found.totals),
-        "lines_added": [line_of(*priced) for priced in found.lines_added],
-        "lines_removed": [line_of(*priced) for priced in found.lines_removed],
+        "lines_added": [line(*priced) for priced in found.lines_added],
+        "lines_removed": [line(*priced) for priced in found.lines_removed],
         "lines_changed": [
-            {"line_id": line.line_id, "name": line.name, "changes": _changes(line.changes)}
-            for line in found.lines_changed
+            {"line_id": each.line_id, "name": each.name, "changes": _changes(each.changes)}
+            for each in found.lines_changed
         ],
         "lines_reordered": found.reordered,
     }

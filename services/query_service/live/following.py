@@ -13,10 +13,9 @@ from aiokafka.errors import KafkaError
 from commands import ORDERS
 from messaging import TopicReader, Vector
 from queries import EventFilter, HeadersTest, Start
+from query_service.database import RETRY_AFTER
 from query_service.live.feed import Feed, Shown, Subscription, readable
 from query_service.problems import Problem
-
-RETRY_AFTER = {"Retry-After": "1"}
 
 # A sign of life, and the place to come back to where no event has brought one.
 HEARTBEAT = 15.0

@@ -8,7 +8,6 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Annotated, Any
 
-import asyncpg
 from fastapi import Depends, Header, Response
 from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -106,10 +105,9 @@ async def audit_trail(
 async def _page(
     service: Service, tenant: str, which: AuditFilter, limit: int, cursor: str | None
 ) -> Page[AuditEntry]:
-    async def question(conn: asyncpg.Connection) -> Page[AuditEntry]:
-        return await queries.audit_trail(conn, tenant, which, limit=limit, cursor=cursor)
-
-    return await service.database.ask(tenant, question)
+    return await service.database.ask(
+        tenant, lambda conn: queries.audit_trail(conn, tenant, which, limit=limit, cursor=cursor)
+    )
 
 
 async def _streamed(

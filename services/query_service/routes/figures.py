@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import asyncpg
 from fastapi import Query, Response
 
 import queries
@@ -56,13 +55,12 @@ async def sales(
 ) -> dict[str, Any]:
     """Sum up what was sold, now or as of a time, by day or by what else is named."""
     groups = [SalesGroup.business_day] if group_by is None else group_by
-
-    async def question(conn: asyncpg.Connection) -> list[queries.SalesRow]:
-        return await queries.sales(
+    rows = await service.database.ask(
+        caller.tenant,
+        lambda conn: queries.sales(
             conn, caller.tenant, group_by=groups, day_from=day_from, day_to=day_to, as_of=as_of, clock=clock
-        )
-
-    rows = await service.database.ask(caller.tenant, question)
+        ),
+    )
     if len(rows) > MOST_ROWS:
         raise Problem.of_fields([("query.day_to", f"must not ask for more than {MOST_ROWS} rows at once")])
     response.headers.update(service.freshness.headers("sales"))
@@ -84,9 +82,9 @@ async def products(
     cursor: Cursor = None,
 ) -> dict[str, Any]:
     """Tell how much of each product was sold; an order counts from its confirmation until it is voided."""
-
-    async def question(conn: asyncpg.Connection) -> queries.Page[queries.ProductSold]:
-        return await queries.product_quantities(
+    page = await service.database.ask(
+        caller.tenant,
+        lambda conn: queries.product_quantities(
             conn,
             caller.tenant,
             product_id=product_id,
@@ -96,9 +94,8 @@ async def products(
             clock=clock,
             limit=limit,
             cursor=cursor,
-        )
-
-    page = await service.database.ask(caller.tenant, question)
+        ),
+    )
     response.headers.update(service.freshness.headers("product_movements"))
     return {"products": page.items, "next_cursor": page.next_cursor}
 
@@ -112,10 +109,9 @@ async def process_map(
     day_to: DayTo = None,
 ) -> ProcessMap:
     """Map how orders flow: which event follows which, how often and after how long."""
-
-    async def question(conn: asyncpg.Connection) -> ProcessMap:
-        return await queries.process_map(conn, caller.tenant, day_from=day_from, day_to=day_to)
-
-    found = await service.database.ask(caller.tenant, question)
+    found = await service.database.ask(
+        caller.tenant,
+        lambda conn: queries.process_map(conn, caller.tenant, day_from=day_from, day_to=day_to),
+    )
     response.headers.update(service.freshness.headers("process_steps"))
     return found

@@ -89,4 +89,4 @@ async def order_diff(
         )
 
     before, after = await service.database.ask(caller.tenant, question)
-    return difference_of(order_id, difference(before, after))
+    return {"order_id": order_id, **difference_of(difference(before, after))}

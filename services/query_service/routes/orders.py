@@ -87,9 +87,9 @@ async def list_orders(
     """
     tenant = caller.tenant
     which = OrderFilter(*(getattr(wanted, name) for name in OrderFilter._fields))
-
-    async def question(conn: asyncpg.Connection) -> queries.Page[OrderSummary]:
-        return await queries.list_orders(
+    page = await service.database.ask(
+        tenant,
+        lambda conn: queries.list_orders(
             conn,
             tenant,
             which,
@@ -97,9 +97,8 @@ async def list_orders(
             descending=wanted.direction == "desc",
             limit=wanted.limit,
             cursor=wanted.cursor,
-        )
-
-    page = await service.database.ask(tenant, question)
+        ),
+    )
     response.headers.update(service.freshness.headers(READ_MODEL))
     return {"orders": page.items, "next_cursor": page.next_cursor}
 
@@ -188,10 +187,8 @@ async def search(
     limit: Annotated[int, Query(ge=1, le=MOST_ORDERS, description="Orders of each kind.")] = 20,
 ) -> dict[str, Any]:
     """Find the order or command of an id, and the orders that ever had a product or line of it."""
-
-    async def question(conn: asyncpg.Connection) -> list[queries.Hit]:
-        return await queries.search(conn, caller.tenant, q, limit=limit)
-
-    hits = await service.database.ask(caller.tenant, question)
+    hits = await service.database.ask(
+        caller.tenant, lambda conn: queries.search(conn, caller.tenant, q, limit=limit)
+    )
     response.headers.update(service.freshness.headers("audit_log"))
     return {"hits": hits}

@@ -9,7 +9,7 @@ import typer
 
 from orders import OrderDifference, PricedLine, difference
 from queries import Clock, Point, order_at
-from queries.answers import line_row
+from queries.answers import difference_of, line_row
 from till.connecting import query_connection, run
 from till.errors import TillError
 from till.orders_found import OrderArgument, TenantOption, find_order, telling_when
@@ -37,7 +37,7 @@ def diff(
     points = (_point(begin), _point(end))
     found = run(_difference(order, tenant, points, clock))
     if output is Output.json:
-        print_json(_told(found))
+        print_json(difference_of(found, line_row))
         return
     title = f"Order {order}, version {found.version_before} → {found.version_after}"
     print_rows(list(_rows(found)), _COLUMNS, output, title)
@@ -83,20 +83,3 @@ def _named(priced: PricedLine) -> str:
 
 def _worth(priced: PricedLine) -> str:
     return f"{priced.line.quantity} at {priced.line.unit_price}, net {priced.amounts.net}"
-
-
-def _told(found: OrderDifference) -> dict[str, Any]:
-    changed = [
-        {**line._asdict(), "changes": [change._asdict() for change in line.changes]}
-        for line in found.lines_changed
-    ]
-    return {
-        "from_version": found.version_before,
-        "to_version": found.version_after,
-        "changes": [change._asdict() for change in found.changes],
-        "totals": [change._asdict() for change in found.totals],
-        "lines_added": [line_row(*priced) for priced in found.lines_added],
-        "lines_removed": [line_row(*priced) for priced in found.lines_removed],
-        "lines_changed": changed,
-        "lines_reordered": found.reordered,
-    }
