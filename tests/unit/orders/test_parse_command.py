@@ -56,7 +56,8 @@ def test_any_json_is_a_command_or_a_clear_refusal(message: tuple[str, Any]) -> N
         names |= {ascii(key)[1:-1] for key in data}
     field, _, rule = answer.message.partition(": ")
     assert rule
-    assert field in names
+    # A long name is quoted by its beginning.
+    assert field in names or (field.endswith("…") and any(name.startswith(field[:-1]) for name in names))
 
 
 def test_an_unknown_type_is_refused() -> None:
