@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import Annotated
-from uuid import UUID
 
 import typer
 from rich.text import Text
@@ -15,6 +14,7 @@ from readmodels.parked import find_parked
 from runtime.printable import printable
 from till.connecting import operator_connection, operator_name, query_connection, run_over
 from till.errors import TillError
+from till.orders_found import parse_order_id
 from till.output import Output, OutputOption, answers, notices, print_json, print_rows
 from till.read_models_named import known_read_model
 
@@ -24,6 +24,7 @@ parked = typer.Typer(
     no_args_is_help=True,
 )
 
+_THOSE_PARKED = "`till parked list` gives those of parked orders."
 _COLUMNS = (
     "parked_at",
     "read_model",
@@ -76,7 +77,7 @@ def show(
     output: OutputOption = Output.table,
 ) -> None:
     """Show what a parked order waits for: the error, and the event as the store has it."""
-    order_id = _order_id(order)
+    order_id = parse_order_id(order, _THOSE_PARKED)
     found = run_over(
         query_connection,
         lambda conn: read_parked(conn, order_id, read_model=read_model, tenant=tenant),
@@ -118,7 +119,7 @@ def retry(
     """Have parked orders folded again from the event store; exits with 1 if one is parked still."""
     if bool(orders) == everything:
         raise TillError("Name the orders, or say --all.", "`till parked list` gives their ids.")
-    ids = [_order_id(order) for order in orders] if orders else None
+    ids = [parse_order_id(order, _THOSE_PARKED) for order in orders] if orders else None
     result = run_over(
         operator_connection,
         lambda conn: try_again(
@@ -140,12 +141,3 @@ def retry(
         )
     if result.failed or result.waiting:
         raise typer.Exit(1)
-
-
-def _order_id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise TillError(
-            f"{text!r} is no order id: it must be a UUID.", "`till parked list` gives those of parked orders."
-        ) from None
