@@ -6,12 +6,16 @@ import json
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
+from aiokafka import AIOKafkaConsumer
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 from pydantic import SecretStr
 
 from runtime import SaslMechanism, SecurityProtocol, Settings
+
+ISOLATION_LEVEL: Final = "read_committed"
+"""A sender that takes its transaction back has said nothing: aiokafka would hand it out all the same."""
 
 _NO_PASSWORD = SecretStr("")
 _FASTSTREAM = {"SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512, "PLAIN": SASLPlaintext}
@@ -63,6 +67,15 @@ class KafkaConnection:
                 "sasl_plain_password": self.password.get_secret_value(),
             }
         return options
+
+    def consumer(self, **options: Any) -> AIOKafkaConsumer:  # noqa: ANN401 - aiokafka's own
+        """Give a consumer that reads what was committed, and commits nothing unasked.
+
+        `options` are aiokafka's. Its ends of partitions are the ends of what can be read: before the first
+        record of a transaction that is open. Raises OSError for certificates it can't use.
+        """
+        chosen: dict[str, Any] = {"isolation_level": ISOLATION_LEVEL, "enable_auto_commit": False, **options}
+        return AIOKafkaConsumer(**self.options(), **chosen)
 
     def security(self) -> BaseSecurity:
         """Give FastStream's form of it. Raises OSError for certificates it can't use."""

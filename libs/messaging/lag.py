@@ -86,11 +86,11 @@ class OldestUnhandled:
     async def _read(self, places: Mapping[TopicPartition, int]) -> None:
         if self._reader is None:
             # What retention has deleted is handled by nobody: then it goes by the earliest there is.
-            self._reader = AIOKafkaConsumer(
-                **self._kafka.options(),
-                enable_auto_commit=False,
+            self._reader = self._kafka.consumer(
                 auto_offset_reset="earliest",
                 max_partition_fetch_bytes=_FETCH_BYTES,
+                # What waits behind a transaction that is open ages too.
+                isolation_level="read_uncommitted",
             )
             await self._reader.start()
         missing = dict(places)

@@ -23,6 +23,12 @@ LAG = Gauge(
     "tillstream_consumer_lag_records", "Records not yet handled, by group.", ["topic", "group", "partition"]
 )
 
+HELD = Gauge(
+    "tillstream_consumer_held_seconds",
+    "For how long a transaction that its sender left open has held the partition back; 0 when none does.",
+    ["topic", "group", "partition"],
+)
+
 WATCH_INTERVAL = 2.0
 ANSWER_TIMEOUT = 4.0
 
@@ -49,6 +55,8 @@ class Progress:
         self._positions = positions
         self._in_flight = in_flight
         self._oldest = OldestUnhandled(KafkaConnection.of(settings), group)
+        # Where an open transaction begins that we have come up to, and since when it holds us there.
+        self._held: dict[TopicPartition, tuple[int, float]] = {}
         self._joined = False
         self._made_at = time.monotonic()
 
@@ -73,9 +81,22 @@ class Progress:
         if not self._joined:
             return f"not in the group {self._group} for {still:.0f} s"
         # A member without partitions stands by: there is nothing it could get done.
+        if held := self._held_back():
+            return held
         if (self._positions or taking_up) and still > self._settings.stalled_after:
             return f"no progress on {self._topic} for {still:.0f} s"
         return None
+
+    def _held_back(self) -> str | None:
+        """Name the partitions that transactions hold back for longer than a living sender's last."""
+        held = [
+            f"{self._topic}/{partition.partition} at {offset} for {seconds:.0f} s"
+            for partition, (offset, since) in sorted(self._held.items())
+            if (seconds := time.monotonic() - since) > self._settings.stalled_after
+        ]
+        if not held:
+            return None
+        return f"held by a transaction that its sender left open: {', '.join(held)}; see docs/transactions.md"
 
     async def watch(self, consumer: Callable[[], AIOKafkaConsumer | None]) -> Exception:
         """Compare positions with the partitions' ends: the consumer's own view of them can stall unseen.
@@ -110,7 +131,10 @@ class Progress:
         """Tell nothing more of partitions that are not ours any more."""
         gone = list(partitions)
         for partition in gone:
-            LAG.remove(self._topic, self._group, str(partition.partition))
+            labels = (self._topic, self._group, str(partition.partition))
+            LAG.remove(*labels)
+            HELD.remove(*labels)
+            self._held.pop(partition, None)
         self._oldest.forget(gone)
 
     async def _look(self, consumer: AIOKafkaConsumer) -> None:
@@ -122,20 +146,34 @@ class Progress:
             await consumer.topics()
             places = {p: await self._place(consumer, p) for p in ends if p in self._positions}
         held = places.keys() & self._positions.keys()
+        # What can be read ends before an open transaction; what was written doesn't.
+        written = {p: max(ends[p], consumer.highwater(p) or 0) for p in held}
         for partition in held:
             # aiokafka would start anew, and what it then reads lies below our position until it is past that.
-            if ends[partition] < handled[partition]:
+            if written[partition] < handled[partition]:
                 raise Unrecoverable(
-                    f"{self._topic}/{partition.partition} ends at {ends[partition]} by now, before"
+                    f"{self._topic}/{partition.partition} ends at {written[partition]} by now, before"
                     f" {handled[partition]}: Kafka has lost records that were handled"
                 )
         for partition in held:
-            lag = max(0, ends[partition] - places[partition])
-            LAG.labels(self._topic, self._group, str(partition.partition)).set(lag)
-        waiting = {p: places[p] for p in held if ends[p] > places[p]}
+            labels = (self._topic, self._group, str(partition.partition))
+            LAG.labels(*labels).set(max(0, written[partition] - places[partition]))
+            held_for = self._held_for(partition, places[partition], ends[partition], written[partition])
+            HELD.labels(*labels).set(held_for)
+        waiting = {p: places[p] for p in held if written[p] > places[p]}
         if not waiting:
             self.made()
         await self._oldest.look(waiting, held)
+
+    def _held_for(self, partition: TopicPartition, place: int, readable_end: int, end: int) -> float:
+        """Return for how many seconds an open transaction has held a partition back, and note it."""
+        before = self._held.pop(partition, None)
+        if not readable_end <= place < end:
+            return 0.0
+        now = time.monotonic()
+        since = now if before is None or before[0] != readable_end else before[1]
+        self._held[partition] = (readable_end, since)
+        return now - since
 
     async def _place(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> int:
         """Return where the partition's next record to handle lies, or the next one to come."""

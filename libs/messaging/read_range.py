@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
 from messaging.connection import KafkaConnection
 from messaging.stopping import stop_consumer
@@ -31,7 +31,7 @@ async def read_again(
     if first >= end:
         return
     # `first` may have been deleted by now: then it goes on from the earliest.
-    consumer = AIOKafkaConsumer(**kafka.options(), auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = kafka.consumer(auto_offset_reset="earliest")
     clock, reached = asyncio.get_running_loop().time, first
     try:
         async with asyncio.timeout(STALL_TIMEOUT) as stall:

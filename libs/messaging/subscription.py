@@ -10,7 +10,7 @@ from faststream import AckPolicy, FastStream
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 
-from messaging.connection import KafkaConnection
+from messaging.connection import ISOLATION_LEVEL, KafkaConnection
 from runtime import Settings
 
 # FastStream's own logger writes past our JSON; its warnings only say that it makes no topics.
@@ -54,6 +54,7 @@ def raw_batches(
         listener=listener,
         ack_policy=AckPolicy.MANUAL,
         auto_offset_reset="earliest",
+        isolation_level=ISOLATION_LEVEL,
         parser=parse,
         decoder=decode,
         no_reply=True,

@@ -141,9 +141,7 @@ class TopicTail:
 
     async def _connect(self, partitions: int) -> AIOKafkaConsumer:
         """Return a consumer of so many partitions, paused."""
-        consumer = AIOKafkaConsumer(
-            **self._kafka.options(), enable_auto_commit=False, auto_offset_reset="none"
-        )
+        consumer = self._kafka.consumer(auto_offset_reset="none")
         try:
             await consumer.start()
         except BaseException:
@@ -222,7 +220,7 @@ class TopicTail:
             polled = consumer.last_poll_timestamp(partition)
             if polled != self._polls.get(number) or partition in answered:
                 self._polls[number], self._heard[number] = polled, now
-                self.ends[number] = max(self.positions[number], consumer.highwater(partition) or 0)
+                self.ends[number] = max(self.positions[number], consumer.last_stable_offset(partition) or 0)
             if records := found.get(partition):
                 self.positions[number] = records[-1].offset + 1
                 self.ends[number] = max(self.ends[number], self.positions[number])

@@ -46,7 +46,7 @@ class TopicReader:
         """
         async with telling_refusals(kafka):
             facts = await fetch_topic(kafka, topic)
-        consumer = AIOKafkaConsumer(**kafka.options(), enable_auto_commit=False, auto_offset_reset="earliest")
+        consumer = kafka.consumer(auto_offset_reset="earliest")
         try:
             await consumer.start()
             partitions = [TopicPartition(topic, number) for number in range(facts.partitions)]

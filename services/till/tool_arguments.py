@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 _REDACTED = "…"
 _ONLY_LOOK = frozenset({"get-offsets", "groups", "log-dirs"})
+# The transactions tool has its actions as words.
+_ENDING_TRANSACTIONS = frozenset({"abort", "forceTerminateTransaction"})
 _LOOKING = frozenset({"--describe", "--help", "--list", "--version"})
 # A console consumer that is given a group moves the group's offsets.
 _MAY_NAME_A_GROUP = ("config", "group", "propert")
@@ -21,6 +23,8 @@ def only_looks(tool: str, arguments: Sequence[str]) -> bool:
     options = [argument.partition("=")[0] for argument in arguments if argument.startswith("-")]
     if tool == "console-consumer":
         return not any(_has(option, _MAY_NAME_A_GROUP) for option in options)
+    if tool == "transactions":
+        return _ENDING_TRANSACTIONS.isdisjoint(arguments)
     return tool in _ONLY_LOOK or not _LOOKING.isdisjoint(options)
 
 

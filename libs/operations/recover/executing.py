@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from eventstore import SENDERS_LOCK, SHARDS
 from messaging import KafkaConnection, Offsets, Topics, stop_consumer
@@ -41,7 +41,7 @@ async def move_group(kafka: KafkaConnection, topics: Topics, group: str, offsets
     """Have the command service, which must not run, go on from these offsets. Raises KafkaError."""
     if not offsets:
         return
-    consumer = AIOKafkaConsumer(**kafka.options(), group_id=topics.group(group), enable_auto_commit=False)
+    consumer = kafka.consumer(group_id=topics.group(group))
     await consumer.start()
     try:
         places = {TopicPartition(topics.commands, number): offset for number, offset in offsets.items()}

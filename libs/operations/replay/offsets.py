@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 from aiokafka.structs import OffsetAndMetadata
 
@@ -69,9 +69,7 @@ class Group:
         }
         async with (
             self._answering(),
-            AIOKafkaConsumer(
-                **self.kafka.options(), group_id=self.name, enable_auto_commit=False
-            ) as consumer,
+            self.kafka.consumer(group_id=self.name) as consumer,
         ):
             consumer.assign(list(moves))
             try:

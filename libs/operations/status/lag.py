@@ -83,12 +83,8 @@ async def lag_reader(
     connection: asyncpg.Connection, kafka: KafkaConnection, topics: Topics
 ) -> AsyncIterator[LagReader]:
     """Give what reads lags again and again. Raises Unreachable when Kafka doesn't answer."""
-    consumer = AIOKafkaConsumer(
-        **kafka.options(),
-        enable_auto_commit=False,
-        # One record of a partition is enough: the oldest.
-        max_partition_fetch_bytes=64 * 1024,
-    )
+    # One record of a partition is enough: the oldest.
+    consumer = kafka.consumer(max_partition_fetch_bytes=64 * 1024)
     try:
         with reaching_kafka(kafka):
             async with asyncio.timeout(_ASKING_TIMEOUT):

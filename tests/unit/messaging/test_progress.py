@@ -28,6 +28,9 @@ class Answers:
     async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(partitions, 10)
 
+    def highwater(self, _partition: TopicPartition) -> int | None:
+        return None
+
     async def topics(self) -> set[str]:
         return {"watched"}
 

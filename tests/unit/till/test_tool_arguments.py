@@ -23,6 +23,9 @@ from till.tool_arguments import only_looks, without_secrets
         ("topics --delete --topic orders.events", False),
         ("delete-records --offset-json-file file", False),
         ("topics", False),
+        ("transactions find-hanging --topic orders.commands", True),
+        ("transactions forceTerminateTransaction --transactionalId till-7", False),
+        ("transactions abort --topic orders.commands --partition 3 --start-offset 7", False),
     ],
 )
 def test_what_may_change_something_is_told_from_what_looks(call: str, looks: bool) -> None:
