@@ -20,6 +20,13 @@ from messaging.tail import RecordsGone, TopicMadeAnew, TopicTail
 from messaging.topic_id import TopicFacts, fetch_topic, fetch_topic_id
 from messaging.topic_position import BadVector, Vector
 from messaging.topic_reader import Offsets, TopicReader
+from messaging.topic_settings import (
+    TopicLosesRecords,
+    TopicSetting,
+    check_topics_keep,
+    differing_settings,
+    mend_settings,
+)
 from messaging.topics import Topics, ensure_topics
 
 __all__ = [
@@ -44,16 +51,20 @@ __all__ = [
     "Producer",
     "RecordsGone",
     "TopicFacts",
+    "TopicLosesRecords",
     "TopicMadeAnew",
     "TopicReader",
+    "TopicSetting",
     "TopicTail",
     "Topics",
     "Undecodable",
     "Unrecoverable",
     "Vector",
     "apply_acls",
+    "check_topics_keep",
     "committed_offsets",
     "decode_event",
+    "differing_settings",
     "ensure_topics",
     "event_headers",
     "event_json",
@@ -61,6 +72,7 @@ __all__ = [
     "fetch_topic_id",
     "format_time",
     "group_members",
+    "mend_settings",
     "open_envelope",
     "partition_of",
     "read_acls",

@@ -19,6 +19,9 @@ from messaging.refusals import telling_refusals
 MEBIBYTE = 1024 * 1024
 COMMON = {
     "cleanup.policy": "delete",
+    # By their age alone, whatever the cluster's default is.
+    "retention.bytes": "-1",
+    "unclean.leader.election.enable": "false",
     # Upstream may compress as it likes. Kafka takes it apart, so that a few bytes can't unfold into a value
     # beyond all bounds here, and no reader needs a decompressor.
     "compression.type": "uncompressed",
