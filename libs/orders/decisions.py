@@ -22,6 +22,7 @@ from orders.commands import (
     UndoLastChange,
     VoidOrder,
 )
+from orders.currencies import NotMoney, minor_unit
 from orders.events import (
     DiscountApplied,
     DiscountRemoved,
@@ -37,7 +38,7 @@ from orders.events import (
     OrderVoided,
 )
 from orders.lines import Line, LineDiscount, OrderDiscount
-from orders.money import minor_unit, on_grid
+from orders.money import on_grid
 from orders.order import Order
 from orders.rejections import Rejected, RejectionCode
 from orders.totals import line_gross
@@ -115,19 +116,18 @@ def _check_open(order: Order) -> None:
 
 
 def _create(data: CreateOrder, command: Command) -> OrderCreated:
-    decimals = minor_unit(data.currency)
-    if decimals is None:
-        raise Rejected(
-            RejectionCode.UNKNOWN_CURRENCY,
-            f"The currency {data.currency} is not in ISO 4217, or it has no minor unit.",
-        )
     local = command.occurred_at.astimezone(ZoneInfo(command.time_zone))
+    business_day = local.date() if data.business_day is None else data.business_day
+    try:
+        decimals = minor_unit(data.currency, business_day)
+    except NotMoney as error:
+        raise Rejected(RejectionCode.UNKNOWN_CURRENCY, str(error)) from None
     return OrderCreated(
         cashier_id=data.cashier_id,
         currency=data.currency,
         minor_unit=decimals,
         rounding=data.rounding,
-        business_day=local.date() if data.business_day is None else data.business_day,
+        business_day=business_day,
     )
 
 

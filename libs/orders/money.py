@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from enum import StrEnum
 
-from iso4217 import Currency
-
 
 class Rounding(StrEnum):
     """How an amount between two minor units is rounded. Stored: version with care."""
@@ -26,16 +24,7 @@ _MODES = {
     Rounding.HALF_EVEN: ROUND_HALF_EVEN,
     Rounding.DOWN: ROUND_DOWN,
 }
-# Precious metals, test codes and the like have no minor unit: nothing can be sold in them.
-_MINOR_UNITS: dict[str, int] = {
-    currency.code: currency.exponent for currency in Currency if currency.exponent is not None
-}
 _STEPS = tuple(Decimal((0, (1,), -decimals)) for decimals in range(7))
-
-
-def minor_unit(currency: str) -> int | None:
-    """Return how many decimals an amount in this ISO 4217 currency has, or None if it has no minor unit."""
-    return _MINOR_UNITS.get(currency)
 
 
 def round_money(amount: Decimal, decimals: int, rounding: Rounding) -> Decimal:

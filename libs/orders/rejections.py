@@ -38,7 +38,10 @@ class RejectionCode(StrEnum):
     UNKNOWN_LINE = "unknown_line", "The order has no such line."
     LINE_EXISTS = "line_exists", "The order has a line with this id already."
     TOO_MANY_LINES = "too_many_lines", "An order holds at most 1,000 lines."
-    UNKNOWN_CURRENCY = "unknown_currency", "The currency is not in ISO 4217, or it has no minor unit."
+    UNKNOWN_CURRENCY = (
+        "unknown_currency",
+        "The currency is not in ISO 4217, was withdrawn by the business day, or has no minor unit.",
+    )
     PRICE_TOO_FINE = "price_too_fine", "The price or amount is finer than the currency's minor unit."
     DISCOUNT_OUT_OF_RANGE = (
         "discount_out_of_range",
