@@ -26,18 +26,25 @@ LOOK_INTERVAL = 2.0
 class Depth:
     """Keeps the outbox's two gauges, whoever sends: a relay that stands by or fails tells them too.
 
-    While the database is away, what was seen waiting gets older.
+    `lowest` gives the lowest id that there can be. While the database is away, what was seen waiting gets
+    older.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        database: Database,
+        lowest: Callable[[], int] = int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
+        self._lowest = lowest
         self._clock = clock
         self._oldest_since: float | None = None
         OLDEST.set_function(self._age)
 
     async def look(self, connection: asyncpg.Connection) -> None:
         """Measure the outbox once."""
-        depth = await outbox_depth(connection)
+        depth = await outbox_depth(connection, self._lowest())
         ROWS.set(depth.rows)
         self._oldest_since = self._clock() - depth.oldest_seconds if depth.rows else None
 

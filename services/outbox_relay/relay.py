@@ -12,6 +12,7 @@ from prometheus_client import Counter, Gauge
 
 from eventstore import decode_headers
 from messaging import KafkaConnection, Message, Producer, Unrecoverable
+from outbox_relay.floor import Floor
 from outbox_relay.shards import Shards
 from runtime import EXIT_FATAL, Database, Health, Settings
 
@@ -31,13 +32,26 @@ LOCK_INTERVAL = 0.5
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.02
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 
-_READ = """
+SESSION = {
+    # A relay that stands still in mid-life (a stopped process, a lost host) gives its locks back after this.
+    # It polls many times a second and bounds each wait for Kafka below it, so a live one never sees it.
+    "idle_session_timeout": "30s",
+    # By the ids, whatever the statistics say: they are of a table that is mostly empty, and walking over all
+    # of it costs as much as all the dead rows that somebody's old snapshot keeps.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+}
+"""What the session that sends is set to."""
+
+READ = """
     SELECT id, topic, key, headers, value
     FROM (
         SELECT *, sum(coalesce(octet_length(value), 0) + octet_length(headers::text)) OVER (
             ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS bytes_before
-        FROM (SELECT * FROM outbox WHERE shard = ANY($1::smallint[]) ORDER BY id LIMIT $2) AS oldest
+        FROM (
+            SELECT * FROM outbox WHERE shard = ANY($1::smallint[]) AND id >= $4 ORDER BY id LIMIT $2
+        ) AS oldest
     ) AS counted
     WHERE coalesce(bytes_before, 0) < $3 ORDER BY id
 """
@@ -60,6 +74,7 @@ class Relay:
         new_producer: Callable[[KafkaConnection], Producer],
         health: Health,
         *,
+        floor: Floor,
         reconnected: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
     ) -> None:
         self._settings = settings
@@ -67,6 +82,7 @@ class Relay:
         self._shards = shards
         self._new_producer = new_producer
         self._producer: Producer | None = None
+        self._floor = floor
         self._locked_at = 0.0
         self._progress_at = time.monotonic()
         self._connected = False
@@ -141,15 +157,23 @@ class Relay:
 
     async def _read(self, connection: asyncpg.Connection) -> list[asyncpg.Record]:
         """Read the oldest rows of our shards: as many as are sent together, at least one if there is any."""
-        return await connection.fetch(_READ, self._shards.held, ROWS, BYTES) if self._shards.held else []
+        if not self._shards.held:
+            return []
+        settled = await self._floor.settled(connection)
+        rows = await connection.fetch(READ, self._shards.held, ROWS, BYTES, self._floor.id)
+        self._floor.read(rows, settled)
+        return rows
 
     async def _take_locks(self, connection: asyncpg.Connection) -> None:
         now, session, before = time.monotonic(), self._database.generation, len(self._shards.held)
-        if now - self._locked_at < LOCK_INTERVAL and session == self._shards.session:
+        held_by = self._shards.session
+        if now - self._locked_at < LOCK_INTERVAL and session == held_by:
             return
         held = await self._shards.acquire(connection, session)
         self._locked_at, self._connected = now, True
         HELD.set(len(held))
+        if len(held) != before or session != held_by:
+            self._floor.forget()
         if len(held) != before:
             log.info("outbox.shards_held", held=len(held))
 

@@ -68,7 +68,7 @@ async def test_what_waits_ages_while_the_database_is_away(database: Any) -> None
     """Between looks, and without a database to look at, the oldest message's age goes on growing."""
     connection = await add(database.dsn(), 1)
     now = [5_000.0]
-    await Depth(Database(SecretStr(""), "unused"), lambda: now[0]).look(connection)
+    await Depth(Database(SecretStr(""), "unused"), clock=lambda: now[0]).look(connection)
     await connection.close()
     before = REGISTRY.get_sample_value("tillstream_outbox_oldest_seconds")
     now[0] += 1_000

@@ -14,6 +14,7 @@ from commands import ORDERS
 from eventstore import SENDERS_LOCK, decode_headers, encode_headers, shard_of
 from harness.waiting import eventually
 from messaging import KafkaConnection, Message, Producer, Unrecoverable, ensure_topics
+from outbox_relay.floor import Floor
 from outbox_relay.relay import Relay
 from outbox_relay.shards import Shards
 from runtime import EXIT_FATAL, Database, Health, Settings
@@ -41,7 +42,7 @@ class Outbox:
         stop, shards = asyncio.Event(), Shards()
         own = self.settings.model_copy(update=settings)
         database = Database(own.database_url, "test")
-        relay = Relay(own, database, shards, new_producer, Health(), reconnected=reconnected)
+        relay = Relay(own, database, shards, new_producer, Health(), floor=Floor(), reconnected=reconnected)
         task = asyncio.create_task(relay.run(stop))
         self.running.append((stop, task))
         return stop, task, shards
