@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import socket as sockets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from math import ceil
+from typing import Any
 
 import structlog
 import uvicorn
@@ -18,15 +18,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from runtime.health import Health
+from runtime.stuck_peers import let_go_of_stuck_peers
 
 log = structlog.get_logger(__name__)
 
 READY = Gauge(
     "tillstream_ready", "1 while work gets done, by what is looked at: what `/readyz` says.", ["probe"]
 )
-
-# A peer that has taken nothing for so long is gone, or as good as.
-STUCK_AFTER_MS = 60_000
 
 
 class _Server(uvicorn.Server):
@@ -91,14 +89,11 @@ async def serve_app(
         timeout_graceful_shutdown=None if patience is None else ceil(patience),
     )
     socket = config.bind_socket()
-    if hasattr(sockets, "TCP_USER_TIMEOUT"):
-        # For the connections, which take it over: a peer that takes nothing would hold one for ever, since
-        # what is still to be sent keeps it from being closed. Of the systems we know only Linux can.
-        socket.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_USER_TIMEOUT, STUCK_AFTER_MS)
     # Who asks while the server still starts waits, and is not refused.
     socket.listen(config.backlog)
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[socket]))
+    watching = asyncio.create_task(let_go_of_stuck_peers(lambda: _transports(server)))
     try:
         bound: int = socket.getsockname()[1]
         log.info("http.serving", host=host, port=bound)
@@ -106,4 +101,10 @@ async def serve_app(
     finally:
         server.should_exit = True
         await task
+        watching.cancel()
         socket.close()
+
+
+def _transports(server: uvicorn.Server) -> list[asyncio.Transport]:
+    connections: list[Any] = list(server.server_state.connections)
+    return [each.transport for each in connections if each.transport is not None]
