@@ -33,7 +33,7 @@ from eventstore.records import (
     StoredOutcome,
     StreamKey,
 )
-from eventstore.roles import LOGIN_ROLES, OWNER_ROLE, set_passwords
+from eventstore.roles import LOGIN_ROLES, OWNER_ROLE, end_forgotten_transactions, set_passwords
 from eventstore.store import EventStore
 from eventstore.tables import Tables
 
@@ -70,6 +70,7 @@ __all__ = [
     "VersionNotFound",
     "decode_headers",
     "encode_headers",
+    "end_forgotten_transactions",
     "migrate",
     "set_passwords",
     "shard_of",

@@ -21,7 +21,25 @@ LOGIN_ROLES = (
     "tillstream_analyst",
 )
 
+# Seconds, of roles that only read: a forgotten transaction keeps dead rows from being cleared away.
+_IDLE_IN_TRANSACTION = {
+    "tillstream_analyst": 300,
+    "tillstream_query": 60,
+    "tillstream_query_service": 60,
+}
 _ITERATIONS = 4096  # PostgreSQL's own default
+
+
+async def end_forgotten_transactions(conn: Connection) -> None:
+    """Have PostgreSQL end the sessions of roles that only read when a transaction of theirs stands idle.
+
+    Not part of a migration: a backup doesn't hold what is set for a role in a database.
+    """
+    database = await conn.fetchval("SELECT quote_ident(current_database())")
+    for role, seconds in _IDLE_IN_TRANSACTION.items():
+        await conn.execute(
+            f"ALTER ROLE {role} IN DATABASE {database} SET idle_in_transaction_session_timeout = '{seconds}s'"
+        )
 
 
 async def set_passwords(conn: Connection, passwords: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ import asyncpg
 from aiokafka.errors import KafkaError
 
 from commands import CONTEXTS
-from eventstore import MigrationRefused, migrate, set_passwords
+from eventstore import MigrationRefused, end_forgotten_transactions, migrate, set_passwords
 from messaging import KafkaConnection, ensure_topics
 from operations.errors import OperationRefused
 from runtime import Settings
@@ -51,6 +51,7 @@ async def _migrate(settings: Settings, admin_dsn: str, passwords: Mapping[str, s
     connection = await asyncpg.connect(admin_dsn)
     try:
         migrations = await migrate(connection)
+        await end_forgotten_transactions(connection)
         await set_passwords(connection, passwords)
     finally:
         await connection.close()

@@ -10,6 +10,7 @@ import asyncpg
 import structlog
 from prometheus_client import Gauge
 
+from eventstore.oldest_snapshot import OldestSnapshot, oldest_snapshot
 from eventstore.outbox_depth import outbox_depth
 from runtime import Database
 
@@ -19,12 +20,18 @@ ROWS = Gauge(
     "tillstream_outbox_rows", "Messages waiting in the outbox; above 10,000 it is estimated from their ids."
 )
 OLDEST = Gauge("tillstream_outbox_oldest_seconds", "Age of the oldest message waiting in the outbox.")
+SNAPSHOT = Gauge(
+    "tillstream_database_oldest_snapshot_seconds",
+    "Age of the oldest snapshot that keeps dead rows; whose it is, once it is a minute old.",
+    ["holder"],
+)
 
+NAMED_AFTER = 60.0
 LOOK_INTERVAL = 2.0
 
 
 class Depth:
-    """Keeps the outbox's two gauges, whoever sends: a relay that stands by or fails tells them too.
+    """Keeps the gauges of outbox and oldest snapshot, whoever sends: a relay that stands by tells them too.
 
     `lowest` gives the lowest id that there can be. While the database is away, what was seen waiting gets
     older.
@@ -47,6 +54,9 @@ class Depth:
         depth = await outbox_depth(connection, self._lowest())
         ROWS.set(depth.rows)
         self._oldest_since = self._clock() - depth.oldest_seconds if depth.rows else None
+        oldest = await oldest_snapshot(connection) or OldestSnapshot("", 0.0)
+        SNAPSHOT.clear()
+        SNAPSHOT.labels(oldest.holder if oldest.seconds > NAMED_AFTER else "").set(oldest.seconds)
 
     async def keep_looking(self) -> None:
         """Measure the outbox again and again, until cancelled."""
