@@ -18,6 +18,7 @@ _faststream_log = logging.getLogger(f"{__name__}.faststream")
 _faststream_log.setLevel(logging.ERROR)
 
 SESSION_TIMEOUT_MS = 10_000
+METADATA_MAX_AGE_MS = 10_000
 SHUTDOWN_WAIT = 15.0
 
 
@@ -34,6 +35,9 @@ def raw_batches(
         logger=_faststream_log,
         apply_types=False,
         consumer_only=True,
+        # How soon a partition that was added is noticed, and the group shares it out: aiokafka's default is
+        # five minutes.
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
         graceful_timeout=SHUTDOWN_WAIT,
     )
 

@@ -5,9 +5,15 @@ from __future__ import annotations
 from runtime.database import Database, is_content_fault, is_passing_fault
 from runtime.health import Health
 from runtime.http import probe_routes, serve_app, serve_http
-from runtime.logs import configure_logging
 from runtime.process import EXIT_FATAL, on_stop, run
-from runtime.settings import DatabaseUrl, SaslMechanism, SecurityProtocol, Settings
+from runtime.settings import (
+    DatabaseUrl,
+    SaslMechanism,
+    SecurityProtocol,
+    Settings,
+    WrongSettings,
+    read_settings,
+)
 
 __all__ = [
     "EXIT_FATAL",
@@ -17,11 +23,12 @@ __all__ = [
     "SaslMechanism",
     "SecurityProtocol",
     "Settings",
-    "configure_logging",
+    "WrongSettings",
     "is_content_fault",
     "is_passing_fault",
     "on_stop",
     "probe_routes",
+    "read_settings",
     "run",
     "serve_app",
     "serve_http",

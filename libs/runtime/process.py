@@ -12,6 +12,9 @@ from typing import Any
 import structlog
 import uvloop
 
+from runtime.logs import configure_logging
+from runtime.settings import S, WrongSettings, read_settings
+
 EXIT_FATAL = 70
 """The exit status of a service that gave up (EX_SOFTWARE of sysexits.h): a supervisor starts it again."""
 
@@ -28,11 +31,21 @@ def on_stop(stop: Callable[[], None]) -> None:
         asyncio.get_running_loop().add_signal_handler(signum, stop)
 
 
-def run(main: Coroutine[Any, Any, int]) -> None:
-    """Run `main` to its end and exit with the status it returns, or with EXIT_FATAL on any exception."""
+def run(service: str, kind: type[S], main: Callable[[S], Coroutine[Any, Any, int]]) -> None:
+    """Run a service by the settings of its kind, and exit with the status that `main` returns.
+
+    With EXIT_FATAL on any exception, and on settings that are wrong, which one line of the log names.
+    """
+    configure_logging(service)
+    try:
+        settings = read_settings(kind)
+    except WrongSettings as error:
+        log.error("settings.wrong", reason=str(error))  # noqa: TRY400 - the sentence says it
+        sys.exit(EXIT_FATAL)
+    configure_logging(service, settings.log_level)
     gc.set_threshold(NEW_OBJECTS_BEFORE_COLLECTION)
     try:
-        status = uvloop.run(main)
+        status = uvloop.run(main(settings))
     except Exception:
         log.exception("service.failed")
         status = EXIT_FATAL

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field, FilePath, SecretStr, StringConstraints, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    Field,
+    FilePath,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 
 def _known_time_zone(name: str) -> str:
@@ -44,6 +52,10 @@ DatabaseUrl = Annotated[SecretStr, AfterValidator(_address)]
 TimeZoneName = Annotated[str, AfterValidator(_known_time_zone)]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"]
+
+
+class WrongSettings(ValueError):
+    """Settings that nothing can be done with; the text names each and its rule, and no value."""
 
 
 class Settings(BaseSettings):
@@ -121,3 +133,24 @@ class Settings(BaseSettings):
                 "TILLSTREAM_KAFKA_SSL_CERTIFICATE_FILE and TILLSTREAM_KAFKA_SSL_KEY_FILE go together"
             )
         return self
+
+
+S = TypeVar("S", bound=Settings)
+_FIELD = re.compile(r'field "(\w+)"')
+
+
+def read_settings(kind: type[S]) -> S:
+    """Read settings of a kind from the environment. Raises WrongSettings."""
+    try:
+        return kind()
+    except ValidationError as error:
+        wrong = "; ".join(
+            ": ".join([*(f"TILLSTREAM_{name}".upper() for name in part["loc"][:1]), part["msg"]])
+            for part in error.errors()
+        )
+        raise WrongSettings(wrong) from None
+    except SettingsError as error:
+        # A mapping that is no JSON: the library's text names the field, in its own words.
+        named = _FIELD.search(str(error))
+        name = f"TILLSTREAM_{named[1]}".upper() if named else str(error)
+        raise WrongSettings(f"{name}: must be JSON") from None

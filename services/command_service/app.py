@@ -11,7 +11,7 @@ from command_service.handler import CommandHandler
 from commands import CONTEXTS, ORDERS, Context
 from messaging import BatchConsumer, KafkaConnection
 from operations import check_database_has_topics, refused
-from runtime import EXIT_FATAL, Database, Health, Settings, configure_logging, on_stop, run, serve_http
+from runtime import EXIT_FATAL, Database, Health, Settings, on_stop, run, serve_http
 
 S = TypeVar("S")
 
@@ -57,6 +57,4 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="command_service", description="Decide one context's commands.")
     parser.add_argument("context", choices=sorted(CONTEXTS), nargs="?", default=ORDERS.name)
     context = CONTEXTS[parser.parse_args().context]
-    settings = Settings()
-    configure_logging("command_service", settings.log_level)
-    run(command_service(context, settings))
+    run("command_service", Settings, partial(command_service, context))

@@ -13,7 +13,7 @@ from outbox_relay.depth import Depth
 from outbox_relay.floor import Floor
 from outbox_relay.relay import SESSION, Relay
 from outbox_relay.shards import Shards
-from runtime import EXIT_FATAL, Database, Health, Settings, configure_logging, on_stop, run, serve_http
+from runtime import EXIT_FATAL, Database, Health, Settings, on_stop, run, serve_http
 
 
 async def relay(settings: Settings) -> int:
@@ -50,6 +50,4 @@ async def relay(settings: Settings) -> int:
 
 def main() -> None:
     """Start the service from the environment's settings."""
-    settings = Settings()
-    configure_logging("outbox_relay", settings.log_level)
-    run(relay(settings))
+    run("outbox_relay", Settings, relay)

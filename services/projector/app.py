@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 import structlog
 
 from projector.read_model_process import ReadModelProcess
 from readmodels import READ_MODELS
 from readmodels.assignment import RebuildNeeded
-from runtime import EXIT_FATAL, Health, Settings, configure_logging, on_stop, run, serve_http
+from runtime import EXIT_FATAL, Health, Settings, on_stop, run, serve_http
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +33,4 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="projector", description="Keep one read model up to date.")
     parser.add_argument("read_model", choices=sorted(READ_MODELS))
     name: str = parser.parse_args().read_model
-    settings = Settings()
-    configure_logging(f"projector.{name}", settings.log_level)
-    run(projector(name, settings))
+    run(f"projector.{name}", Settings, partial(projector, name))

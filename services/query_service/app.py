@@ -27,7 +27,7 @@ from query_service.routes.authenticated_route import AuthenticatedRoute
 from query_service.routes.tags import TAGS
 from query_service.service import Service
 from query_service.settings import QuerySettings
-from runtime import EXIT_FATAL, Health, configure_logging, on_stop, probe_routes, run, serve_app
+from runtime import EXIT_FATAL, Health, on_stop, probe_routes, run, serve_app
 
 log = structlog.get_logger(__name__)
 
@@ -144,6 +144,4 @@ async def query_service(settings: QuerySettings) -> int:
 
 def main() -> None:
     """Start the service from the environment's settings."""
-    settings = QuerySettings()
-    configure_logging("query_service", settings.log_level)
-    run(query_service(settings))
+    run("query_service", QuerySettings, query_service)

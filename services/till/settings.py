@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from operations import Unreachable
-from runtime import DatabaseUrl, Settings
+from runtime import DatabaseUrl, Settings, WrongSettings, read_settings
 from till.errors import TillError
 
 TILL_ENV = ".tillstream/till.env"
@@ -30,13 +30,9 @@ class TillSettings(Settings):
 def till_settings() -> TillSettings:
     """Read the settings. Raises Unreachable when nothing says where the servers are."""
     try:
-        settings = TillSettings()
-    except ValidationError as error:
-        wrong = "; ".join(
-            ": ".join([*(f"TILLSTREAM_{name}".upper() for name in part["loc"][:1]), part["msg"]])
-            for part in error.errors()
-        )
-        raise TillError(f"A setting is wrong: {wrong}", "Correct it in the environment.") from error
+        settings = read_settings(TillSettings)
+    except WrongSettings as error:
+        raise TillError(f"A setting is wrong: {error}.", "Correct it in the environment.") from error
     if not {"kafka_bootstrap_servers", "database_url"} & settings.model_fields_set:
         raise Unreachable("Nothing is up here: neither the environment nor .tillstream names servers.")
     return settings

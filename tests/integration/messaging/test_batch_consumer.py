@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from aiokafka.errors import KafkaError
 from prometheus_client import REGISTRY
 
@@ -24,6 +24,7 @@ from messaging import (
     Unrecoverable,
     committed_offsets,
     ensure_topics,
+    fetch_topic,
     header_names,
 )
 from runtime import EXIT_FATAL, Health, Settings
@@ -343,3 +344,29 @@ async def test_records_deleted_ahead_of_a_consumer_end_it(consuming: Consuming) 
     await handled(handler, 2)
     assert handler.handled == [b"3", b"4"]
     assert handler.beginnings == [2, 2]
+
+
+async def test_a_partition_that_is_added_is_taken_up(consuming: Consuming) -> None:
+    """What is sent to a partition that the topic did not have at the start is handled without a restart."""
+    handler = Recording()
+    consuming.start(handler)
+    await consuming.send(b"first")
+    await eventually(lambda: _holds(handler, b"first"))
+    kafka = KafkaConnection.of(consuming.settings)
+    admin = AIOKafkaAdminClient(**kafka.options())
+    await admin.start()
+    before = (await fetch_topic(kafka, consuming.topic)).partitions
+    await admin.create_partitions({consuming.topic: NewPartitions(before + 1)})
+    await admin.close()
+
+    async def known() -> bool:
+        return (await fetch_topic(kafka, consuming.topic)).partitions > before
+
+    await eventually(known)
+    async with AIOKafkaProducer(**kafka.options()) as producer:
+        await producer.send_and_wait(consuming.topic, b"added", partition=before)
+    await eventually(lambda: _holds(handler, b"added"))
+
+
+async def _holds(handler: Recording, value: bytes) -> bool:
+    return value in handler.handled

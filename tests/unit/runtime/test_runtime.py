@@ -13,7 +13,8 @@ import pytest
 import structlog
 from pydantic import ValidationError
 
-from runtime import Health, Settings, configure_logging, is_content_fault, is_passing_fault, serve_http
+from runtime import Health, Settings, is_content_fault, is_passing_fault, serve_http
+from runtime.logs import configure_logging
 
 
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,47 @@
+"""Settings that nothing can be done with: a sentence, not a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from pydantic_core import from_json
+
+from runtime import Settings, WrongSettings, read_settings
+
+WRONG = [
+    ("TENANT_TIME_ZONES", '{"store-7": "Mars/Base"}', "'Mars/Base' is no IANA time zone"),
+    ("TENANT_TIME_ZONES", "store-7=Europe/Berlin", "must be JSON"),
+    ("HTTP_PORT", "http", "valid integer"),
+    ("DATABASE_URL", "postgresql://a:secret@x@host/db", "is no address of PostgreSQL"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "rule"), WRONG)
+def test_a_wrong_setting_is_named_with_its_rule(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, rule: str
+) -> None:
+    """The text has the setting as it is written in the environment and what it must be, never the secret."""
+    monkeypatch.setenv(f"TILLSTREAM_{name}", value)
+    with pytest.raises(WrongSettings, match=f"TILLSTREAM_{name}: .*{rule}") as told:
+        read_settings(Settings)
+    assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize("service", ["command_service", "outbox_relay", "query_service", "projector sales"])
+def test_a_service_says_it_in_one_line_and_ends(service: str) -> None:
+    """A service that is started with a wrong setting logs one line that names it, and no traceback."""
+    name, value, rule = WRONG[0]
+    ended = subprocess.run(
+        [sys.executable, "-m", *service.split()],
+        env={**os.environ, f"TILLSTREAM_{name}": value},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    (line,) = ended.stderr.splitlines()
+    assert rule in from_json(line)["reason"]
+    assert ended.returncode == 70
