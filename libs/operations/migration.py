@@ -7,34 +7,46 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import asyncpg
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ClusterAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 
 from commands import CONTEXTS
 from eventstore import MigrationRefused, end_forgotten_transactions, migrate, set_passwords
-from messaging import KafkaConnection, ensure_topics
+from messaging import KafkaConnection, TopicSetting, differing_settings, ensure_topics, mend_settings
 from operations.errors import OperationRefused
 from runtime import Settings
 
 
 @dataclass(frozen=True)
 class Migrated:
-    """What was missing and has been made."""
+    """What was missing and has been made, and the topics' settings that are not as they must be.
+
+    `mended` tells whether these have been set right.
+    """
 
     database: str
     migrations: list[str]
     passwords: list[str]
     topics: list[str]
+    differing: list[TopicSetting]
+    mended: bool
 
 
-async def migrate_all(settings: Settings, admin_dsn: str, passwords: Mapping[str, str]) -> Migrated:
+async def migrate_all(
+    settings: Settings, admin_dsn: str, passwords: Mapping[str, str], *, mend_topics: bool = False
+) -> Migrated:
     """Make the database, its schema and roles, and the topics, as far as they are missing.
 
     `admin_dsn` names the database and a superuser; `passwords` (role → password) are set. The read models'
-    tables are each projector's own to make.
+    tables are each projector's own to make. Topics that others made keep their settings unless `mend_topics`.
     Doing it again changes nothing. Raises OperationRefused.
     """
     try:
-        return await _migrate(settings, admin_dsn, passwords)
+        return await _migrate(settings, admin_dsn, passwords, mend_topics=mend_topics)
+    except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError) as error:
+        raise OperationRefused(
+            "may_not_change_topics",
+            f"The Kafka user {settings.kafka_sasl_username} may not do that to topics: {error}.",
+        ) from error
     except MigrationRefused as error:
         raise OperationRefused(
             "database_of_another_build", f"The database is not this build's: {error}."
@@ -45,7 +57,9 @@ async def migrate_all(settings: Settings, admin_dsn: str, passwords: Mapping[str
         ) from error
 
 
-async def _migrate(settings: Settings, admin_dsn: str, passwords: Mapping[str, str]) -> Migrated:
+async def _migrate(
+    settings: Settings, admin_dsn: str, passwords: Mapping[str, str], *, mend_topics: bool
+) -> Migrated:
     name = unquote(urlsplit(admin_dsn).path[1:])
     await _ensure_database(admin_dsn, name)
     connection = await asyncpg.connect(admin_dsn)
@@ -55,10 +69,15 @@ async def _migrate(settings: Settings, admin_dsn: str, passwords: Mapping[str, s
         await set_passwords(connection, passwords)
     finally:
         await connection.close()
-    kafka, topics = KafkaConnection.of(settings), []
+    kafka, made = KafkaConnection.of(settings), list[str]()
+    differing: list[TopicSetting] = []
     for context in CONTEXTS.values():
-        topics += await ensure_topics(kafka, context.topics(settings.topic_prefix))
-    return Migrated(name, migrations, sorted(passwords), topics)
+        topics = context.topics(settings.topic_prefix)
+        made += await ensure_topics(kafka, topics)
+        differing += await differing_settings(kafka, topics, topics.configurations().keys() - set(made))
+    if differing and mend_topics:
+        await mend_settings(kafka, differing)
+    return Migrated(name, migrations, sorted(passwords), made, differing, mend_topics)
 
 
 async def _ensure_database(admin_dsn: str, name: str) -> None:

@@ -7,7 +7,7 @@ first, and starts only where the database has what the topics end with.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from commands import COMMAND_ID_REUSED, Context
 from eventstore import StreamKey, decode_headers
-from messaging import Attributes, KafkaConnection, TopicReader, Unrecoverable
+from messaging import Attributes, KafkaConnection, TopicReader, Topics, Unrecoverable, check_topics_keep
 from messaging.retrying import Budget
 from runtime import Database, Settings, is_passing_fault
 
@@ -137,7 +137,9 @@ def _place(record: _Record) -> str:
     return f"{record.topic}/{record.partition}/{record.offset}"
 
 
-async def refused(settings: Settings, database: Database, check: Check) -> bool:
+async def refused(
+    settings: Settings, database: Database, check: Check, keeping: Mapping[Topics, Collection[str]]
+) -> bool:
     """Tell, and log, whether a service must not start; servers that are away are waited for.
 
     Raises what the last try raised once the retry budget is spent.
@@ -145,8 +147,10 @@ async def refused(settings: Settings, database: Database, check: Check) -> bool:
     budget = Budget(settings.retry_budget)
     while True:
         try:
+            for topics, names in keeping.items():
+                await check_topics_keep(KafkaConnection.of(settings), topics, names)
             await check(await database.connection())
-        except TopicAhead as error:
+        except Unrecoverable as error:
             log.error("service.refused", reason=str(error))  # noqa: TRY400 - no fault of ours
             return True
         except Exception as error:

@@ -45,7 +45,7 @@ async def command_service(context: Context[S], settings: Settings) -> int:
     on_stop(consumer.stop)
     async with serve_http(health, settings.http_host, settings.http_port):
         try:
-            if await refused(settings, database, check):
+            if await refused(settings, database, check, {topics: [topics.commands]}):
                 return EXIT_FATAL
             return await consumer.run()
         finally:

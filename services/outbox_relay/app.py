@@ -30,6 +30,8 @@ async def relay(settings: Settings) -> int:
         prefix=settings.topic_prefix,
         contexts=CONTEXTS.values(),
     )
+    every = [context.topics(settings.topic_prefix) for context in CONTEXTS.values()]
+    keeping = {topics: [topics.events, topics.outcomes, topics.dead_letters] for topics in every}
     shards, floor = Shards(), Floor()
     # Another connection: how much waits must be told while a send hangs, too.
     depth = Depth(
@@ -40,7 +42,7 @@ async def relay(settings: Settings) -> int:
     measuring = asyncio.create_task(depth.keep_looking())
     try:
         async with serve_http(health, settings.http_host, settings.http_port):
-            if await refused(settings, database, check):
+            if await refused(settings, database, check, keeping):
                 return EXIT_FATAL
             sender = Relay(settings, database, shards, Producer, health, floor=floor, reconnected=check)
             return await sender.run(stop)
