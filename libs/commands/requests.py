@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from aiokafka import ConsumerRecord
 
 from commands.context import Context
-from messaging import Envelope, InvalidAttribute, Undecodable, open_envelope
+from messaging import Attributes, Envelope, InvalidAttribute, Undecodable, open_envelope
 from messaging.attributes import LONGEST_CORRELATION_ID, LONGEST_SOURCE
 
 Record: TypeAlias = ConsumerRecord[bytes, bytes]
@@ -68,9 +69,12 @@ def read_name(record: Record) -> Named:
     """
     try:
         envelope = open_envelope(record.headers, record.value, LARGEST_VALUE)
-        return Named(envelope, envelope.attributes.text("tenantid"), envelope.attributes.uuid("id"))
-    except (Undecodable, InvalidAttribute) as error:
+    except Undecodable as error:
         raise NamesNoCommand(str(error)) from None
+    try:
+        return Named(envelope, envelope.attributes.text("tenantid"), envelope.attributes.uuid("id"))
+    except InvalidAttribute:
+        raise NamesNoCommand("; ".join(_wrong_attributes(envelope.attributes))) from None
 
 
 def read_request(record: Record, context: Context[Any], time_zones: Mapping[str, str]) -> Request:
@@ -81,7 +85,10 @@ def read_request(record: Record, context: Context[Any], time_zones: Mapping[str,
     named = read_name(record)
     try:
         return _readable(record, named, context, time_zones)
-    except (Undecodable, InvalidAttribute) as error:
+    except InvalidAttribute:
+        wrong = "; ".join(_wrong_attributes(named.envelope.attributes, context.type_prefix))
+        return _malformed(record, named, context, context.domain.Rejected(MALFORMED, wrong))
+    except Undecodable as error:
         return _malformed(record, named, context, context.domain.Rejected(MALFORMED, str(error)))
     except context.domain.Rejected as refusal:
         # Its traceback would keep all that was parsed while the batch lasts: garbage collection then takes
@@ -96,7 +103,7 @@ def _readable(record: Record, named: Named, context: Context[Any], time_zones: M
         raise InvalidAttribute("specversion: must be 1.0")
     attributes.text("source", LONGEST_SOURCE)
     aggregate_id = attributes.uuid("subject")
-    subject = attributes.text("subject")
+    subject = str(aggregate_id)
     command_type = attributes.text("type")
     if not command_type.startswith(context.type_prefix):
         raise InvalidAttribute(f"type: must begin with {context.type_prefix}")
@@ -105,7 +112,7 @@ def _readable(record: Record, named: Named, context: Context[Any], time_zones: M
     expected_version = (
         None if attributes.get("expectedversion") is None else attributes.integer("expectedversion")
     )
-    command_ref = attributes.text("id")
+    command_ref = str(command_id)
     correlation_id = (
         command_ref
         if attributes.get("correlationid") is None
@@ -132,11 +139,38 @@ def _readable(record: Record, named: Named, context: Context[Any], time_zones: M
             command_id, aggregate_id, tenant_id, actor, occurred_at, parsed, expected_version, time_zone
         ),
     )
-    if record.key == subject.encode():
+    if record.key == subject.encode() or (record.key or b"").lower() == subject.encode():
         return request
     # Last, so that a copy with another key is known for the same command.
     text = f"the record's key must be the {context.store.tables.aggregate} id, {subject}, as the subject is"
     return request._replace(command=None, refusal=domain.Rejected(BAD_KEY, text))
+
+
+def _wrong_attributes(attributes: Attributes, type_prefix: str = "") -> Iterator[str]:
+    """Name each attribute that is missing or wrong, with its rule: a sender mends them in one go."""
+    if attributes.get("specversion") != "1.0":
+        yield "specversion: must be 1.0"
+    reads: list[Callable[[], object]] = [
+        partial(attributes.uuid, "id"),
+        partial(attributes.text, "source", LONGEST_SOURCE),
+        partial(attributes.text, "tenantid"),
+        partial(attributes.uuid, "subject"),
+        partial(attributes.text, "type"),
+        partial(attributes.text, "actor"),
+        partial(attributes.time, "time"),
+    ]
+    if attributes.get("expectedversion") is not None:
+        reads.append(partial(attributes.integer, "expectedversion"))
+    if attributes.get("correlationid") is not None:
+        reads.append(partial(attributes.text, "correlationid", LONGEST_CORRELATION_ID))
+    for read in reads:
+        try:
+            read()
+        except InvalidAttribute as error:
+            yield str(error)
+    command_type = attributes.get("type")
+    if command_type is not None and not command_type.startswith(type_prefix):
+        yield f"type: must begin with {type_prefix}"
 
 
 def _malformed(record: Record, named: Named, context: Context[Any], refusal: Exception) -> Request:
@@ -161,7 +195,7 @@ def _malformed(record: Record, named: Named, context: Context[Any], refusal: Exc
         correlation_id=readable(attributes.text, "correlationid", LONGEST_CORRELATION_ID) or command_ref,
         fingerprint=_fingerprint(
             attributes.get("type"),
-            attributes.get("subject"),
+            attributes.get("subject") if aggregate_id is None else str(aggregate_id),
             attributes.get("actor"),
             attributes.get("expectedversion"),
             _body(record, envelope),

@@ -15,7 +15,8 @@ GREATEST_VERSION = 2**31 - 1
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
 
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+# RFC 9562: written in lower case, read in either. `UUID` alone takes braces, URNs and misplaced hyphens too.
+_UUID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}")
 # RFC 3339 with an offset; `datetime.fromisoformat` alone takes week dates and naive times too.
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _BEYOND_MICROSECONDS = re.compile(r"(\.\d{6})\d+")
@@ -54,10 +55,10 @@ class Attributes:
         return value
 
     def uuid(self, name: str) -> UUID:
-        """Return a UUID given in its canonical lower-case form."""
+        """Return a UUID given in its canonical form, in either case."""
         value = self._required(name)
         if not _UUID.fullmatch(value):
-            raise InvalidAttribute(f"{name}: must be a UUID in lower case, such as {UUID(int=0)}")
+            raise InvalidAttribute(f"{name}: must be a UUID such as {UUID(int=0)}")
         return UUID(value)
 
     def time(self, name: str) -> datetime:

@@ -75,7 +75,7 @@ ATTRIBUTES: dict[str, tuple[str, str | None, str]] = {
     "long tenant": ("tenantid", "t" * 10_000, "dead: tenantid: must be 1 to 64"),
     "NUL in the tenant": ("tenantid", "a\0b", "dead: tenantid: must be 1 to 64"),
     "no subject": ("subject", None, "subject: is required"),
-    "odd subject": ("subject", VICTIM.upper(), "subject: must be a UUID in lower case"),
+    "odd subject": ("subject", f"{{{VICTIM}}}", "subject: must be a UUID"),
     "no type": ("type", None, "type: is required"),
     "unknown type": ("type", "orders.StealItem", "type: StealItem is not a command"),
     "foreign type": ("type", "AddItem", "type: must begin with orders."),
@@ -159,10 +159,20 @@ def hostile_records(sent: Sent) -> None:
     ):
         sent.dead_lettered(case, {**good, "headers": [*good["headers"], extra]}, reason)
     strange = [("", None)] * 20_000 + [(f"x-{number}", b"\xff\0") for number in range(20_000)]
-    sent.dead_lettered("40,000 headers", {"key": None, "value": b"{}", "headers": strange}, "tenantid: is")
-    sent.dead_lettered("nothing at all", {"key": b"", "value": None, "headers": []}, "tenantid: is required")
     sent.dead_lettered(
-        "a megabyte of junk", {"key": b"\xff", "value": b"\0" * 1_000_000, "headers": []}, "tenantid: is"
+        "40,000 headers",
+        {"key": None, "value": b"{}", "headers": strange},
+        "specversion: must be 1.0; id: is required",
+    )
+    sent.dead_lettered(
+        "nothing at all",
+        {"key": b"", "value": None, "headers": []},
+        "specversion: must be 1.0; id: is required",
+    )
+    sent.dead_lettered(
+        "a megabyte of junk",
+        {"key": b"\xff", "value": b"\0" * 1_000_000, "headers": []},
+        "specversion: must be 1.0; id: is",
     )
 
     def rejected(code: str, message: str, record: dict[str, Any]) -> None:

@@ -121,11 +121,11 @@ def _read_texts(given: Mapping[str, Any]) -> tuple[dict[str, str], list[tuple[st
             errors.append((f"body.{field}", "must be a string"))
             continue
         try:
-            read(Attributes({name: text}))
+            value = read(Attributes({name: text}))
         except InvalidAttribute as error:
             errors.append((f"body.{field}", str(error).removeprefix(f"{name}: ")))
         else:
-            attributes[name] = text
+            attributes[name] = str(value) if isinstance(value, UUID) else text
     return attributes, errors
 
 

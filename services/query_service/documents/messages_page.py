@@ -27,7 +27,7 @@ _BOUNDS = {
 }
 _WITH_SCHEMAS = frozenset({"commands", "events"})
 _KINDS = {"string": "text", "integer": "whole number"}
-_FORMS = {"uuid": "UUID, lower case", "date": "day", "date-time": "time"}
+_FORMS = {"uuid": "UUID", "date": "day", "date-time": "time"}
 
 
 def messages_page(document: Mapping[str, Any], *, base: str, http_api: str) -> str:

@@ -288,7 +288,7 @@ def test_a_name_tells_nothing_of_the_data(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("messaging.cloudevents.jiter", None)
     named = read_name(record(None, GOOD["headers"], b"no JSON"))
     assert (named.tenant_id, str(named.command_id)) == ("store-1", COMMAND_ID)
-    with pytest.raises(NamesNoCommand, match=r"^tenantid: is required$"):
+    with pytest.raises(NamesNoCommand, match=r"tenantid: is required"):
         read_name(record(None, [], b"no JSON"))
 
 
@@ -328,3 +328,51 @@ def test_a_dead_letter_of_ours_says_where_it_came_from_last() -> None:
         "deadletter_offset": b"7",
         "deadletter_reason": b"id: is required",
     }
+
+
+def headers_with(**changes: str | None) -> list[tuple[str, bytes]]:
+    """Give the good command's headers, some attributes changed, or left out where they are None."""
+    given = {name: value.decode() for name, value in GOOD["headers"]} | {
+        f"ce_{name}": value for name, value in changes.items()
+    }
+    return [(name, value.encode()) for name, value in given.items() if value is not None]
+
+
+def test_ids_are_taken_in_either_case() -> None:
+    """Upper-case UUIDs, as Swift writes them, are the same ids: key, subject, fingerprint and all."""
+    lower = read_request(record(GOOD["key"], GOOD["headers"], GOOD["value"]), ORDERS, {})
+    assert lower.command is not None
+    headers = headers_with(id=COMMAND_ID.upper(), subject=GOOD["key"].decode().upper())
+    upper = read_request(record(GOOD["key"].upper(), headers, GOOD["value"]), ORDERS, {})
+    assert upper._replace(record=lower.record) == lower
+    mixed = read_request(record(GOOD["key"], headers, GOOD["value"]), ORDERS, {})
+    assert mixed._replace(record=lower.record) == lower
+
+
+@pytest.mark.parametrize("id_", [f"{{{COMMAND_ID}}}", COMMAND_ID.replace("-", ""), f"urn:uuid:{COMMAND_ID}"])
+def test_other_spellings_of_a_uuid_are_refused(id_: str) -> None:
+    """Braces, URNs and missing hyphens are no ids: two spellings of one key would lie in two partitions."""
+    with pytest.raises(NamesNoCommand, match=r"^id: must be a UUID such as"):
+        read_request(record(GOOD["key"], headers_with(id=id_), GOOD["value"]), ORDERS, {})
+
+
+def test_all_wrong_attributes_are_told_at_once() -> None:
+    """A refusal names every attribute that is missing or wrong, with its rule."""
+    headers = headers_with(source=None, subject="7", actor="", time="noon", expectedversion="x", type="Steal")
+    refusal = read_request(record(GOOD["key"], headers, GOOD["value"]), ORDERS, {}).refusal
+    assert [each.split(":")[0] for each in str(refusal).removeprefix("malformed: ").split("; ")] == [
+        "source",
+        "subject",
+        "actor",
+        "time",
+        "expectedversion",
+        "type",
+    ]
+
+
+def test_a_dead_letter_is_told_all_that_it_lacks() -> None:
+    """What names no command says everything that keeps it from being one."""
+    headers = headers_with(id="7", tenantid=None, time="noon")
+    with pytest.raises(NamesNoCommand) as told:
+        read_request(record(GOOD["key"], headers, GOOD["value"]), ORDERS, {})
+    assert [each.split(":")[0] for each in str(told.value).split("; ")] == ["id", "tenantid", "time"]

@@ -141,7 +141,6 @@ def test_refuses_malformed_structured_events(document: bytes, field: str) -> Non
         ("time", "2200-01-01T00:00:00Z", "time"),
         ("time", "2026-02-30T00:00:00Z", "time"),
         ("time", "0001-01-01T00:00:00+14:00", "time"),
-        ("id", "6BA7B810-9DAD-11D1-80B4-00C04FD430C8", "uuid"),
         ("id", "6ba7b8109dad11d180b400c04fd430c8", "uuid"),
         ("expectedversion", "-1", "integer"),
         ("expectedversion", "4294967296", "integer"),
