@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -27,31 +28,29 @@ async def show_replay(name: str, steps: AsyncIterator[Step]) -> Mapping[str, Any
     )
     task = None
     try:
-        async for step in steps:
-            match step:
-                case Reached():
-                    state = step.state
-                case Seen(progress, rate, _):
-                    if task is None:
-                        picture.start()
-                        task = picture.add_task(name, total=progress.events, rate="", doing="")
-                    picture.update(
-                        task,
-                        completed=progress.replayed,
-                        rate="" if rate is None else f"{rate:,.0f}/s",
-                        doing=_doing(step),
-                    )
-                case Left():
-                    details = step.details
-        if task is not None:
-            picture.update(task, completed=picture.tasks[0].total)
+        with ExitStack() as shown:
+            async for step in steps:
+                match step:
+                    case Reached():
+                        state = step.state
+                    case Seen(progress, rate, _):
+                        if task is None:
+                            shown.enter_context(picture)
+                            task = picture.add_task(name, total=progress.events, rate="", doing="")
+                        picture.update(
+                            task,
+                            completed=progress.replayed,
+                            rate="" if rate is None else f"{rate:,.0f}/s",
+                            doing=_doing(step),
+                        )
+                    case Left():
+                        details = step.details
+            if task is not None:
+                picture.update(task, completed=picture.tasks[0].total)
     except asyncio.CancelledError:
-        picture.stop()
         if state:
             notices.print(_how_to_go_on(name, state), highlight=False)
         raise
-    finally:
-        picture.stop()
     if causes := details.get("still_paused_by"):
         notices.print(
             f"The offsets are reset, but {name} is still paused by {', '.join(causes)}:"
