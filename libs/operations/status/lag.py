@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from commands import ORDERS
+from commands import CONTEXTS, ORDERS
 from eventstore.outbox_depth import OutboxDepth, outbox_depth
 from messaging import (
     Assigned,
@@ -24,6 +24,7 @@ from messaging import (
 )
 from operations.groups import wait_for_committed
 from operations.reaching_kafka import event_in, reaching_kafka
+from operations.status.waiting import Waiting, WaitingReader
 from readmodels import READ_MODELS
 from readmodels.assignment import Checkpoint, RebuildNeeded, classify
 from readmodels.checkpoints import live_checkpoints
@@ -66,10 +67,11 @@ class Lag:
 
 
 class Lags(NamedTuple):
-    """What till tells of an installation's lag."""
+    """What till tells of an installation's lag; `waiting` is topic → partition → the commands that wait."""
 
     read_models: Mapping[str, Lag]
     outbox: OutboxDepth
+    waiting: Mapping[str, Mapping[int, Waiting]]
 
 
 async def read_lags(connection: asyncpg.Connection, kafka: KafkaConnection, topics: Topics) -> Lags:
@@ -84,13 +86,15 @@ async def lag_reader(
 ) -> AsyncIterator[LagReader]:
     """Give what reads lags again and again. Raises Unreachable when Kafka doesn't answer."""
     # One record of a partition is enough: the oldest.
-    consumer = kafka.consumer(max_partition_fetch_bytes=64 * 1024)
+    consumer, stack = kafka.consumer(max_partition_fetch_bytes=64 * 1024), AsyncExitStack()
     try:
         with reaching_kafka(kafka):
             async with asyncio.timeout(_ASKING_TIMEOUT):
                 await consumer.start()
-        yield LagReader(kafka, topics, connection, consumer)
+                waiting = await stack.enter_async_context(WaitingReader(kafka, topics.prefix))
+        yield LagReader(kafka, topics, connection, consumer, waiting)
     finally:
+        await stack.aclose()
         await stop_consumer(consumer)
 
 
@@ -103,7 +107,9 @@ class LagReader:
         topics: Topics,
         connection: asyncpg.Connection,
         consumer: AIOKafkaConsumer,
+        waiting: WaitingReader,
     ) -> None:
+        self._waiting = waiting
         self._kafka = kafka
         self._topics = topics
         self._connection = connection
@@ -112,7 +118,7 @@ class LagReader:
         self._recorded: dict[tuple[TopicPartition, int], datetime] = {}
 
     async def read(self) -> Lags:
-        """Return the lag of every read model, and of the outbox.
+        """Return the lag of every read model and of the outbox, and the commands that wait.
 
         It goes by the checkpoints, and by a reset of the group's offsets that its projectors will follow: so
         it is true for a stopped projector, after a crash and after a reset with any Kafka tool. Raises
@@ -123,6 +129,10 @@ class LagReader:
         outbox = await outbox_depth(self._connection)
         with reaching_kafka(self._kafka):
             async with asyncio.timeout(_ASKING_TIMEOUT):
+                waiting = {
+                    context.topics(self._topics.prefix).commands: await self._waiting.read(context)
+                    for context in CONTEXTS.values()
+                }
                 found_topic = await fetch_topic(self._kafka, topic)
                 partitions = [TopicPartition(topic, number) for number in range(found_topic.partitions)]
                 beginnings = await self._consumer.beginning_offsets(partitions)
@@ -153,7 +163,7 @@ class LagReader:
                     {(p, at) for found in places.values() for p, at in found.items() if at < ends[p]}
                 )
         lags = {name: self._lag(statuses[name], found, ends) for name, found in places.items()}
-        return Lags(lags, outbox)
+        return Lags(lags, outbox, waiting)
 
     def _lag(
         self,

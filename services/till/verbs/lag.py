@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
-from rich.console import Group
+from rich.console import ConsoleRenderable, Group
 from rich.live import Live
 from rich.text import Text
 
@@ -31,6 +31,8 @@ _PARTITION_COLUMNS = (
     "state",
 )
 
+_WAITING_COLUMNS = ("topic", "partition", "place", "records", "oldest_seconds", "held_at")
+
 PartitionsOption = Annotated[bool, typer.Option("--partitions", help="Each partition for itself.")]
 WatchOption = Annotated[
     bool, typer.Option("--watch", help="Look again each second, with rates, until Ctrl-C.")
@@ -40,7 +42,7 @@ WatchOption = Annotated[
 def lag(
     *, partitions: PartitionsOption = False, watch: WatchOption = False, output: OutputOption = Output.table
 ) -> None:
-    """Show how many events each read model has not applied yet, how old the oldest is, and how it stands."""
+    """Show how many events each read model has not applied yet, how it stands, and what waits before it."""
     if watch:
         if output is not Output.table:
             raise typer.BadParameter("--watch is for people: a program asks again by itself")
@@ -54,8 +56,10 @@ def lag(
         return
     if partitions:
         print_rows(_partition_rows(lags), _PARTITION_COLUMNS, output, title="Not yet applied")
+        print_rows(_waiting_rows(lags), _WAITING_COLUMNS, output, title="Commands that wait")
     else:
         print_rows(_rows(lags), _COLUMNS, output, title="Not yet applied")
+    answers.print(_commands(lags), soft_wrap=True)
     answers.print(_outbox(lags, None), soft_wrap=True)
 
 
@@ -82,9 +86,17 @@ def _picture(lags: Lags, rates: Rates, *, partitions: bool) -> Group:
     table = rows_table(rows, (*_COLUMNS[:3], "per_second", "level_in", *_COLUMNS[3:]))
     # What is longer than the terminal is cut off there: those that wait longest come first.
     waiting = sorted(_partition_rows(lags), key=lambda row: row["oldest_seconds"], reverse=True)
-    below = [rows_table(waiting, _PARTITION_COLUMNS)] if partitions else []
+    below: list[ConsoleRenderable] = []
+    if partitions:
+        commands = rows_table(_waiting_rows(lags), _WAITING_COLUMNS)
+        below = [rows_table(waiting, _PARTITION_COLUMNS), Text(), commands]
     return Group(
-        Text("Not yet applied", style="bold"), table, _outbox(lags, rates.outbox_growth()), Text(), *below
+        Text("Not yet applied", style="bold"),
+        table,
+        _commands(lags),
+        _outbox(lags, rates.outbox_growth()),
+        Text(),
+        *below,
     )
 
 
@@ -98,6 +110,32 @@ def _eta(records: int, rate: float | None) -> str | None:
     if seconds < _HOUR:
         return f"{seconds // _MINUTE} min {seconds % _MINUTE} s"
     return f"{seconds // _HOUR} h {seconds % _HOUR // _MINUTE} min"
+
+
+def _commands(lags: Lags) -> Text:
+    told = Text()
+    for topic, partitions in lags.waiting.items():
+        records = sum(each.records for each in partitions.values())
+        told.append(f"{chr(10) if told else ''}Commands: {records:,} on {topic} wait to be handled")
+        if records:
+            oldest = max(each.oldest_seconds for each in partitions.values())
+            told.append(f", the oldest for {oldest:,.1f} s")
+        for number, each in partitions.items():
+            if each.held_at is not None:
+                told.append(
+                    f"{chr(10)}{topic}/{number} is held at {each.held_at} by a transaction that its sender"
+                    f" left open, for {each.oldest_seconds:,.1f} s: docs/transactions.md",
+                    style="bold red",
+                )
+    return told
+
+
+def _waiting_rows(lags: Lags) -> list[dict[str, Any]]:
+    return [
+        {"topic": topic, "partition": number, **each._asdict()}
+        for topic, partitions in lags.waiting.items()
+        for number, each in partitions.items()
+    ]
 
 
 def _outbox(lags: Lags, growth: float | None) -> Text:
@@ -126,7 +164,16 @@ def _document(lags: Lags, *, partitions: bool) -> Mapping[str, Any]:
         if partitions:
             row["partitions"] = {number: partition._asdict() for number, partition in each.partitions.items()}
         read_models[name] = row
-    return {"read_models": read_models, "outbox": lags.outbox._asdict()}
+    commands = {
+        topic: {
+            "records": sum(each.records for each in found.values()),
+            "oldest_seconds": max((each.oldest_seconds for each in found.values()), default=0.0),
+            "held": {number: each.held_at for number, each in found.items() if each.held_at is not None},
+            **({"partitions": {n: each._asdict() for n, each in found.items()}} if partitions else {}),
+        }
+        for topic, found in lags.waiting.items()
+    }
+    return {"read_models": read_models, "commands": commands, "outbox": lags.outbox._asdict()}
 
 
 def _rows(lags: Lags) -> list[dict[str, Any]]:

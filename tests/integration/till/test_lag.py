@@ -47,17 +47,21 @@ class EventTopic:
 
         asyncio.run(send())
 
+    def commit_commands(self, offsets: Mapping[int, int]) -> None:
+        """Commit offsets by partition for the group of the command services."""
+        self._commit(self.topics.group("command_service"), self.topics.commands, offsets, MARKER)
+
     def commit(self, read_model: str, offsets: Mapping[int, int], metadata: str) -> None:
         """Commit offsets by partition for the group of a read model."""
+        self._commit(self.topics.group(f"projector.{read_model}"), self.topics.events, offsets, metadata)
 
+    def _commit(self, group: str, topic: str, offsets: Mapping[int, int], metadata: str) -> None:
         async def commit() -> None:
             consumer = AIOKafkaConsumer(
-                bootstrap_servers=self.bootstrap_servers,
-                group_id=self.topics.group(f"projector.{read_model}"),
-                enable_auto_commit=False,
+                bootstrap_servers=self.bootstrap_servers, group_id=group, enable_auto_commit=False
             )
             await consumer.start()
-            partitions = {TopicPartition(self.topics.events, each): at for each, at in offsets.items()}
+            partitions = {TopicPartition(topic, each): at for each, at in offsets.items()}
             consumer.assign(list(partitions))
             await consumer.commit({each: OffsetAndMetadata(at, metadata) for each, at in partitions.items()})
             await consumer.stop()
@@ -257,3 +261,65 @@ def test_lag_says_that_kafka_is_down(till: Till, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1"):
         till("lag")
+
+
+@pytest.mark.usefixtures("books")
+def test_commands_that_wait_are_told(till: Till, events: EventTopic) -> None:
+    """Commands that no service has handled are counted from where its group is, with the oldest one's age."""
+    topic = events.topics.commands
+
+    async def send() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=events.bootstrap_servers) as producer:
+            for number in range(5):
+                await producer.send_and_wait(topic, b"%d" % number, partition=1)
+
+    assert till("lag")["commands"][topic] == {"records": 0, "oldest_seconds": 0, "held": {}}
+    asyncio.run(send())
+    found = till("lag", "--partitions")["commands"][topic]
+    assert found["records"] == 5
+    assert found["partitions"]["1"]["place"] == 0
+    assert found["oldest_seconds"] > 0
+    assert found["partitions"]["0"]["records"] == 0
+    events.commit_commands({1: 3})
+    assert till("lag")["commands"][topic]["records"] == 2
+    told = CliRunner().invoke(app, ["lag"]).output
+    assert f"Commands: 2 on {topic} wait to be handled, the oldest for" in told
+
+
+@pytest.mark.usefixtures("books")
+def test_a_transaction_that_holds_a_partition_is_named(till: Till, events: EventTopic) -> None:
+    """Its partition, its place and the cause are told; what was taken back waits for nobody."""
+    topic = events.topics.commands
+
+    async def transact() -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=events.bootstrap_servers, transactional_id=f"{topic}.till"
+        )
+        await producer.start()
+        async with producer.transaction():
+            await producer.send_and_wait(topic, b"committed", partition=0)
+        await producer.begin_transaction()
+        await producer.send_and_wait(topic, b"taken back", partition=0)
+        await producer.abort_transaction()
+        return producer
+
+    async def hold() -> tuple[Any, str]:
+        producer = await transact()
+        try:
+            events_before = await asyncio.to_thread(till, "lag")
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, b"open", partition=0)
+            told = (await asyncio.to_thread(CliRunner().invoke, app, ["lag"])).output
+            held = (await asyncio.to_thread(till, "lag"))["commands"][topic]["held"]
+            await producer.abort_transaction()
+        finally:
+            await producer.stop()
+        assert events_before["commands"][topic]["held"] == {}
+        return held, told
+
+    events.commit_commands({0: 1})
+    held, told = asyncio.run(hold())
+    assert held == {"0": 4}
+    assert f"{topic}/0 is held at 4 by a transaction that its sender left open" in " ".join(told.split())
+    # Behind the last command there are only marks: nothing waits.
+    assert till("lag")["commands"][topic]["records"] == 0
