@@ -19,20 +19,18 @@ from harness.guarantees import command_ids
 from harness.installation import Installation
 from harness.load import commands_of_orders
 from harness.plain_client import PlainClient
+from harness.till_process import run_till, till_settings
 from harness.waiting import eventually
 from readmodels import READ_MODELS
 
 
 class Till:
-    """Runs verbs as processes, with the operator's address."""
+    """Runs verbs with the operator's address: to their end, or as processes to be watched."""
 
     def __init__(self, installation: Installation) -> None:
         self._environment = {
             **os.environ,
-            "TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS": installation.bootstrap_servers,
-            "TILLSTREAM_TOPIC_PREFIX": installation.prefix,
-            "TILLSTREAM_DATABASE_URL": installation.database_url("query"),
-            "TILLSTREAM_OPERATOR_DATABASE_URL": installation.database_url("operator"),
+            **till_settings(installation),
             "COLUMNS": "160",
         }
         self._folder = installation.folder
@@ -48,10 +46,9 @@ class Till:
         )
 
     async def __call__(self, *arguments: str, status: int = 0) -> str:
-        process = self.start(*arguments)
-        out, told = await asyncio.to_thread(process.communicate, timeout=120)
-        assert process.returncode == status, out + told
-        return out + told
+        done = await asyncio.to_thread(run_till, self._environment, self._folder, *arguments)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
 
 
 async def answered(admin: asyncpg.Connection, sent: Sequence[dict[str, Any]]) -> None:

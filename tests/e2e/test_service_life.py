@@ -23,9 +23,9 @@ async def test_a_service_tells_how_it_is_and_stops_when_asked(
 ) -> None:
     """Health, readiness and metrics answer; SIGTERM ends each service with status 0; logs are JSON."""
     services = [
-        installation.service("command_service"),
-        installation.service("outbox_relay"),
-        installation.service("projector", "order_summary"),
+        installation.service("command_service", afresh=True),
+        installation.service("outbox_relay", afresh=True),
+        installation.service("projector", "order_summary", afresh=True),
     ]
     await asyncio.gather(*(service.ready() for service in services))
     await upstream.send([command("CreateOrder", str(uuid4()), CREATE)])

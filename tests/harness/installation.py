@@ -24,7 +24,12 @@ class Installation:
     stack: ExitStack
 
     def service(
-        self, name: str, *arguments: str, through: Sequence[str] = ("-m",), **settings: str
+        self,
+        name: str,
+        *arguments: str,
+        through: Sequence[str] = ("-m",),
+        afresh: bool = False,
+        **settings: str,
     ) -> ServiceProcess:
         """Start one more process of a service, or of a program that runs it; it ends with the test."""
         process = ServiceProcess(
@@ -32,6 +37,7 @@ class Installation:
             name,
             *arguments,
             through=through,
+            afresh=afresh,
             **{
                 "kafka_bootstrap_servers": self.bootstrap_servers,
                 "topic_prefix": self.prefix,

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from harness.forked import ForkedProcess
 from harness.waiting import eventually
 from local.servers import free_port
 
@@ -22,18 +23,26 @@ from local.servers import free_port
 class ServiceProcess:
     """`python -m NAME ARGUMENTS…` with its settings in the environment; killed at the end of the block.
 
-    `through` is what Python is told to run instead of `-m`: a program that takes name and arguments.
+    `through` is what Python is told to run instead of `-m`: a program that takes name and arguments. It is
+    forked of a process that has imported the services, unless the start itself is looked at: `afresh`.
     """
 
     def __init__(
-        self, folder: Path, name: str, *arguments: str, through: Sequence[str] = ("-m",), **settings: str
+        self,
+        folder: Path,
+        name: str,
+        *arguments: str,
+        through: Sequence[str] = ("-m",),
+        afresh: bool = False,
+        **settings: str,
     ) -> None:
         self.name = name
-        self._command = [sys.executable, *through, name, *arguments]
+        self._command = [*through, name, *arguments]
+        self._afresh = afresh
         self.port = free_port()
         self._log = folder / f"{name}-{'-'.join(arguments)}{self.port}.log"
         self._settings = {f"TILLSTREAM_{key.upper()}": value for key, value in settings.items()}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
 
     @property
     def log(self) -> str:
@@ -41,19 +50,19 @@ class ServiceProcess:
         return self._log.read_text()
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> subprocess.Popen[bytes] | ForkedProcess:
         """The running process."""
         assert self._process is not None, f"{self.name} was not started"
         return self._process
 
     def start(self) -> Self:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                env={**os.environ, "TILLSTREAM_HTTP_PORT": str(self.port), **self._settings},
-                stdout=log,
-                stderr=log,
-            )
+        environment = {**os.environ, "TILLSTREAM_HTTP_PORT": str(self.port), **self._settings}
+        if self._afresh:
+            command = [sys.executable, *self._command]
+            with self._log.open("ab") as log:
+                self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        else:
+            self._process = ForkedProcess(self._command, environment=environment, errors=self._log)
         return self
 
     def get(self, path: str) -> tuple[int, str]:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from harness.forked import ForkedProcess
 from harness.installation import Installation
 
 
@@ -20,18 +24,25 @@ def till_settings(installation: Installation) -> dict[str, str]:
     }
 
 
+def run_till(
+    environment: Mapping[str, str], folder: Path, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run till in a folder to its end, however that ends."""
+    with TemporaryDirectory() as aside:
+        output, errors = Path(aside) / "output", Path(aside) / "errors"
+        process = ForkedProcess(
+            ["-m", "till", *arguments], environment=environment, output=output, errors=errors, folder=folder
+        )
+        try:
+            status = process.wait(120)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(arguments, status, output.read_text(), errors.read_text())
+
+
 async def till(installation: Installation, *arguments: str) -> Any:
     """Run till as an operator does; give its JSON answer, if it gives one."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "till",
-        *arguments,
-        cwd=installation.folder,
-        env={**os.environ, **till_settings(installation)},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, error = await process.communicate()
-    assert process.returncode == 0, error.decode()
-    return json.loads(out) if out else None
+    environment = {**os.environ, **till_settings(installation)}
+    done = await asyncio.to_thread(run_till, environment, installation.folder, *arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout) if done.stdout else None

@@ -211,9 +211,9 @@ def secured(
         installation = Installation(servers, PREFIX, secured_dsn, tmp_path, stack)
 
         def service(
-            name: str, *arguments: str, way: str = "SCRAM-SHA-512", **settings: str
+            name: str, *arguments: str, way: str = "SCRAM-SHA-512", afresh: bool = False, **settings: str
         ) -> ServiceProcess:
             own = {**secured_kafka.settings(name, way), "log_level": "DEBUG", **settings}
-            return installation.service(name, *arguments, **own)
+            return installation.service(name, *arguments, afresh=afresh, **own)
 
         yield service

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from commands import ORDERS
 from e2e.security.conftest import NEW_PREFIX, Dsn, SecuredKafka
+from harness.till_process import run_till
 from messaging.topics import PARTITIONS
 
 COUNT = 5
@@ -29,14 +28,7 @@ async def test_the_operator_makes_the_topics_and_loads(
     )
 
     def till(*arguments: str) -> Any:
-        ran = subprocess.run(
-            [sys.executable, "-m", "till", *arguments, "--output", "json"],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        ran = run_till(environment, tmp_path, *arguments, "--output", "json")
         assert ran.returncode == 0, ran.stdout + ran.stderr
         assert secured_kafka.password("operator") not in ran.stdout + ran.stderr
         return json.loads(ran.stdout)

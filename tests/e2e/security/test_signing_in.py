@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,22 +17,12 @@ from e2e.security.conftest import MECHANISMS, PREFIX, Dsn, SecuredKafka, client_
 from harness.certificates import issue
 from harness.plain_client import command
 from harness.processes import ServiceProcess
+from harness.till_process import run_till
 from harness.waiting import eventually
 from messaging import KafkaConnection, KafkaRefused, Producer
 
 WAYS = (*MECHANISMS, "certificate")
 WRONG = "guessed-wrong"
-
-
-def till(environment: dict[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "till", *arguments],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -77,7 +65,7 @@ async def test_permissions_hold_for_every_way_in(secured_kafka: SecuredKafka, wa
 @pytest.mark.parametrize("way", WAYS)
 def test_kafka_s_own_tools_get_in(secured_kafka: SecuredKafka, tmp_path: Path, way: str) -> None:
     """`till kafka` hands each mechanism, and a certificate, on to Kafka's own tools."""
-    ran = till(secured_kafka.environment("operator", way), tmp_path, "kafka", "topics", "--list")
+    ran = run_till(secured_kafka.environment("operator", way), tmp_path, "kafka", "topics", "--list")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert f"{PREFIX}orders.commands" in ran.stdout.split()
 
@@ -105,7 +93,7 @@ def test_till_tells_of_a_wrong_password(secured_kafka: SecuredKafka, tmp_path: P
     """A verb that Kafka turns away names the user and the settings to look at, and shows no password."""
     (tmp_path / "acls.toml").write_text('[visitor]\nread = ["topic lobby"]\n')
     environment = secured_kafka.environment("admin", "PLAIN", kafka_sasl_password=WRONG)
-    ran = till(environment, tmp_path, "acls", "acls.toml")
+    ran = run_till(environment, tmp_path, "acls", "acls.toml")
     told = " ".join((ran.stdout + ran.stderr).split())
     assert ran.returncode != 0
     assert "refuses the user admin" in told

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 
 from commands import ORDERS
+from harness.forked import ForkedProcess
 from integration.projector.order_log import PARTITIONS, OrderLog
 from messaging import KafkaConnection, Topics, ensure_topics
 
@@ -67,7 +67,7 @@ class Installation:
         return [len(records) for records in log.records.values()]
 
     @contextmanager
-    def running(self, name: str, code: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    def running(self, name: str, code: str | None = None) -> Iterator[ForkedProcess]:
         """Run a projector, or Python `code` in its stead; it is killed at the end if it still runs."""
         command = ["-m", "projector", name] if code is None else ["-c", code, name]
         environment = {
@@ -78,8 +78,7 @@ class Installation:
             "TILLSTREAM_RETRY_BUDGET": "3",
             "TILLSTREAM_BATCH_RECORDS": "20",
         }
-        with self.output(name).open("ab") as output:
-            process = subprocess.Popen([sys.executable, *command], env=environment, stderr=output)
+        process = ForkedProcess(command, environment=environment, errors=self.output(name))
         try:
             yield process
         finally:
@@ -89,7 +88,7 @@ class Installation:
     def output(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
-    async def stop(self, process: subprocess.Popen[bytes]) -> int:
+    async def stop(self, process: ForkedProcess) -> int:
         process.send_signal(signal.SIGTERM)
         return await asyncio.to_thread(process.wait, DEADLINE)
 

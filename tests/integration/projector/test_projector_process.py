@@ -12,13 +12,11 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from harness.groups import expel
-from integration.projector.forked import ForkedInstallation
 from integration.projector.order_log import PARTITIONS, VOID, random_log
 from integration.projector.processes import Installation, checkpoints, until
 from integration.projector.reading import NAMES, folded, kept, rows
@@ -38,12 +36,6 @@ async def handle_and_die(self, batch):
 handler.Projector.handle = handle_and_die
 app.main()
 """
-
-
-@pytest.fixture
-def installation(installation: Installation) -> Installation:
-    """Give an installation with its topics made, whose projectors start at once."""
-    return ForkedInstallation(**vars(installation))
 
 
 async def test_a_rewind_by_kafkas_own_tool_rebuilds_identical_rows(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from integration.projector.forked import ForkedInstallation
 from integration.projector.order_log import CONFIRM, PARTITIONS, VOID, create, item, order_key, random_log
 from integration.projector.processes import Installation, until
 from integration.projector.reading import MOST_NAMES, expected, rows
@@ -23,12 +22,6 @@ DAMAGE = {
     " WHERE order_id = $1",
     "sales": "UPDATE projections.sales_1_orders SET net = net + 1 WHERE order_id = $1",
 }
-
-
-@pytest.fixture
-def installation(installation: Installation) -> Installation:
-    """Give an installation with its topics made, whose projectors start at once."""
-    return ForkedInstallation(**vars(installation))
 
 
 @pytest.mark.parametrize("name", MOST_NAMES)

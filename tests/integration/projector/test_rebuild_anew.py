@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncpg
-import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownTopicOrPartitionError
 
-from integration.projector.forked import ForkedInstallation
 from integration.projector.order_log import CONFIRM, create, item, order_key, random_log
 from integration.projector.processes import Installation, until
 from integration.projector.reading import expected, rows
@@ -22,12 +20,6 @@ from projector.building import comparing
 comparing._MOVED_ON_WITHIN = 0.5
 app.main()
 """
-
-
-@pytest.fixture
-def installation(installation: Installation) -> Installation:
-    """Give an installation with its topics made, whose projectors start at once."""
-    return ForkedInstallation(**vars(installation))
 
 
 async def make_topic_anew(installation: Installation) -> None:

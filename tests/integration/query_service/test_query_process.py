@@ -31,8 +31,10 @@ def settings(town: Any, issuer: Issuer) -> dict[str, str]:
 @pytest.fixture
 def process(tmp_path: Path, settings: dict[str, str]) -> Iterator[ServiceProcess]:
     """Give a service that lets in who sends no token."""
-    made = ServiceProcess(tmp_path, "query_service", **settings, development_identity=f"{OURS}:dev:auditor")
-    with made:
+    identity = f"{OURS}:dev:auditor"
+    with ServiceProcess(
+        tmp_path, "query_service", afresh=True, **settings, development_identity=identity
+    ) as made:
         yield made
 
 

@@ -15,7 +15,6 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from integration.projector.forked import ForkedInstallation
 from integration.projector.order_log import PARTITIONS, OrderLog, random_log
 from integration.projector.processes import Installation, until
 from integration.projector.reading import expected, rows
@@ -53,11 +52,11 @@ async def conn(database: Any) -> Any:
 async def installation(
     kafka_server: Any, database: Any, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Installation:
-    """Give an installation with its topics made, which till operates; its projectors start at once."""
+    """Give an installation with its topics made, which till operates."""
     monkeypatch.setenv("TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS", kafka_server.bootstrap_servers)
     monkeypatch.setenv("TILLSTREAM_TOPIC_PREFIX", topic_prefix)
     monkeypatch.setenv("TILLSTREAM_OPERATOR_DATABASE_URL", database.dsn("operator"))
-    made = ForkedInstallation(kafka_server, database, topic_prefix, tmp_path)
+    made = Installation(kafka_server, database, topic_prefix, tmp_path)
     await made.make_topics()
     return made
 

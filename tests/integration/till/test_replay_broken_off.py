@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from integration.projector.forked import Forked, ForkedInstallation
+from harness.forked import ForkedProcess
 from integration.projector.order_log import random_log
 from integration.projector.processes import Installation, until
 from integration.projector.reading import expected, kept, rows
@@ -60,19 +60,20 @@ async def conn(database: Any) -> Any:
 async def installation(
     kafka_server: Any, database: Any, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Installation:
-    """Give an installation with its topics made, which till operates; its projectors start at once."""
+    """Give an installation with its topics made, which till operates."""
     monkeypatch.setenv("TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS", kafka_server.bootstrap_servers)
     monkeypatch.setenv("TILLSTREAM_TOPIC_PREFIX", topic_prefix)
     monkeypatch.setenv("TILLSTREAM_OPERATOR_DATABASE_URL", database.dsn("operator"))
-    made = ForkedInstallation(kafka_server, database, topic_prefix, tmp_path)
+    made = Installation(kafka_server, database, topic_prefix, tmp_path)
     await made.make_topics()
     return made
 
 
-def start_till(installation: Installation, *arguments: str, code: str | None = None) -> Forked:
+def start_till(installation: Installation, *arguments: str, code: str | None = None) -> ForkedProcess:
     """Start till as a process, which has a Ctrl-C of its own."""
     output = installation.folder / "till.log"
-    return Forked("till", *arguments, environment=os.environ, output=output, code=code)
+    command = ["-m", "till"] if code is None else ["-c", code]
+    return ForkedProcess([*command, *arguments], environment=os.environ, errors=output)
 
 
 async def state(conn: asyncpg.Connection) -> list[str]:
