@@ -9,6 +9,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from commands import ORDERS
+from harness.groups import expel
 from harness.installation import Installation
 from harness.plain_client import PlainClient, command, headers_of
 from harness.waiting import eventually
@@ -73,6 +75,9 @@ async def test_a_killed_command_service_leaves_no_gap_and_no_double(
 
         await eventually(reached)
         service.kill()
+        # Kafka would wait for the killed one's session to time out.
+        group = ORDERS.topics(installation.prefix).group("command_service")
+        await expel(installation.bootstrap_servers, group)
     await loading
     installation.service("command_service")
 

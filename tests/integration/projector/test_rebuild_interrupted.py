@@ -8,6 +8,7 @@ import signal
 import asyncpg
 import pytest
 
+from harness.groups import expel
 from integration.projector.order_log import (
     CONFIRM,
     PARTITIONS,
@@ -89,6 +90,8 @@ async def test_a_build_outlives_kill_9(
         await operator.live_level(name, ends)
         build = await operator.ask(name)
         assert await asyncio.to_thread(process.wait, 60) == -signal.SIGKILL
+    # Kafka would wait for the killed one's session to time out.
+    await expel(installation.kafka.bootstrap_servers, installation.group(name))
     ends = await more(log, conn, installation, ends)
     with installation.running(name) as process:
         found = await operator.reach(build, "swapped")
