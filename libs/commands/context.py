@@ -64,7 +64,7 @@ class Context(Generic[S]):
     """One aggregate type with its streams, its topics and its commands.
 
     `name` begins the names of its topics and the types of its messages; `command_group` is the consumer group
-    of its command services.
+    of its command services, and their name in logs.
     """
 
     name: str

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from commands import ORDERS
 from operations.actions import recorded
 from operations.errors import NotFound
 from readmodels.parked import ParkedKey, ParkedOrder, find_parked, still_parked, want_retry
@@ -19,7 +20,7 @@ from readmodels.parked import ParkedKey, ParkedOrder, find_parked, still_parked,
 LOOK_INTERVAL = 0.2
 
 _EVENT = """
-SELECT event_type, schema_version, occurred_at, recorded_at, payload, metadata FROM order_events
+SELECT event_type, schema_version, occurred_at, recorded_at, payload, metadata FROM {events}
 WHERE tenant_id = $1 AND aggregate_id = $2 AND version = $3
 """
 
@@ -47,7 +48,9 @@ async def read_parked(
 
 
 async def _event(conn: asyncpg.Connection, parked: ParkedOrder) -> dict[str, Any] | None:
-    row = await conn.fetchrow(_EVENT, parked.tenant_id, parked.order_id, parked.version)
+    row = await conn.fetchrow(
+        ORDERS.store.tables.sql(_EVENT), parked.tenant_id, parked.order_id, parked.version
+    )
     if row is None:
         return None
     return {**row, "payload": json.loads(row["payload"]), "metadata": json.loads(row["metadata"])}

@@ -19,7 +19,7 @@ S = TypeVar("S")
 async def command_service(context: Context[S], settings: Settings) -> int:
     """Run one command service of a context until SIGTERM or SIGINT; returns its exit status."""
     health, topics = Health(), context.topics(settings.topic_prefix)
-    database = Database(settings.database_url, "command_service")
+    database = Database(settings.database_url, context.command_group)
     limit = DeadLetterLimit(settings.dead_letter_limit, dead_offsets(KafkaConnection.of(settings)))
     check = partial(
         check_database_has_topics,
@@ -57,4 +57,4 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="command_service", description="Decide one context's commands.")
     parser.add_argument("context", choices=sorted(CONTEXTS), nargs="?", default=ORDERS.name)
     context = CONTEXTS[parser.parse_args().context]
-    run("command_service", Settings, partial(command_service, context))
+    run(context.command_group, Settings, partial(command_service, context))

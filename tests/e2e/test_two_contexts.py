@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from aiokafka import ConsumerRecord
+from aiokafka.admin import AIOKafkaAdminClient
 
 from commands import ORDERS
 from eventstore import StreamKey
@@ -21,6 +22,7 @@ from harness.processes import ServiceProcess
 from harness.tallies import TALLIES
 from harness.waiting import eventually
 from messaging import KafkaConnection, ensure_topics
+from operations.recover import Work, recover, republish
 
 THROUGH = (str(Path(__file__).parent / "tally_services.py"),)
 SERVICES = [
@@ -118,3 +120,71 @@ async def test_two_contexts_share_services_and_no_streams(
 async def _projected(admin: asyncpg.Connection, order_id: str) -> bool:
     rows = await admin.fetch("SELECT order_id::text, version FROM read_models.order_summary")
     return [tuple(row) for row in rows] == [(order_id, 2)]
+
+
+async def test_a_context_is_recovered_by_itself(
+    installation: Installation,
+    upstream: PlainClient,
+    admin: asyncpg.Connection,
+    services: list[ServiceProcess],
+) -> None:
+    """A log without a context's newest events stops that context; what is taken back is its own."""
+    tally_id, order_id = str(uuid4()), str(uuid4())
+    await upstream.send([command("CreateOrder", order_id, CREATE)])
+    adds = [tally("Add", tally_id, {"amount": n}) for n in (3, 0, 4)]
+    await upstream.send(adds, "tallies.commands")
+    sent = await upstream.read("tallies.events", 2)
+    await upstream.read("tallies.outcomes", 3)
+    await upstream.read("orders.outcomes", 1)
+    for service in services:
+        await service.stop()
+    before = await _stored(admin)
+    await admin.execute(
+        "ALTER TABLE tally_events DISABLE TRIGGER ALL; DELETE FROM tally_events;"
+        "ALTER TABLE tally_events ENABLE ALWAYS TRIGGER tally_events_insert_only;"
+        "ALTER TABLE command_outcomes DISABLE TRIGGER ALL;"
+        "DELETE FROM command_outcomes WHERE aggregate_type = 'tally';"
+        "ALTER TABLE command_outcomes ENABLE ALWAYS TRIGGER command_outcomes_insert_only"
+    )
+    orders, tallies, relay, _ = start(installation)
+    await orders.ready()
+    for refused in (tallies, relay):
+        assert await refused.ended() != 0
+        assert "of tally" in refused.log
+    await orders.stop()
+
+    kafka, tell = KafkaConnection(installation.bootstrap_servers), lambda _told: None
+    of_orders = Work(admin, kafka, ORDERS, ORDERS.topics(installation.prefix), tell)
+    assert not (await recover(of_orders, "kim", {})).lacks
+    of_tallies = Work(admin, kafka, TALLIES, TALLIES.topics(installation.prefix), tell)
+    found = await recover(of_tallies, "kim", {}, carry_out=True)
+    assert (found.events, found.outcomes, found.commands_again) == (2, 3, 0)
+    assert await _stored(admin) == before
+
+    # And a topic that is lost is put out again, byte for byte.
+    topics = AIOKafkaAdminClient(bootstrap_servers=installation.bootstrap_servers)
+    await topics.start()
+    await topics.delete_topics([of_tallies.topics.events])
+    await topics.close()
+    await eventually(lambda: _made(kafka, of_tallies))
+    assert (await republish(of_tallies, "kim", carry_out=True)).done == 2
+    for service in start(installation):
+        await service.ready()
+    again = await upstream.read("tallies.events", 2)
+    assert [(each.key, each.value, each.headers) for each in again] == [
+        (each.key, each.value, each.headers) for each in sent
+    ]
+
+
+async def _stored(admin: asyncpg.Connection) -> list[tuple[Any, ...]]:
+    rows = await admin.fetch(
+        "SELECT event_id::text, version, recorded_at, payload, metadata FROM tally_events UNION ALL"
+        " SELECT command_id::text, version, NULL, data::jsonb, headers::jsonb FROM command_outcomes"
+        " WHERE aggregate_type = 'tally' ORDER BY 1"
+    )
+    return [tuple(row) for row in rows]
+
+
+async def _made(kafka: KafkaConnection, work: Work) -> bool:
+    """Make the topic of events again, as soon as Kafka has let go of the old one."""
+    return work.topics.events in await ensure_topics(kafka, work.topics)

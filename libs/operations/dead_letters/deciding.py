@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 import asyncpg
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
-from commands import NamesNoCommand, read_name
+from commands import CONTEXTS, NamesNoCommand, read_name
 from messaging import KafkaConnection, Topics
 from operations.actions import recorded
 from operations.dead_letters.letters import DeadLetter, find_letters
@@ -82,7 +82,7 @@ async def resend(
     if not anyway:
         _check_readable(letters)
     with reaching_kafka(kafka):
-        async with _Resending(kafka, topics.commands) as resending:
+        async with _Resending(kafka, topics.prefix) as resending:
             for letter in letters:
                 await resending.check(letter)
             for letter in letters:
@@ -160,8 +160,8 @@ class _Resending:
     that partitions in its own way, too.
     """
 
-    def __init__(self, kafka: KafkaConnection, topic: str) -> None:
-        self._topic = topic
+    def __init__(self, kafka: KafkaConnection, prefix: str) -> None:
+        self._topics = {context.topics(prefix).commands for context in CONTEXTS.values()}
         self._producer = AIOKafkaProducer(
             **kafka.options(),
             enable_idempotence=True,
@@ -184,12 +184,12 @@ class _Resending:
 
     async def check(self, letter: DeadLetter) -> None:
         """Raise OperationRefused unless its topic takes commands and still has the partition."""
-        partitions = await self._producer.partitions_for(self._topic)
-        if letter.topic != self._topic or letter.partition not in partitions:
+        takes_commands = letter.topic in self._topics
+        if not takes_commands or letter.partition not in await self._producer.partitions_for(letter.topic):
             raise OperationRefused(
                 "takes_no_commands",
                 f"{letter.id} came from {letter.topic}/{letter.partition}, which takes no commands.",
-                topic=self._topic,
+                topic=", ".join(sorted(self._topics)),
             )
 
     async def send(self, letter: DeadLetter) -> dict[str, Any]:

@@ -33,6 +33,9 @@ class _Place(NamedTuple):
     event_id: UUID
 
 
+_ORDERS = "SELECT count(*) FROM public.{events} WHERE version = 1"
+
+
 async def verify_topic(
     conn: asyncpg.Connection,
     kafka: KafkaConnection,
@@ -46,7 +49,7 @@ async def verify_topic(
 
     `patience` is for how many seconds, `tell` gets the number of records read. Raises KafkaError and OSError.
     """
-    orders = await conn.fetchval("SELECT count(*) FROM public.order_events WHERE version = 1")
+    orders = await conn.fetchval(ORDERS.store.tables.sql(_ORDERS))
     passes = max(1, -(-orders // ORDERS_AT_ONCE))
     findings.at(TOPIC)
     for number in range(passes):

@@ -130,6 +130,15 @@ def test_a_command_recovered_by_its_outcome_alone_is_known_by_its_id() -> None:
     assert [message.value for message in decided.batch.messages] == [b"{}"]
 
 
+def test_a_command_id_of_another_aggregate_type_was_used_before() -> None:
+    """All aggregate types share a tenant's command ids: one that was used for another is refused."""
+    order_id, command_id = str(uuid4()), str(uuid4())
+    stored = {("store-1", UUID(command_id)): StoredOutcome(None, "[]", b"{}")}
+    decided = decide(request(command("CreateOrder", order_id, CREATE, command_id=command_id)), known=stored)
+    assert (decided.batch.appends, decided.batch.outcomes) == ([], [])
+    assert outcome_of(decided, 0)["code"] == "command_id_reused"
+
+
 def test_tenants_do_not_share_command_ids_or_orders() -> None:
     """The same command id and order id in two tenants are two commands and two orders."""
     order_id, command_id = str(uuid4()), str(uuid4())
