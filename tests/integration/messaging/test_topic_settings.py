@@ -10,12 +10,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import UnknownTopicOrPartitionError
 
+from commands import ORDERS
 from harness.waiting import eventually
 from messaging import (
     KafkaConnection,
     TopicLosesRecords,
     TopicReader,
-    Topics,
     check_topics_keep,
     differing_settings,
     ensure_topics,
@@ -30,7 +30,7 @@ class Made:
 
     def __init__(self, bootstrap_servers: str, prefix: str) -> None:
         self.kafka = KafkaConnection(bootstrap_servers)
-        self.topics = Topics(prefix)
+        self.topics = ORDERS.topics(prefix)
 
     async def by_others(self, topic: str, **settings: str) -> None:
         """Make one of ours as it should be but for these settings (named with underscores)."""
@@ -77,7 +77,7 @@ async def test_what_we_made_is_as_it_must_be(made: Made) -> None:
     await ensure_topics(made.kafka, made.topics, partitions=1)
     assert await made.differing(*made.topics.configurations()) == []
     await check_topics_keep(made.kafka, made.topics, made.topics.configurations())
-    absent = Topics(f"{made.topics.prefix}absent.")
+    absent = ORDERS.topics(f"{made.topics.prefix}absent.")
     assert await differing_settings(made.kafka, absent, [absent.commands]) == []
 
 

@@ -11,13 +11,13 @@ import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from prometheus_client import REGISTRY
 
+from commands import ORDERS
 from harness.waiting import eventually
 from messaging import (
     Assigned,
     BatchConsumer,
     KafkaConnection,
     TopicReader,
-    Topics,
     TopicTail,
     ensure_topics,
     progress,
@@ -95,7 +95,7 @@ class Senders:
 
 @pytest.fixture
 async def senders(kafka_server: Any, topic_prefix: str) -> Senders:
-    topics = Topics(topic_prefix)
+    topics = ORDERS.topics(topic_prefix)
     await ensure_topics(KafkaConnection(kafka_server.bootstrap_servers), topics, partitions=1)
     return Senders(kafka_server.bootstrap_servers, topics.commands)
 
