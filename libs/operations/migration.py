@@ -74,7 +74,9 @@ async def _migrate(
     for context in CONTEXTS.values():
         topics = context.topics(settings.topic_prefix)
         made += await ensure_topics(kafka, topics)
-        differing += await differing_settings(kafka, topics, topics.configurations().keys() - set(made))
+        # All contexts have the dead letters in common.
+        told = {*made, *(setting.topic for setting in differing)}
+        differing += await differing_settings(kafka, topics, topics.configurations().keys() - told)
     if differing and mend_topics:
         await mend_settings(kafka, differing)
     return Migrated(name, migrations, sorted(passwords), made, differing, mend_topics)

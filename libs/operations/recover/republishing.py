@@ -13,14 +13,13 @@ import asyncpg
 import jiter
 
 from commands import Context
-from eventstore import SENDERS_LOCK, SHARDS, OutboxMessage, StreamKey, encode_headers, shard_of
+from eventstore import SENDERS_LOCK, SHARDS, Batch, OutboxMessage, StreamKey, encode_headers, shard_of
 from messaging import TopicReader, event_headers, fetch_topic
 from operations.actions import recorded
 from operations.errors import AlreadyUnderWay, OperationRefused
 from operations.groups import wait_until_left
 from operations.reaching_kafka import reaching_kafka
 from operations.recover.work import Work
-from operations.recover.writing import insert_messages
 
 # Orders in one transaction, and rows in the outbox beyond which the relay is waited for.
 PAGE, ENOUGH = 100, 20_000
@@ -159,7 +158,7 @@ async def _put_out(work: Work, plan: Republishing, action_id: int) -> int:
             rows = await work.conn.fetch(
                 store.tables.sql(_EVENTS), *zip(*(key for key, _ in page), strict=True)
             )
-            await insert_messages(work.conn, [event_message(work, row) for row in rows])
+            await store.append(work.conn, Batch(messages=[event_message(work, row) for row in rows]))
             done = await work.conn.fetchval(_MOVE, plan.topic_id, *after, len(rows))
         await _let_the_relay_follow(work, done, plan.events)
     await work.conn.execute(_FINISH, plan.topic_id)

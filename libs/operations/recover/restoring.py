@@ -15,7 +15,7 @@ from commands import (
     outcome_message,
     read_request,
 )
-from eventstore import StreamKey
+from eventstore import Batch, StreamKey
 from messaging import Offsets
 from operations.errors import Contradiction
 from operations.recover.answering import Answer, Answering, Happened, stored_outcome
@@ -27,7 +27,6 @@ from operations.recover.writing import (
     DatedOutcome,
     insert_events,
     insert_lost_events,
-    insert_messages,
     insert_outcomes,
 )
 
@@ -87,7 +86,8 @@ class _Commands:
             # At once: the next command of the order builds on them.
             await insert_events(self._conn, self._tables, answer.events)
         await insert_outcomes(self._conn, self._tables, [answer.dated for answer in answers])
-        await insert_messages(self._conn, [each for answer in answers for each in answer.messages])
+        messages = [each for answer in answers for each in answer.messages]
+        await self._work.context.store.append(self._conn, Batch(messages=messages))
         return len(answers)
 
     def leave_open(self, again: _Again) -> None:
@@ -209,7 +209,8 @@ async def _restore_expired(work: Work) -> None:
                 key, request.aggregate_id, headers, value, last.recorded_at, None, last.version, ids
             )
             await insert_outcomes(conn, tables, [_expired(request, told, events)])
-            await insert_messages(conn, [outcome_message(work.topics.outcomes, request, headers, value)])
+            message = outcome_message(work.topics.outcomes, request, headers, value)
+            await work.context.store.append(conn, Batch(messages=[message]))
 
 
 def _expired(request: Request, told: LostOutcome, events: Sequence[Happened]) -> DatedOutcome:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from eventstore import OutboxMessage, Outcome, Tables
+from eventstore import Outcome, Tables
 from operations.recover.lost_messages import LostEvent
 
 _EVENTS = """
@@ -72,14 +72,6 @@ ORDER BY tenant_id COLLATE "C", command_id
 ON CONFLICT DO NOTHING
 """
 
-_MESSAGES = """
-INSERT INTO outbox (topic, key, headers, value, shard)
-SELECT topic, key, headers::json, value, shard
-FROM unnest($1::text[], $2::bytea[], $3::text[], $4::bytea[], $5::smallint[])
-    WITH ORDINALITY AS m (topic, key, headers, value, shard, ordinal)
-ORDER BY ordinal
-"""
-
 
 class DatedOutcome(NamedTuple):
     """An outcome, and when it was decided."""
@@ -125,9 +117,3 @@ async def insert_outcomes(conn: asyncpg.Connection, tables: Tables, outcomes: Se
     rows = [(*dated.outcome, dated.decided_at) for dated in outcomes]
     if rows:
         await conn.execute(tables.sql(_OUTCOMES), *zip(*rows, strict=True))
-
-
-async def insert_messages(conn: asyncpg.Connection, messages: Sequence[OutboxMessage]) -> None:
-    """Have the relay send messages, in this order."""
-    if messages:
-        await conn.execute(_MESSAGES, *zip(*messages, strict=True))
