@@ -9,8 +9,8 @@ from uuid import UUID
 
 import asyncpg
 
-from integration.projector.ledgers import Step, told
-from integration.projector.reading import entry, folded, rows
+from integration.projector.ledgers import TOLD, Step, told
+from integration.projector.reading import FOLDS, entry, folded, rows
 from orders import ORDER, Order, decode_event
 
 _EVENTS = """
@@ -57,9 +57,9 @@ async def fold_of_the_log(
 async def assert_equal_the_fold(conn: asyncpg.Connection) -> None:
     """Compare every row of every read model with the fold of all orders; refused commands are no events."""
     orders, trail, steps = await fold_of_the_log(conn)
-    due = {name: {_place(row): row for row in folded(name, orders)} for name in ("order_summary", "sales")}
+    due = {name: {_place(row): row for row in folded(name, orders)} for name in FOLDS}
     due["audit_log"] = {_place(row): row for row in trail}
-    for name in ("process_ends", "process_steps", "product_movements", "sales_changes"):
+    for name in TOLD:
         due[name] = {_place(row): row for row in told(name, steps)}
     for name, expected in due.items():
         there = {_place(row): row for row in await rows(conn, name) if row[3] != "refused"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -115,11 +115,14 @@ def _sales(steps: Iterable[Step]) -> Iterable[tuple[Step, Order, int, datetime]]
                 yield step, step.before, -1, max(times)
 
 
+TOLD: Mapping[str, Callable[[Sequence[Step]], list[Row]]] = {
+    "process_ends": process_ends,
+    "process_steps": process_steps,
+    "product_movements": product_movements,
+    "sales_changes": sales_changes,
+}
+
+
 def told(name: str, steps: Sequence[Step]) -> list[Row]:
     """Give the rows of a view."""
-    return {
-        "process_ends": process_ends,
-        "process_steps": process_steps,
-        "product_movements": product_movements,
-        "sales_changes": sales_changes,
-    }[name](steps)
+    return TOLD[name](steps)

@@ -15,6 +15,8 @@ ENTRIES = {
     "product_movements": ("product_movements_1", "quantity = e.quantity + 1"),
     "sales": ("sales_1_changes", "net = e.net + 1"),
 }
+# Of one that goes by orders as they are: an amount in an order's row.
+AMOUNTS = {"order_summary": "total", "sales": "gross"}
 
 
 async def decided(conn: asyncpg.Connection) -> list[tuple[Any, ...]]:
@@ -41,9 +43,9 @@ async def spoil(conn: asyncpg.Connection, name: str, partition: int, from_offset
             f"DELETE FROM projections.{table} WHERE tenant_id = $1 AND order_id = $2 AND version = $3",  # noqa: S608
             [tuple(row) for row in found if row["version"] % 3 == 0],
         )
-    if name not in {"order_summary", "sales"}:
+    if name not in AMOUNTS:
         return
-    amount = {"order_summary": "total", "sales": "gross"}[name]
+    amount = AMOUNTS[name]
     table = READ_MODELS[name].orders_table.format(generation=1)
     await conn.execute(
         f"UPDATE {table} SET {amount} = {amount} + 1 WHERE partition = $1 AND last_offset >= $2",  # noqa: S608
