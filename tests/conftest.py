@@ -5,8 +5,6 @@ for the session; `containers` starts both on a Docker engine; `external` takes `
 (a superuser's) and `TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS`. The workers of pytest-xdist share them.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import secrets

@@ -3,8 +3,6 @@
 The command service does this with what comes in; `till recover` with what a restored database has lost.
 """
 
-from __future__ import annotations
-
 from commands.context import Context, Domain
 from commands.contexts import CONTEXTS, ORDERS
 from commands.deciding import (

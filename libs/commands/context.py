@@ -1,7 +1,5 @@
 """What the mechanism must know of an aggregate type to take its commands and to send its events."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime

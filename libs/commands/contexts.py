@@ -1,7 +1,5 @@
 """The contexts that there are. A new one is added here; CONTRIBUTING.md says what else it needs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import orders

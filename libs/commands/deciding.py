@@ -1,7 +1,5 @@
 """Decides a batch of commands against the states they find: no I/O, so that a conflict can decide anew."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,7 +1,5 @@
 """The messages that leave through the outbox: events, outcomes and dead letters."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime

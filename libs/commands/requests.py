@@ -1,7 +1,5 @@
 """From a Kafka record to a request: a command to decide, one to refuse, or a record that names no command."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping

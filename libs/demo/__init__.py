@@ -4,8 +4,6 @@
 `orders`, `eventstore` or `readmodels`, so that no mistake there can hide itself.
 """
 
-from __future__ import annotations
-
 from demo.arrival import arriving, count_events
 from demo.baskets import Basket, BasketLine, read_baskets
 from demo.check import Comparison, RowDifference, compare, find_example, read_figures

@@ -1,7 +1,5 @@
 """Waiting until what was sent has come through every service to the read models."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence

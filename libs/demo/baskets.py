@@ -1,7 +1,5 @@
 """Baskets of the data set, in a stable order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
@@ -67,7 +65,7 @@ def read_baskets(limit: int | None = None) -> tuple[int, Iterator[Basket]]:
     return len(order), _baskets(lines, _names(products))
 
 
-def _names(products: pd.DataFrame) -> dict[int, str]:
+def _names(products: "pd.DataFrame") -> dict[int, str]:
     """Return product id → its kind and package size, as far as they are known."""
     kinds = products["product_type"].fillna(products["product_category"]).fillna("").tolist()
     sizes = products["package_size"].fillna("").tolist()
@@ -86,10 +84,10 @@ class _Row(NamedTuple):
     sales_value: float
     retail_disc: float
     coupon_match_disc: float
-    paid_at: pd.Timestamp
+    paid_at: "pd.Timestamp"
 
 
-def _baskets(lines: pd.DataFrame, names: dict[int, str]) -> Iterator[Basket]:
+def _baskets(lines: "pd.DataFrame", names: dict[int, str]) -> Iterator[Basket]:
     columns: Sequence[list[object]] = [lines[column].tolist() for column in lines.columns]
     rows = map(_Row, *columns)
     for basket_id, of_basket in groupby(rows, key=attrgetter("basket_id")):

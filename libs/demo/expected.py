@@ -1,7 +1,5 @@
 """The figures that must come out, computed from the data set by grouping, without the code under check."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -94,7 +92,7 @@ def expected_figures(loaded: int, present: Collection[UUID]) -> Figures:
     return Figures(_orders(baskets), _sales(baskets))
 
 
-def _lines() -> pd.DataFrame:
+def _lines() -> "pd.DataFrame":
     lines = read_table(
         "transactions",
         [
@@ -116,11 +114,11 @@ def _lines() -> pd.DataFrame:
     return lines[~unwanted]
 
 
-def _cents(dollars: pd.Series[float]) -> pd.Series[int]:
+def _cents(dollars: "pd.Series[float]") -> "pd.Series[int]":
     return (dollars * 100).round().astype("int64")
 
 
-def _orders(baskets: pd.DataFrame) -> dict[UUID, OrderFigures]:
+def _orders(baskets: "pd.DataFrame") -> dict[UUID, OrderFigures]:
     return {
         order_id_of(basket["basket_id"]): OrderFigures(
             tenant_id=basket["tenant_id"],
@@ -135,7 +133,7 @@ def _orders(baskets: pd.DataFrame) -> dict[UUID, OrderFigures]:
     }
 
 
-def _sales(baskets: pd.DataFrame) -> dict[SalesKey, SalesFigures]:
+def _sales(baskets: "pd.DataFrame") -> dict[SalesKey, SalesFigures]:
     kept = ~baskets["voided"]
     rows = (
         baskets.assign(orders=kept, net=baskets["net"] * kept, discount=baskets["discount"] * kept)

@@ -1,7 +1,5 @@
 """Sending baskets as commands, until Kafka has acknowledged them all."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator

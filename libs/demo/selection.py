@@ -4,8 +4,6 @@ Everything follows from the basket or the store alone, so that loading twice giv
 check can know what to expect without asking the code it checks.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 from hashlib import blake2b
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 It knows nothing of what the events mean: an `AggregateType` tells it how to fold, upcast and snapshot them.
 """
 
-from __future__ import annotations
-
 from eventstore.aggregate import Aggregate, AggregateType, Upcaster
 from eventstore.connection import Connection
 from eventstore.errors import (

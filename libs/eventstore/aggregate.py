@@ -1,7 +1,5 @@
 """The aggregate: what the event store must know of a kind of stream, and a wrapper for deciders."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar

@@ -1,7 +1,5 @@
 """The append: one transaction of a few set-based statements, whatever the number of streams."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from uuid import UUID
 

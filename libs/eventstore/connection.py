@@ -1,7 +1,5 @@
 """The type of connection that the event store takes: the caller's, held alone or from a pool."""
 
-from __future__ import annotations
-
 from typing import TypeAlias
 
 from asyncpg import Connection as _Connection

@@ -16,8 +16,6 @@ The tree::
 Errors of the database itself pass through as asyncpg raises them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 

@@ -1,7 +1,5 @@
 """Reading streams: each load is one statement, so that a snapshot and the events after it always agree."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Brings a database to this build's schema: numbered SQL files, each applied once."""
 
-from __future__ import annotations
-
 import hashlib
 from importlib import resources
 

@@ -1,7 +1,5 @@
 """Who keeps PostgreSQL from clearing dead rows away, and since when."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import asyncpg

@@ -1,7 +1,5 @@
 """How a message lies in the outbox: its headers as text, its shard."""
 
-from __future__ import annotations
-
 import json
 import zlib
 from collections.abc import Iterable

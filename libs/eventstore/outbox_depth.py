@@ -1,7 +1,5 @@
 """How much waits in the outbox, and since when: for the relay's metrics and for an operator's eyes."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import asyncpg

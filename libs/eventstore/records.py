@@ -4,8 +4,6 @@ What there is of one an event or command is a named tuple: it is made several ti
 dataclass, and its fields in order are the columns of its table.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,7 +1,5 @@
 """The roles that services log in with, and their passwords."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

@@ -1,7 +1,5 @@
 """The event store of one kind of aggregate."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby

@@ -1,7 +1,5 @@
 """The tables of one aggregate type, and the statements over them."""
 
-from __future__ import annotations
-
 import re
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")

@@ -1,7 +1,5 @@
 """The upcaster chain: old events are never rewritten, but lifted to the newest schema version on read."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """Everything on this machine, in .tillstream: servers and services under one supervisor."""
 
-from __future__ import annotations
-
 from local.callers import caller_settings
 from local.home import Home
 from local.installation import bring_up, take_down

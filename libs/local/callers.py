@@ -1,7 +1,5 @@
 """Whom the query service on this machine takes its callers for."""
 
-from __future__ import annotations
-
 import os
 
 # The demo's busiest store. An auditor asks everything of one tenant and changes nothing.

@@ -1,7 +1,5 @@
 """The folder .tillstream: which file is where, and the secrets that are made once."""
 
-from __future__ import annotations
-
 import json
 import os
 import secrets

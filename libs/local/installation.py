@@ -1,7 +1,5 @@
 """Brings everything up over one folder, in order, and takes it down."""
 
-from __future__ import annotations
-
 import asyncio
 import fcntl
 import getpass

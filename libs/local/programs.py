@@ -1,7 +1,5 @@
 """What runs: each program's command and environment, and the supervisor's file of them."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from collections.abc import Mapping, Sequence

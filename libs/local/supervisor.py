@@ -1,7 +1,5 @@
 """Starts, asks and stops supervisord, and ends what a killed one left behind."""
 
-from __future__ import annotations
-
 import http.client
 import json
 import os

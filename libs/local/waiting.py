@@ -1,7 +1,5 @@
 """Waits until programs answer, and says what is wrong when they don't."""
 
-from __future__ import annotations
-
 import http.client
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Kafka as Tillstream speaks it: topics, CloudEvents messages, offsets that follow a database."""
 
-from __future__ import annotations
-
 from messaging.acls import Acl, AppliedAcls, apply_acls, read_acls
 from messaging.attributes import Attributes, InvalidAttribute
 from messaging.batch_handler import Assigned, BatchHandler, Fenced, Unrecoverable

@@ -3,8 +3,6 @@
 The codes are those of Kafka's AclOperation, ResourceType, PatternType and AclPermissionType.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Collection, Sequence
 from typing import Annotated, Literal, NamedTuple

@@ -1,7 +1,5 @@
 """The bounded values of a message's attributes, read from header text."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """What a service does with the records that a consumer feeds it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 

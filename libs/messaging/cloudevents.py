@@ -5,8 +5,6 @@ keeps headers in a mapping (of a doubled header one is lost unseen), makes up an
 missing, and parses with the standard `json`; the tests use it as the other side of the wire.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache

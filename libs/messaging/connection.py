@@ -1,7 +1,5 @@
 """How every client of ours reaches Kafka: the addresses, TLS and who we are."""
 
-from __future__ import annotations
-
 import json
 import ssl
 from dataclasses import dataclass

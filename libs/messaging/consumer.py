@@ -6,8 +6,6 @@ handled, an assignment is taken up in a task with the partitions paused (no hear
 callback runs), and a process that gives up ends non-zero.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The messages on a topic of events."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime

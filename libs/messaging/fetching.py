@@ -4,8 +4,6 @@ aiokafka bounds the number only, and takes what it holds of all partitions apart
 tens of megabytes: no heartbeat goes out meanwhile, and their handling outlives the group's session.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias

@@ -1,7 +1,5 @@
 """What Kafka knows of a consumer group's members."""
 
-from __future__ import annotations
-
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import for_code
 

@@ -6,8 +6,6 @@ with bytes that are not UTF-8 as lone surrogates in the name (PEP 383's surrogat
 record is then for its reader to say.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any

@@ -4,8 +4,6 @@ A count of records can't tell trouble from a busy moment, and a frozen high-wate
 An age that only handling can lower does.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping

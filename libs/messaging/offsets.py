@@ -1,7 +1,5 @@
 """Committed offsets with their metadata, which tells our own commits from an operator's reset."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Which partition a key belongs to, as Kafka's default partitioner reckons it."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 from aiokafka.partitioner import murmur2

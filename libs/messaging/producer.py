@@ -1,7 +1,5 @@
 """An idempotent producer that sends whole batches and waits, within a bound, until they are safe."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Whether a member of a consumer group gets its work done: its lag, its readiness, and Kafka's silence."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping

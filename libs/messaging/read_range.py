@@ -1,7 +1,5 @@
 """Reading a stretch of a partition once more, outside of any consumer group."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 

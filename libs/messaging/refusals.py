@@ -1,7 +1,5 @@
 """Why Kafka takes no connection of ours, and what to do: aiokafka raises only that there is none."""
 
-from __future__ import annotations
-
 import ssl
 from asyncio import IncompleteReadError
 from collections.abc import AsyncIterator

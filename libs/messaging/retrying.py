@@ -1,7 +1,5 @@
 """How long, and how often, what failed is tried again."""
 
-from __future__ import annotations
-
 import time
 
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0

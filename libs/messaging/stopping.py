@@ -1,7 +1,5 @@
 """Stopping aiokafka's consumers, whatever state they are in."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Coroutine
 from typing import Any

@@ -1,7 +1,5 @@
 """FastStream's part in a consumer: it hands over raw batches and commits nothing by itself."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

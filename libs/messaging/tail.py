@@ -1,7 +1,5 @@
 """Following a topic as it grows, outside of any consumer group."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping

@@ -4,8 +4,6 @@ aiokafka 0.14 knows the Metadata request up to version 5; ids came with version 
 version 12's, from MetadataRequest.json and MetadataResponse.json in Kafka's own source.
 """
 
-from __future__ import annotations
-
 from io import BytesIO
 from typing import Any, NamedTuple
 from uuid import UUID

@@ -1,7 +1,5 @@
 """A place in a whole topic, as a short text that a reader can keep and come back with."""
 
-from __future__ import annotations
-
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Reading a topic, or stretches of it, outside of any consumer group."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager

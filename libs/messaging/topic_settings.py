@@ -1,7 +1,5 @@
 """What an installation's topics must be set to, compared with what they are: others may have made them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 

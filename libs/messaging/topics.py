@@ -1,7 +1,5 @@
 """The topics: their names, how long they keep what, and how they are made."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 

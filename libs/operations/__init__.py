@@ -3,8 +3,6 @@
 The larger ones have packages of their own: replay, rebuild, verify, recover, dead_letters, status.
 """
 
-from __future__ import annotations
-
 from operations.actions import Action, read_actions, recorded
 from operations.errors import (
     AlreadyUnderWay,

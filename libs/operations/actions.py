@@ -1,7 +1,5 @@
 """The record of what operators did: an action when it begins, and its result when it ends."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager

@@ -10,8 +10,6 @@ OperationRefused          what was asked for can't be done as things stand
 What to do next is for whoever asked to say, by the code: a command line names its verbs, a page its buttons.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 _TOLD = 5

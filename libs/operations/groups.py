@@ -1,7 +1,5 @@
 """Consumer groups as an operator meets them: their members, and the offsets they go on from."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Collection

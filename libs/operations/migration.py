@@ -1,7 +1,5 @@
 """Brings a database and a Kafka cluster to what the services expect."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit, urlunsplit

@@ -3,8 +3,6 @@
 Each looks for the other and then writes itself down; between the two, nobody else may do the same.
 """
 
-from __future__ import annotations
-
 import asyncpg
 
 _TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('tillstream.operation.' || $1, 0))"

@@ -1,7 +1,5 @@
 """Parked orders as an operator meets them: with the event at fault, and tried again on the record."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

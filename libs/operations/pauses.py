@@ -4,8 +4,6 @@ A read model is paused while it has a row, one for each cause; its projectors lo
 before they join their group. A cause ends alone: a replay that resumes leaves an operator's pause in force.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import asyncpg

@@ -1,7 +1,5 @@
 """Giving Kafka's users the permissions that they lack."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from aiokafka.errors import ClusterAuthorizationFailedError, SecurityDisabled

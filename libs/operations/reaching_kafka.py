@@ -1,7 +1,5 @@
 """What Kafka's faults, and what nobody should have put there, mean to an operator."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -4,8 +4,6 @@ The next append would give versions anew that others have read with other conten
 first, and starts only where the database has what the topics end with.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, TypeAlias

@@ -3,8 +3,6 @@
 `decide(command, order)` gives events or raises Rejected; `evolve(order, event)` gives the order after it.
 """
 
-from __future__ import annotations
-
 from orders.commands import (
     COMMAND_TYPES,
     AddItem,

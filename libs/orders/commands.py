@@ -1,7 +1,5 @@
 """What can be asked of an order: the commands' bounded fields, and what `decide` needs beside them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal, Self, get_args

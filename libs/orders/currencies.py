@@ -5,8 +5,6 @@ with it. So what was withdrawn stands here, as ISO 4217's list three has it, wit
 the money of its country. A test holds the two together.
 """
 
-from __future__ import annotations
-
 from datetime import date
 from typing import NamedTuple
 

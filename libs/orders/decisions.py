@@ -1,7 +1,5 @@
 """The rules: which events a command leads to, or why it is refused."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import assert_never
 from zoneinfo import ZoneInfo

@@ -1,7 +1,5 @@
 """Events and changes of an order in words."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, assert_never
 

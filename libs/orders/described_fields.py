@@ -4,8 +4,6 @@ A field of the state, or of an event, that the trail or a difference does not te
 with the reason: a test fails for one that was forgotten.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal

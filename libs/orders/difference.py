@@ -1,7 +1,5 @@
 """What is different between two states of an order, line by line and to the cent."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 

@@ -3,8 +3,6 @@
 The models check types, not bounds: an event is a fact, and commands were bounded before it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal

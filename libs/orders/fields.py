@@ -3,8 +3,6 @@
 Every refusal is a short English rule that reads well after the field's name: "must be greater than 0".
 """
 
-from __future__ import annotations
-
 import re
 from datetime import date
 from decimal import Context, Decimal

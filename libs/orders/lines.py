@@ -1,7 +1,5 @@
 """An order's lines and the discounts on them. Stored in snapshots: see `order_storage.STATE_VERSION`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from decimal import Decimal
 

@@ -4,8 +4,6 @@ Amounts are Decimals. The bounds of the fields keep every product below 28 digit
 until the one rounding.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from enum import StrEnum

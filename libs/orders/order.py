@@ -3,8 +3,6 @@
 Stored in snapshots: see `order_storage.STATE_VERSION`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal

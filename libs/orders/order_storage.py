@@ -1,7 +1,5 @@
 """How an order lies in the event store: types, versions, payloads, snapshots. Stored: version with care."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """Commands from outside: JSON values in, a command or a clear refusal out."""
 
-from __future__ import annotations
-
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 

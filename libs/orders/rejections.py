@@ -3,8 +3,6 @@
 Stored and sent: a code never changes its spelling once released.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Self

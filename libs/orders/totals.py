@@ -1,7 +1,5 @@
 """What an order comes to: from lines to total, each amount rounded once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Undo and redo: which changes take a step back, and which do it again."""
 
-from __future__ import annotations
-
 from typing import assert_never
 
 from orders.events import (

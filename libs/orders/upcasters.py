@@ -5,8 +5,6 @@ What it did not say is filled in with the defaults named here. They are stored n
 is to rewrite history: don't.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Context, Decimal

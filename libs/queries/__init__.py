@@ -3,8 +3,6 @@
 Each takes a connection and a tenant, and says `tenant_id = …` itself, whatever the connection's role may see.
 """
 
-from __future__ import annotations
-
 from queries.audit import AUDIT_KINDS, MOST_ENTRIES, REFUSED, AuditEntry, AuditFilter, audit_trail
 from queries.conditions import Clock
 from queries.errors import NoSuchMoment, NoSuchOrder, NoSuchVersion, NotCreatedYet, NotMadeYet, SeveralTenants

@@ -1,7 +1,5 @@
 """The audit trail: who did and who authorised what, and what was refused, newest first."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """The conditions of a question, put together from fixed texts; every value is a parameter."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Final
 

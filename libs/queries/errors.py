@@ -8,8 +8,6 @@ LookupError
     └── NotCreatedYet
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID

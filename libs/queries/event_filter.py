@@ -1,7 +1,5 @@
 """What whoever follows events wants: which ones, and from where on."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
@@ -24,7 +22,7 @@ class EventFilter(NamedTuple):
     order_id: UUID | None = None
     actor: str | None = None
 
-    def test(self, type_prefix: str) -> HeadersTest:
+    def test(self, type_prefix: str) -> "HeadersTest":
         """Return the same, ready to be asked of many records whose types have this prefix."""
         return HeadersTest(self, type_prefix)
 

@@ -1,7 +1,5 @@
 """Numbers as PostgreSQL writes them."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 import asyncpg

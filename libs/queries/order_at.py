@@ -1,7 +1,5 @@
 """One order from the event store: as it is, as it was, and what happened to it."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Final
 from uuid import UUID

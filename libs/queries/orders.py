@@ -1,7 +1,5 @@
 """Lists of orders: filtered, sorted, page by page; and one order as the read model has it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime

@@ -7,8 +7,6 @@ A cursor is no secret and no permission: it is bound to its question only so tha
 it holds is checked like any other value from outside.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from base64 import b64decode, urlsafe_b64encode

@@ -1,7 +1,5 @@
 """How orders really flow: which event follows which, how often, and after how long."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated, ClassVar

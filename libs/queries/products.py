@@ -1,7 +1,5 @@
 """How much of each product was sold, now or by any moment."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal

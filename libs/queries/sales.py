@@ -1,7 +1,5 @@
 """What was sold: as the read model has it now, or as it stood at a moment."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime

@@ -1,7 +1,5 @@
 """Search: which orders a piece of text that somebody has at hand could belong to."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated

@@ -1,7 +1,5 @@
 """Whose orders are meant: one tenant's, everybody's, or those of whoever has an order of an id."""
 
-from __future__ import annotations
-
 from uuid import UUID
 
 import asyncpg

@@ -1,7 +1,5 @@
 """What a question asks of a read model that its first version did not have."""
 
-from __future__ import annotations
-
 import asyncpg
 
 from readmodels.generations import live_generations

@@ -1,7 +1,5 @@
 """The read models: tables computed from the folded orders, each of them disposable."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from readmodels.audit_log import AuditLog

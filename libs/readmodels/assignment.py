@@ -4,8 +4,6 @@ Any tool that resets a group's offsets leaves their metadata empty, so an operat
 commit of ours that a crash left behind.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID

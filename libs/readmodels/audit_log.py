@@ -4,8 +4,6 @@ Events come from the topic. Refused commands change nothing and are no events: t
 `command_outcomes`, and the view reads them there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 

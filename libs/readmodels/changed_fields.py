@@ -1,7 +1,5 @@
 """What an event changed: an order's fields that differ, as they were and as they are."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """The checkpoints of one generation: moved with the rows they speak of, and fenced by an epoch."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID

@@ -1,7 +1,5 @@
 """The columns of a table, named once in its CREATE TABLE: what writes rows is made from them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 
@@ -17,7 +15,7 @@ class Columns:
         self._types = types
 
     @classmethod
-    def of(cls, tables_sql: str, table: str) -> Columns:
+    def of(cls, tables_sql: str, table: str) -> "Columns":
         """Find them in the statement that makes the table: a line a column, its type in one word."""
         _, _, after = tables_sql.partition(f"CREATE TABLE IF NOT EXISTS {table} (\n")
         return cls(dict(_COLUMN.findall(after.partition("    PRIMARY KEY")[0])))
@@ -31,7 +29,7 @@ class Columns:
     def __iter__(self) -> Iterator[str]:
         return iter(self._types)
 
-    def __add__(self, further: Mapping[str, str]) -> Columns:
+    def __add__(self, further: Mapping[str, str]) -> "Columns":
         return Columns({**self._types, **further})
 
     def given(self, alias: str, first: int = 1) -> str:

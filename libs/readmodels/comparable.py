@@ -1,7 +1,5 @@
 """Compares tables of two generations, whose columns and keys are found out: versions may differ."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 

@@ -1,7 +1,5 @@
 """What the database wants of a read model's projectors: a pause, a build, generations to drop."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import asyncpg

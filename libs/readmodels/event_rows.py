@@ -1,7 +1,5 @@
 """Read models that keep rows of single events, which stay, beside what they know of each order."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime

@@ -1,7 +1,5 @@
 """The fold of an order's stored events: each with who caused it, and the order before and after it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from uuid import UUID
 

@@ -1,7 +1,5 @@
 """The tables of one generation: found by their names, and with their tenants kept apart."""
 
-from __future__ import annotations
-
 import asyncpg
 
 # All tables of a generation are named `<read model>_<generation>`, or so with more behind.

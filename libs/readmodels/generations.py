@@ -1,7 +1,5 @@
 """The generations of a read model: each has its own tables, one of them is live."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import datetime
 from typing import Literal, NamedTuple

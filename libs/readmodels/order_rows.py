@@ -1,7 +1,5 @@
 """The rows of single orders that a read model holds, of whatever shape."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncIterator, Collection
 from typing import Any

@@ -1,7 +1,5 @@
 """`order_summary`: one row per order, as it stands."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import ClassVar
 

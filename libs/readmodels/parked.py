@@ -1,7 +1,5 @@
 """Parked orders as the database keeps them: those a read model can't apply an event of, with what waits."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple

@@ -4,8 +4,6 @@ From them the process map: which type of event follows which, how often and afte
 begin. How they end so far, each order's row tells.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar

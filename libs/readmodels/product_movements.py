@@ -5,8 +5,6 @@ Their sum up to a moment is what was sold by then. An order that is voided witho
 moves nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """What every read model is: tables that are a function of the folded orders."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime

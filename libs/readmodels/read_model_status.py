@@ -1,7 +1,5 @@
 """How read models stand, as the database knows: paused, replaying, building, and with parked orders."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple

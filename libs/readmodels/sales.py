@@ -7,8 +7,6 @@ the old one. Totals are kept per partition of the topic, so that two projectors 
 The moves themselves are kept too, each with its time: their sum up to a moment is what sales were then.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import ClassVar

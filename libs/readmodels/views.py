@@ -1,7 +1,5 @@
 """The views of read models: who may read them, by their own rights, and so what they need beneath."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import asyncpg

@@ -1,7 +1,5 @@
 """What every service process needs around its one job: settings, logs, health, metrics, a database."""
 
-from __future__ import annotations
-
 from runtime.database import Database, is_content_fault, is_passing_fault
 from runtime.health import Health
 from runtime.http import probe_routes, serve_app, serve_http

@@ -1,7 +1,5 @@
 """One held PostgreSQL connection for a service's loop, and which of its faults pass by themselves."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Mapping

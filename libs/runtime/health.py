@@ -1,7 +1,5 @@
 """Liveness and readiness: ready means that work gets done, not that a connection is open."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 Probe = Callable[[], str | None]

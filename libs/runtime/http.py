@@ -1,7 +1,5 @@
 """The small HTTP face of every service: `/healthz`, `/readyz`, `/metrics`."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager

@@ -1,7 +1,5 @@
 """JSON logs through structlog, those of the libraries included."""
 
-from __future__ import annotations
-
 import logging
 import sys
 

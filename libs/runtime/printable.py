@@ -1,7 +1,5 @@
 """Texts from outside as a terminal may get them: what is no text, or steers a terminal, is escaped."""
 
-from __future__ import annotations
-
 
 def printable(raw: str | bytes | None) -> str:
     r"""Return a text in which all that is not printable stands as an escape such as `\x1b`, line ends too.

@@ -1,7 +1,5 @@
 """How a service process starts and ends."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import signal

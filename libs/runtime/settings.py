@@ -1,7 +1,5 @@
 """Settings of our own processes, read from the environment under the names `TILLSTREAM_*`."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit

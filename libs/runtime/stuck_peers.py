@@ -5,8 +5,6 @@ reader opens it again only when much of its buffer is free. So what the peer's o
 looked at. (TCP_INFO's `tcpi_bytes_acked`, RFC 4898's tcpEStatsAppHCThruOctetsAcked; Linux has it.)
 """
 
-from __future__ import annotations
-
 import asyncio
 import socket as sockets
 import struct

@@ -1,7 +1,5 @@
 """The command service's composition root."""
 
-from __future__ import annotations
-
 import argparse
 from functools import partial
 from typing import TypeVar

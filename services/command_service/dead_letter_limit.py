@@ -5,8 +5,6 @@ before is read from the topic again and judged by this very build: so a service 
 again stops at the same record again, and one that was mended goes on at once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog

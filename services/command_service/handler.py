@@ -1,7 +1,5 @@
 """Handles a batch of command records: read, look up, decide, store in one transaction."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 

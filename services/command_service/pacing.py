@@ -1,7 +1,5 @@
 """Lets the event loop run within long stretches of pure Python, so that heartbeats go out meanwhile."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 

@@ -1,7 +1,5 @@
 """The relay's composition root."""
 
-from __future__ import annotations
-
 import asyncio
 from functools import partial
 

@@ -1,7 +1,5 @@
 """How much waits in the outbox, and since when: looked at apart from the sending, which may stand still."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable

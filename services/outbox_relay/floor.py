@@ -7,8 +7,6 @@ raised only over ids whose transactions have ended: whoever takes an id holds a 
 end, and is visible to everybody before it lets go.
 """
 
-from __future__ import annotations
-
 import time
 
 import asyncpg

@@ -1,7 +1,5 @@
 """The relay's loop: read in id order, send, wait for the acknowledgements, delete, go on."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """Who may send which rows: one advisory lock for each shard of the outbox."""
 
-from __future__ import annotations
-
 import asyncpg
 
 from eventstore import SENDERS_LOCK, SHARDS

@@ -1,7 +1,5 @@
 """The projector's composition root."""
 
-from __future__ import annotations
-
 import argparse
 from functools import partial
 

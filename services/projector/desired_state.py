@@ -1,7 +1,5 @@
 """Looks up again and again what the database wants of a read model's projectors, whatever they do."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 

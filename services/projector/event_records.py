@@ -4,8 +4,6 @@
 topic, in binary mode, and what it wrote was checked on the way in.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache

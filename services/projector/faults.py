@@ -1,7 +1,5 @@
 """Which faults are one order's own, and how the order at fault is found among its neighbours."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeAlias
 

@@ -1,7 +1,5 @@
 """Folds orders from what arrived and from the event store; what fails is one order's failure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 

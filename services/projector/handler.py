@@ -1,7 +1,5 @@
 """The projector: takes partitions up, applies batches, and gives partitions back."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager

@@ -4,8 +4,6 @@ The model is the parking lot of EventStoreDB's subscriptions, by order instead o
 the same order can't be applied over the one before it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import asyncpg

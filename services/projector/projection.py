@@ -1,7 +1,5 @@
 """Turns records of `orders.events` into folded orders and has a read model write them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """A projector's life: in its group while it is wanted there, out of it while its read model is paused."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 

@@ -5,8 +5,6 @@ orders for as long as that takes, and orders whose events the topic no longer ha
 Rows are rewritten in place, page by page in short transactions, each of them fenced by the partition's epoch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import accumulate, islice, takewhile

@@ -1,7 +1,5 @@
 """Tells that a read model makes up for a rewind, as a metric and beside readiness."""
 
-from __future__ import annotations
-
 import asyncpg
 from prometheus_client import Gauge
 

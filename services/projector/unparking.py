@@ -1,7 +1,5 @@
 """A retry of parked orders: each is folded again from the event store."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The handler that writes one generation, as the live group and a build use it."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar

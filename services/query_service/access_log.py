@@ -1,7 +1,5 @@
 """What each request leaves behind: a line in the log, a time in the metrics, and headers on its answer."""
 
-from __future__ import annotations
-
 import time
 
 import structlog

@@ -1,7 +1,5 @@
 """Which form of an answer a client wants (RFC 9110, Accept)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from enum import StrEnum
 

@@ -1,7 +1,5 @@
 """Questions to PostgreSQL, each in a transaction that sees one tenant, one moment, and changes nothing."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

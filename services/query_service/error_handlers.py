@@ -1,7 +1,5 @@
 """How whatever goes wrong in a request becomes problem details."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """All of a list in one answer, sent bit by bit; as CSV (RFC 4180) that a spreadsheet takes for text."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import AsyncIterable, Iterable
 from contextlib import ExitStack

@@ -1,7 +1,5 @@
 """How far each read model is behind the topic, looked up beside the requests and not by each of them."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """How often one caller may ask, and how much one tenant may hold of what all share."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import time

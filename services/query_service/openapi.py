@@ -1,7 +1,5 @@
 """The app's OpenAPI document, where FastAPI's own says something else than what is answered."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from fastapi import FastAPI

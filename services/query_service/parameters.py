@@ -1,7 +1,5 @@
 """What parameters may be: each bounded, each with a rule that reads well after its name."""
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any

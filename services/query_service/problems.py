@@ -1,7 +1,5 @@
 """What went wrong, as problem details (RFC 9457): every kind of problem with the page that explains it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 

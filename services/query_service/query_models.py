@@ -4,8 +4,6 @@ FastAPI can do both. For each request it then looks anew at what kind of field e
 longer than the question to the database does.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 

@@ -1,7 +1,5 @@
 """What the routes work with, put together once and carried by the app."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass, field
 from typing import Annotated

@@ -1,7 +1,5 @@
 """What the query service reads at start, beside what every service reads."""
 
-from __future__ import annotations
-
 import ipaddress
 from typing import Annotated, Self
 

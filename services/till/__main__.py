@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from till.app import main
 
 main()

@@ -1,7 +1,5 @@
 """What to do about a refusal of an operation, by its code; `{…}` stands for a fact of it."""
 
-from __future__ import annotations
-
 from local.servers import LocalServerError
 from operations import OperationRefused
 from till.errors import TillError
@@ -29,8 +27,8 @@ ADVICE = {
         " `till replay {read_model} --continue`; --cancel ends it."
     ),
     "kafka_refuses_us": "Correct the setting, then load again.",
-    "may_not_change_topics": "Set TILLSTREAM_KAFKA_SASL_USERNAME and …_PASSWORD to a super user's.",
     "may_not_change_permissions": ("Set TILLSTREAM_KAFKA_SASL_USERNAME and …_PASSWORD to a super user's."),
+    "may_not_change_topics": "Set TILLSTREAM_KAFKA_SASL_USERNAME and …_PASSWORD to a super user's.",
     "migration_failed": (
         "Check that both servers answer and that the superuser's address is right, then try again."
     ),

@@ -1,7 +1,5 @@
 """The command line: one registration line per verb, and errors told in one line."""
 
-from __future__ import annotations
-
 import sys
 
 import typer

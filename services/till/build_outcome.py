@@ -1,7 +1,5 @@
 """What came of a build, for people and for programs."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Any
 

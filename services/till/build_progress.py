@@ -1,7 +1,5 @@
 """Showing how far a build is, until it is over or waits for the operator."""
 
-from __future__ import annotations
-
 import asyncpg
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -1,7 +1,5 @@
 """How a verb reaches the installation: to look, by a connection that may only read; to act, on the record."""
 
-from __future__ import annotations
-
 import asyncio
 import getpass
 import logging

@@ -1,7 +1,5 @@
 """What a verb raises itself: for what was typed or set wrongly, and for what came out badly."""
 
-from __future__ import annotations
-
 
 class TillError(Exception):
     """A failure told in one line, with what to do next in another."""

@@ -1,7 +1,5 @@
 """The topic of events as it grows, for a person who looks on."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 

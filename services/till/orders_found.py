@@ -1,7 +1,5 @@
 """Which order, and which moment of it, is meant by what is typed on the command line."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated

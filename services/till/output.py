@@ -1,7 +1,5 @@
 """How every verb answers: a table for a person, or JSON for a program, chosen by `-o`."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """What is told where a read model cannot answer: it is not made yet, or is of an earlier version."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

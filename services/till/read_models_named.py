@@ -1,7 +1,5 @@
 """How a verb takes the name of a read model."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """Showing how far a replay is, until it is over or goes on without us."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack

@@ -1,7 +1,5 @@
 """What till itself reads: TILLSTREAM_* of the environment, else what `till up` left in .tillstream."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from pydantic import Field, SecretStr

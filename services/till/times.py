@@ -1,7 +1,5 @@
 """A time as it is typed on the command line."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from till.errors import TillError

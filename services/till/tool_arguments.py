@@ -1,7 +1,5 @@
 """Calls of Kafka's tools, for the record: whether one only looks, and its arguments without secrets."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 _REDACTED = "…"

@@ -4,8 +4,6 @@ An absolute figure says little about another machine; the one beside it says how
 top of what the server takes for the same rows or records by the plainest means.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import json

@@ -1,7 +1,5 @@
 """Commands a second, from records on Kafka to committed events."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from typing import Any

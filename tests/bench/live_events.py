@@ -1,7 +1,5 @@
 """How long after it was recorded an event reaches whoever follows the events over HTTP."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

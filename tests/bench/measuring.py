@@ -1,7 +1,5 @@
 """How a rate and a time are taken."""
 
-from __future__ import annotations
-
 import asyncio
 import statistics
 import time

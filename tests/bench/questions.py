@@ -1,7 +1,5 @@
 """How long the query service takes to answer, from the request's arrival to the end of its answer."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Messages a second, from outbox rows to acknowledged records."""
 
-from __future__ import annotations
-
 import time
 
 import asyncpg

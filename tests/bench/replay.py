@@ -1,7 +1,5 @@
 """Events a second, from the topic's beginning to committed rows of a read model."""
 
-from __future__ import annotations
-
 import time
 
 import asyncpg

@@ -1,7 +1,5 @@
 """A year of one tenant's orders in the event store, made by the domain's own rules."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """What end-to-end tests start from."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack

@@ -3,8 +3,6 @@
 python tests/e2e/tally_services.py SERVICE [ARGUMENT…]
 """
 
-from __future__ import annotations
-
 import importlib
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A backup taken in mid-load, the database lost, and the way back: docs/recovery.md as a test."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -1,7 +1,5 @@
 """A command service stops when dead letters become the rule, and stays stopped until something is done."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from uuid import uuid4

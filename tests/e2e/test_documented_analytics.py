@@ -1,7 +1,5 @@
 """The analyst's example of docs/analytics.md, run as it stands there."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import re

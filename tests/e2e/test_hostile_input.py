@@ -1,7 +1,5 @@
 """Everything hostile at once on `orders.commands`, among good neighbours, and each record accounted for."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

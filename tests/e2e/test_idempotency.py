@@ -1,7 +1,5 @@
 """At most one effect, one distinct outcome: whatever is sent again, and wherever."""
 
-from __future__ import annotations
-
 import asyncio
 from uuid import uuid4
 

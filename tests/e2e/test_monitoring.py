@@ -1,7 +1,5 @@
 """What running services export and tell, against the alert rules, the dashboard and till lag."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -1,7 +1,5 @@
 """An upstream system with a plain Kafka client: the messages table, seen from outside."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from uuid import UUID, uuid4

@@ -1,7 +1,5 @@
 """`till rebuild` against running services, as an operator uses it."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

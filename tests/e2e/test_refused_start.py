@@ -1,7 +1,5 @@
 """A service that writes does not start on a database that is older than the topic of events."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from uuid import uuid4

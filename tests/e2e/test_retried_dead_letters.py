@@ -1,7 +1,5 @@
 """Dead letters sent again by an operator, through running services."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from uuid import uuid4

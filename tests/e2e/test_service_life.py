@@ -1,7 +1,5 @@
 """How service processes start, say how they are, stop, and come back."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from uuid import uuid4

@@ -1,7 +1,5 @@
 """An installation whose topics somebody else made: told, refused where commands would be lost, and mended."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from typing import Any

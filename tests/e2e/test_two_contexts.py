@@ -1,7 +1,5 @@
 """Tallies, the tests' own second aggregate, beside orders: one database, one Kafka, the same services."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """One installation for all tests of a module: what one fault left behind, the next one finds."""
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator

@@ -6,8 +6,6 @@ It imports the service once and forks a process of it for each line that it read
 process's id. What is forked is a process like any other: a kill -9 takes it alone, and leaves it no time.
 """
 
-from __future__ import annotations
-
 import importlib
 import os
 import signal

@@ -1,7 +1,5 @@
 """A log of a million events, made of the lives of a few orders: stored, and on its topic, within minutes."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections.abc import Iterator, Sequence

@@ -6,8 +6,6 @@ From outside, it wraps the function that the window lies before or after. On the
 writes `window hit: WINDOW` to its log and sends itself SIGKILL, or SIGSTOP and goes on once it is woken.
 """
 
-from __future__ import annotations
-
 import asyncio
 import importlib
 import os

@@ -1,7 +1,5 @@
 """Each service is killed exactly between two steps; a sound process then goes on where the store stands."""
 
-from __future__ import annotations
-
 import pytest
 
 from faults.runner import PART_SENT

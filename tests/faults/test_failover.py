@@ -1,7 +1,5 @@
 """Two processes of one service: they come, go, stand still, and wake up after another has taken over."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

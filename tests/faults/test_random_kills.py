@@ -1,7 +1,5 @@
 """Each service is killed ten times at random moments while commands keep coming."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 

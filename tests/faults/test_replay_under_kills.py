@@ -1,7 +1,5 @@
 """A million events are replayed while the projector is killed a hundred times."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import random

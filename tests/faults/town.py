@@ -1,7 +1,5 @@
 """An installation with one process of each service, any of which can be exchanged for a faulty one."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """Waiting until what was sent has come to every read model."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from uuid import UUID
 

@@ -1,7 +1,5 @@
 """Certificates for servers of this machine, from an authority made for the session."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import trustme

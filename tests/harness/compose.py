@@ -1,7 +1,5 @@
 """A whole installation by docker-compose.yml, under names and ports of its own."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

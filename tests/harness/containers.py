@@ -1,7 +1,5 @@
 """The session's servers as containers, for TILLSTREAM_SERVERS=containers."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager

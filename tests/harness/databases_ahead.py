@@ -1,7 +1,5 @@
 """Databases for tests, made before they are asked for and dropped after: a test need not wait for either."""
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 from collections.abc import Callable

@@ -4,8 +4,6 @@ A service's imports take nearly two seconds of a processor, and most tests start
 forked is a process like any other: it has its own environment and log, and a kill -9 takes it alone.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import runpy

@@ -1,7 +1,5 @@
 """Consumer groups as Kafka sees them."""
 
-from __future__ import annotations
-
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.group import LeaveGroupRequest

@@ -1,7 +1,5 @@
 """What must hold once all is quiet again, whatever was killed, stopped or cut off meanwhile."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """A running installation of one test: its own database, its own topics, the services as processes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Commands for a few orders that are busy at the same time, some sent twice and some to be refused."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """An upstream system: aiokafka, JSON, and the messages table of the README. It uses none of our code."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager

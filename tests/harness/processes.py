@@ -1,7 +1,5 @@
 """Services as the processes they are in production."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -1,7 +1,5 @@
 """Kafka records with header names that are not UTF-8, which other languages' clients can send."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

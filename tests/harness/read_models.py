@@ -1,7 +1,5 @@
 """Read models against the log: the stored events folded anew, past everything a projector keeps or skips."""
 
-from __future__ import annotations
-
 import json
 from decimal import Decimal
 from typing import Any

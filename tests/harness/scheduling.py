@@ -1,7 +1,5 @@
 """Which tests the workers of pytest-xdist run together."""
 
-from __future__ import annotations
-
 from xdist.scheduler import LoadFileScheduling
 
 # What starts a server for the session, which another worker would start once more.

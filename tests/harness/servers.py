@@ -4,8 +4,6 @@ The process that the session began in owns them, and starts each when a test fir
 pytest-xdist asks that process, so that no server ends with the worker that happened to want it first.
 """
 
-from __future__ import annotations
-
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Events as they lie in the event store and on their topic, made of what happened to orders."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from datetime import datetime

@@ -1,7 +1,5 @@
 """A small made-up domain, tallies that amounts are added to: a second aggregate type beside the orders."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence

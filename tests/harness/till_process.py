@@ -1,7 +1,5 @@
 """The command line as the process that an operator runs."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

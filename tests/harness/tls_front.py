@@ -1,7 +1,5 @@
 """TLS before a PostgreSQL that was built without it, as the embedded one is."""
 
-from __future__ import annotations
-
 import asyncio
 import ssl
 import threading

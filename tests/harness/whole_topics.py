@@ -1,7 +1,5 @@
 """Whole topics of one installation, as they are at a moment."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 

@@ -1,7 +1,5 @@
 """A real PostgreSQL and a real Kafka on this machine, without Docker, as root or not."""
 
-from __future__ import annotations
-
 from local.servers.artifacts import kafka_jars
 from local.servers.errors import (
     ChecksumError,

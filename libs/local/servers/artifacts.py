@@ -1,7 +1,5 @@
 """Kafka's jars: downloaded once per user, and only ever used when they are the ones the lock names."""
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import json

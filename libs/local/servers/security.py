@@ -1,7 +1,5 @@
 """What makes a local server a secured one: certificates, users, and on Kafka who may do everything."""
 
-from __future__ import annotations
-
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """A server that runs as one process on this machine: prepared, started, waited for, stopped."""
 
-from __future__ import annotations
-
 import shutil
 import signal
 import subprocess

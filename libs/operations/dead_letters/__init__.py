@@ -1,7 +1,5 @@
 """Records that name no command: listed, shown, sent again, or settled with a note."""
 
-from __future__ import annotations
-
 from operations.dead_letters.deciding import LetterDecision, read_letter, resend, resolve
 from operations.dead_letters.letters import DeadLetter
 from operations.dead_letters.rows import letter_document, letter_row

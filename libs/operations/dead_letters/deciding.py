@@ -1,7 +1,5 @@
 """What operators decide about dead letters: to send them again, or to settle them with a note."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Dead letters as an operator meets them, found on their topic."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime

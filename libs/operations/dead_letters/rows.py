@@ -1,7 +1,5 @@
 """A dead letter as a row of a list, and as a document."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any

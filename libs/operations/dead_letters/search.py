@@ -1,7 +1,5 @@
 """Which dead letters a list has: the newest that are wanted, with what was decided about them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """A new generation of a read model, beside the live one: asked for, followed, ended."""
 
-from __future__ import annotations
-
 from operations.rebuild.builds import (
     Build,
     BuildKind,

@@ -1,7 +1,5 @@
 """Builds of new generations, as an operator asks for them and sees them; a projector carries them out."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime

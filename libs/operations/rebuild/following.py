@@ -1,7 +1,5 @@
 """How far a build is, look by look, and why nobody works at it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Asking for a build; what can't be built is refused before anything is asked for."""
 
-from __future__ import annotations
-
 import asyncpg
 
 from operations.errors import NotFound, OperationRefused

@@ -1,7 +1,5 @@
 """Takes back from the topics what a restored database lacks, and fills a lost topic from the log."""
 
-from __future__ import annotations
-
 from operations.recover.executing import move_group
 from operations.recover.recovery import Recovery, recover
 from operations.recover.republishing import Republishing, republish

@@ -1,7 +1,5 @@
 """What became of a command whose outcome is lost: told by the topics, else decided as it was then."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple

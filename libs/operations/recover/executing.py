@@ -1,7 +1,5 @@
 """Carries a recovery out: all of it in one transaction, or nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from aiokafka import TopicPartition

@@ -1,7 +1,5 @@
 """What the records of the topics say, as rows of the store."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID

@@ -1,7 +1,5 @@
 """Taking back what a restored database lacks: told at first, carried out when it is asked for."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Fills an empty topic of events from the log, through the outbox: only the relay writes the topic."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

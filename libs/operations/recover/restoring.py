@@ -1,7 +1,5 @@
 """Writes what a recovery brings back, within the transaction of whoever calls."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -90,7 +88,7 @@ class _Commands:
         await self._work.context.store.append(self._conn, Batch(messages=messages))
         return len(answers)
 
-    def leave_open(self, again: _Again) -> None:
+    def leave_open(self, again: "_Again") -> None:
         """Leave to the command service what is still open at the end of a partition."""
         for requests in self._open.values():
             for request in requests:

@@ -1,7 +1,5 @@
 """What the topics hold and the database lacks, kept in temporary tables of the session: it may be much."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from uuid import UUID

@@ -1,7 +1,5 @@
 """Reads the topics whole and finds what the database lacks of them. It writes nothing but scratch tables."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What every step of a recovery works with."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """The inserts of a recovery: rows as they were, with their own ids and times, however often it is run."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Replaying a read model: Kafka's scenarios, what they would do, and their execution."""
 
-from __future__ import annotations
-
 from operations.replay.execution import Execution, Left, Reached, Seen, Step
 from operations.replay.forecast import Effect, Forecast, forecast
 from operations.replay.offsets import Group

@@ -1,7 +1,5 @@
 """Carries a replay out, from whichever state it is in, and ends it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass

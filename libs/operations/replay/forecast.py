@@ -1,7 +1,5 @@
 """What a reset would do to a read model: told before anything is done, and planned with the same words."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum

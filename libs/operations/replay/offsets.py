@@ -1,7 +1,5 @@
 """A read model's group at Kafka: what a reset goes by, and the reset itself."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """How far the projectors are with a replay, by their checkpoints, and when it is finished."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ A replay's states: `pausing` (the projectors are to leave their group; nothing h
 offsets are known, and may have been committed), `replaying` (the projectors make up for it by themselves).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -6,8 +6,6 @@ time after the last record means the end; without a committed offset to-current 
 fails.
 """
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """How an installation stands: read models, their lag and rates, and the outbox."""
 
-from __future__ import annotations
-
 from operations.status.lag import Lag, LagReader, Lags, PartitionLag, lag_reader, read_lags
 from operations.status.rates import Rates
 

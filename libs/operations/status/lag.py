@@ -1,7 +1,5 @@
 """How far each read model is behind the topic of events, and how much waits to be published."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -83,7 +81,7 @@ async def read_lags(connection: asyncpg.Connection, kafka: KafkaConnection, topi
 @asynccontextmanager
 async def lag_reader(
     connection: asyncpg.Connection, kafka: KafkaConnection, topics: Topics
-) -> AsyncIterator[LagReader]:
+) -> AsyncIterator["LagReader"]:
     """Give what reads lags again and again. Raises Unreachable when Kafka doesn't answer."""
     # One record of a partition is enough: the oldest.
     consumer, stack = kafka.consumer(max_partition_fetch_bytes=64 * 1024), AsyncExitStack()

@@ -1,7 +1,5 @@
 """How fast read models apply events, from looks a little while apart."""
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Callable, Mapping

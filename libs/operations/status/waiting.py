@@ -1,7 +1,5 @@
 """How many commands wait to be handled, and since when: also while no command service runs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Proves that the log is whole and that what was made of it, read models and topic, says the same."""
 
-from __future__ import annotations
-
 from operations.verify.findings import Field, Findings, Mismatch, Tally
 from operations.verify.verification import verify
 

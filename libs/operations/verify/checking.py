@@ -1,7 +1,5 @@
 """Walks the log in pages, each in a short transaction, and compares every order."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -63,7 +61,7 @@ async def verify_read_models(
         await _forget_replaced(conn, verification)
 
 
-async def _forget_replaced(conn: asyncpg.Connection, verification: _Verification) -> None:
+async def _forget_replaced(conn: asyncpg.Connection, verification: "_Verification") -> None:
     """Forget what was found in generations that are no longer live: they stand still, and prove nothing."""
     generations = {name: each.generation for name, each in (await live_generations(conn)).items()}
     replaced = [

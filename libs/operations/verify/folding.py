@@ -1,7 +1,5 @@
 """The fold of the log, by the events alone: without snapshots, caches or anything a projector keeps."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from eventstore import StoredEvent, StreamKey

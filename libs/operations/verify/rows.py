@@ -1,7 +1,5 @@
 """The rows a read model holds beside those it should hold."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest

@@ -1,7 +1,5 @@
 """Waiting until what was stored by a moment has come through to the read models."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Collection

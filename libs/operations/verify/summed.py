@@ -1,7 +1,5 @@
 """What a read model sums over orders must be the sum of what they contribute, and its views must show it."""
 
-from __future__ import annotations
-
 import re
 
 import asyncpg

@@ -1,7 +1,5 @@
 """The topic of events against the store: each event is there, and in each partition in version order."""
 
-from __future__ import annotations
-
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable

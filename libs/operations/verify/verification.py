@@ -1,7 +1,5 @@
 """A whole verification, on the record; what keeps it from being one is told beside what was found."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 
 import asyncpg

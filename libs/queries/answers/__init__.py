@@ -1,7 +1,5 @@
 """Answers: what HTTP documents and sends, and the rows that tables and programs take; one model each."""
 
-from __future__ import annotations
-
 from queries.answers.found import AuditPage, Hits, Products, Sales
 from queries.answers.history import (
     Change,

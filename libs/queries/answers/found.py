@@ -1,7 +1,5 @@
 """Search results, products sold, sales and the audit trail in answers."""
 
-from __future__ import annotations
-
 from pydantic import BaseModel
 
 from queries.audit import AuditEntry

@@ -1,7 +1,5 @@
 """What happened to an order, in answers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """Orders in answers."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Annotated, Any

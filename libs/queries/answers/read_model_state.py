@@ -1,7 +1,5 @@
 """Read models and commands in answers."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID

@@ -1,7 +1,5 @@
 """Answers as flat rows: an order, its lines, its events and entries of the audit trail, one after another."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any

@@ -5,8 +5,6 @@ compares itself with the live one, and takes its place in one transaction. A bui
 `operations.builds`: it survives the process that works at it, and any projector of its version takes it up.
 """
 
-from __future__ import annotations
-
 from projector.building.builder import Builder
 
 __all__ = ["Builder"]

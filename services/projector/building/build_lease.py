@@ -1,7 +1,5 @@
 """The right to build: one process at a time for each read model."""
 
-from __future__ import annotations
-
 import asyncpg
 from pydantic import SecretStr
 

@@ -1,7 +1,5 @@
 """Carries out the builds that a process's version of the read model is asked for."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 

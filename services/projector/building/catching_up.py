@@ -1,7 +1,5 @@
 """A generation that is not live goes on from its checkpoints, in a group of its own, until it is level."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping

@@ -1,7 +1,5 @@
 """What a build changes: the rows of the new generation against those of the live one, while both move."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import Counter, defaultdict

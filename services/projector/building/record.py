@@ -1,7 +1,5 @@
 """A build's row, as the projector that works at it reads and writes it."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 

@@ -1,7 +1,5 @@
 """The beginning of a build, and its scan of the event store by order."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """The swap: in one transaction the view, the pointer to the live generation and the fences change."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Who calls, and what they may do."""
 
-from __future__ import annotations
-
 from query_service.access.admission import Admission
 from query_service.access.caller import Caller, Role
 from query_service.access.permissions import PERMISSIONS

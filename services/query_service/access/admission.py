@@ -1,7 +1,5 @@
 """Lets a request in: who it comes from, whether their role may do that, and how often."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import structlog

@@ -1,7 +1,5 @@
 """The identity of whoever sends no token, on a developer's machine."""
 
-from __future__ import annotations
-
 from pydantic_core import PydanticCustomError
 
 from orders import identifier

@@ -1,7 +1,5 @@
 """Who may do what: the one table, by the name of the route. What is not in it nobody may do."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from query_service.access.caller import Role

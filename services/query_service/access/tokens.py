@@ -1,7 +1,5 @@
 """Bearer tokens (JWT, RFC 7519), checked against a key set (RFC 7517) that settings give."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Commands over HTTP: put on Kafka as a terminal would, and their outcomes waited for."""
 
-from __future__ import annotations
-
 from query_service.commands.body import Sent, read_body
 from query_service.commands.outcomes import Outcome, Outcomes, Waiting
 from query_service.commands.sending import NotSent, Sender

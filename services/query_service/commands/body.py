@@ -1,7 +1,5 @@
 """From the body of a request to the message of a command, checked by the domain's own rules."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple

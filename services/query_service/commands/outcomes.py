@@ -1,7 +1,5 @@
 """The service's one tail of `orders.outcomes`, and the requests that wait for what it brings."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator

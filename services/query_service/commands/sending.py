@@ -1,7 +1,5 @@
 """Sends commands with one producer, which is replaced when a send has failed."""
 
-from __future__ import annotations
-
 import asyncio
 
 import structlog

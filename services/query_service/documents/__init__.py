@@ -1,7 +1,5 @@
 """What programs need to know of the messages, made from the code: JSON Schemas, an AsyncAPI document."""
 
-from __future__ import annotations
-
 from query_service.documents.asyncapi import asyncapi_document
 from query_service.documents.command_body import command_body
 from query_service.documents.messages_page import messages_page

@@ -1,7 +1,5 @@
 """`python -m query_service.documents FOLDER` writes all documents into a folder, as they are served."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

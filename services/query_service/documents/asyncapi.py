@@ -1,7 +1,5 @@
 """The AsyncAPI 3.0 document of the four topics (https://www.asyncapi.com/docs/reference/specification/v3.0.0)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cache
 from typing import Any

@@ -1,7 +1,5 @@
 """The body of a command over HTTP, for the OpenAPI document."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from commands import ORDERS

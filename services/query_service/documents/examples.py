@@ -1,7 +1,5 @@
 """A small conversation, led by the services' own code: an example of every message."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache

@@ -1,7 +1,5 @@
 """JSON Schemas of the messages' headers: CloudEvents' attributes in binary mode, each a text."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The AsyncAPI document as a page for people: plain HTML, nothing that runs, nothing from elsewhere."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from html import escape

@@ -1,7 +1,5 @@
 """JSON Schemas of what commands, events and outcomes carry as they are on the wire."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

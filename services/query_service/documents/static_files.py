@@ -1,7 +1,5 @@
 """The files that the pages need: ours, and Swagger UI's as `fastapi-offline` ships them."""
 
-from __future__ import annotations
-
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple

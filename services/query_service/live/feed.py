@@ -1,7 +1,5 @@
 """The service's one tail of `orders.events`, and the readers that it feeds."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """One reader's way through the events: from where it left off up to the live ones, and on with these."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -115,7 +113,7 @@ class Following:
     def _reader(self) -> AbstractAsyncContextManager[TopicReader]:
         return TopicReader.open(self._feed.kafka, self._feed.topic)
 
-    def _left(self, past: _Past) -> int:
+    def _left(self, past: "_Past") -> int:
         """Return how many records are left up to the live ones. Raises LetGo where none are to be had."""
         if past.topic_id != self._feed.topic_id:
             raise LetGo("the topic has changed")

@@ -1,7 +1,5 @@
 """Events as server-sent events (the `text/event-stream` of the HTML standard), to one reader."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncGenerator

@@ -1,7 +1,5 @@
 """What can be asked: one module a kind of question."""
 
-from __future__ import annotations
-
 from query_service.routes import (
     audit,
     commands,

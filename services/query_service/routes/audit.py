@@ -1,7 +1,5 @@
 """The audit trail: a page of it as JSON, all of it as CSV or as lines of JSON."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from dataclasses import fields

@@ -1,7 +1,5 @@
 """The routes under /v1: each admits its caller before it looks at anything else."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, get_args, get_origin
 

@@ -1,7 +1,5 @@
 """Commands over HTTP, and what became of them."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import UTC, datetime
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Documents for whoever writes a client: for programs as JSON, for people as pages."""
 
-from __future__ import annotations
-
 from functools import cache
 
 from fastapi import APIRouter

@@ -1,7 +1,5 @@
 """Events as they happen."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack
 from typing import Annotated
 from uuid import UUID

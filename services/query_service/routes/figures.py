@@ -1,7 +1,5 @@
 """What was sold, of what how much, and how orders flow."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from fastapi import Query, Response

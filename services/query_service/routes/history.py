@@ -1,7 +1,5 @@
 """What happened to an order, what it was like before, and what is different now."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import asyncpg

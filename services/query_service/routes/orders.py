@@ -1,7 +1,5 @@
 """Orders as the read model has them: lists, one of them, and those that an id at hand belongs to."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from dataclasses import asdict

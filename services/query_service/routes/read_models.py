@@ -1,7 +1,5 @@
 """How the read models stand."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The kinds of questions, as the OpenAPI document and its page show them: in this order."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from enum import StrEnum
 

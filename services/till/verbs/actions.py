@@ -1,7 +1,5 @@
 """`till actions`: what operators did, and what came of it."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import typer

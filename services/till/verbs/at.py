@@ -1,7 +1,5 @@
 """`till at`: an order as it was, at a version or at a time."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import typer

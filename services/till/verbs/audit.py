@@ -1,7 +1,5 @@
 """`till audit`: who did and who authorised what, on any order, refused commands included."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`till dead-letters`: look at records that name no command, send them again, or settle them with a note."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`till demo`: real baskets through every service, and their figures checked against the data set."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """`till diff`: what differs between an order as it was at one point and at another."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any
 

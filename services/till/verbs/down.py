@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from local import Home, take_down
 from till.output import Output, OutputOption, notices, print_json
 

@@ -1,7 +1,5 @@
 """`till history`: everything that happened to an order, and who did it."""
 
-from __future__ import annotations
-
 from eventstore import StoredEvent
 from queries import order_history
 from queries.answers import event_row

@@ -1,7 +1,5 @@
 """`till lag`: how far each read model is behind the topic of events, and how much waits to be published."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress

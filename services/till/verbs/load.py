@@ -1,7 +1,5 @@
 """`till load`: the data set's baskets as commands on the commands topic."""
 
-from __future__ import annotations
-
 import time
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`till parked`: look at orders that a read model can't apply an event of, and have them tried again."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated
 

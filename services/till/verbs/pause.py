@@ -1,7 +1,5 @@
 """`till pause` and `till resume`: take a read model's projectors out of their group, and let them back."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

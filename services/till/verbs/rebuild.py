@@ -1,7 +1,5 @@
 """`till rebuild`: make a read model's tables anew beside the live ones, compare, swap, and go back."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`till recover`: takes back from the topics what a restored database lacks."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`till replay`: reset a read model's offsets as Kafka's own tool does, told before, watched and kept."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta

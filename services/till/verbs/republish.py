@@ -1,7 +1,5 @@
 """`till republish`: fills a lost or emptied topic of events from the log."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`till sales`: what was sold, now or as of any moment."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from datetime import date, datetime
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """`till search`: which orders an id that is at hand could belong to."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """`till show`: one order as the read model has it, with its lines from the event store."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from typing import Any
 

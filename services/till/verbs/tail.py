@@ -1,7 +1,5 @@
 """`till tail`: events as they happen."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from typing import Annotated, Any
 from uuid import UUID

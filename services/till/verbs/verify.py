@@ -1,7 +1,5 @@
 """`till verify`: proves that log, read models and topic say the same, or names the first difference."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Annotated, Any
 

@@ -3,8 +3,6 @@
 Runs with TILLSTREAM_SERVERS=containers, not wherever an engine answers: it builds an image and takes minutes.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -1,7 +1,5 @@
 """A Kafka with TLS, users and ACLs, and a PostgreSQL behind TLS: one of each for the session."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import secrets

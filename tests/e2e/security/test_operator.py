@@ -1,7 +1,5 @@
 """`till` as the operator of deploy/kafka-acls.toml."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """PostgreSQL's own TLS, in a container: the embedded PostgreSQL is built without OpenSSL."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 import ssl

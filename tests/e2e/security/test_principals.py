@@ -1,7 +1,5 @@
 """Each principal of deploy/kafka-acls.toml does what it is for, and nothing else."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator

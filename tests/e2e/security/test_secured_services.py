@@ -1,7 +1,5 @@
 """The whole way of the data over TLS, each process as its own principal and database role."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re

@@ -1,7 +1,5 @@
 """The ways by which Kafka knows who we are, and what we say when it doesn't."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The demo's baskets through every service, and the check of what comes out."""
 
-from __future__ import annotations
-
 import asyncpg
 from pydantic import SecretStr
 

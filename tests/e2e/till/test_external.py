@@ -1,7 +1,5 @@
 """Servers that are somebody else's: settings alone make an installation on them."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -1,7 +1,5 @@
 """Batches of commands against a real database: refused content, rivals, and what the cache may know."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Reading a partition again for the dead letters that came before a start, on a real Kafka."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from uuid import uuid4

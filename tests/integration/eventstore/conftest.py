@@ -1,7 +1,5 @@
 """Connections to a fresh database."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any

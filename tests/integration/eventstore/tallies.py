@@ -1,7 +1,5 @@
 """What tests need to fill the streams of tallies."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence

@@ -1,7 +1,5 @@
 """Going through all streams page by page."""
 
-from __future__ import annotations
-
 from uuid import UUID
 
 from eventstore import Batch, Connection, StreamKey

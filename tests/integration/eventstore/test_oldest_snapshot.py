@@ -1,7 +1,5 @@
 """Transactions that somebody forgot: told by name, and ended where the role only reads."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import asyncpg

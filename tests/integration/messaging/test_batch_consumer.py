@@ -1,7 +1,5 @@
 """The consumer that every service handles its batches with, on a real Kafka."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any

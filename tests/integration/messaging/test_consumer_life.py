@@ -1,7 +1,5 @@
 """How a consumer ends: told to stop, displaced by another, or without a word of what went wrong."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The age of the oldest record that a member of a group has not handled."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Consumers of ours that end, however aiokafka takes it, on a real Kafka."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress

@@ -1,7 +1,5 @@
 """Topics that others made: what is not as it must be is told, refused where records are lost, and mended."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

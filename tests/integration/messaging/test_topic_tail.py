@@ -1,7 +1,5 @@
 """Following a topic without a consumer group, on a real Kafka."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

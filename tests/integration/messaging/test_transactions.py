@@ -1,7 +1,5 @@
 """Senders that write in Kafka's transactions: what they take back was never said."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """What a service that writes looks at before it starts: records on the topics, against a database."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """The relay beside a transaction that somebody forgot, and beside one that commits late."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """How much waits in the outbox, measured beside the relay."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import asyncpg

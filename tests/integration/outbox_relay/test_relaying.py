@@ -1,7 +1,5 @@
 """The relay on a real outbox and a real Kafka."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any

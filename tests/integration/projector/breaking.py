@@ -1,7 +1,5 @@
 """Events that can't be applied, in every way there is, and how each is put right."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any

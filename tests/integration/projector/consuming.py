@@ -1,7 +1,5 @@
 """A stand-in for the consumer, for what does not depend on Kafka."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol

@@ -1,7 +1,5 @@
 """What the read models with rows of single events should hold, written in plain Python from what happened."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """Orders made by deciding commands: stored in the event store, and laid out as the records of a topic."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

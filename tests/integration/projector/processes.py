@@ -1,7 +1,5 @@
 """Projector processes on a real Kafka, and Kafka's own tools beside them."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

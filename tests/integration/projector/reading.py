@@ -1,7 +1,5 @@
 """What the read models should hold and what they do."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """Asking for builds as an operator does, and following them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

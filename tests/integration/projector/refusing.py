@@ -1,7 +1,5 @@
 """Refused commands, stored as the command service stores them."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 from uuid import UUID, uuid5

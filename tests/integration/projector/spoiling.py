@@ -1,7 +1,5 @@
 """Rows made wrong on purpose, and what the projector wrote down of its decisions."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import asyncpg

@@ -1,7 +1,5 @@
 """The audit trail: what the events say, and what was refused."""
 
-from __future__ import annotations
-
 import json
 from decimal import Decimal
 from typing import Any

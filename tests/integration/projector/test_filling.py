@@ -1,7 +1,5 @@
 """What the topic no longer has comes from the store."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import asyncpg

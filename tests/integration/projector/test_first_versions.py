@@ -1,7 +1,5 @@
 """An installation whose read models are of their first version, when projectors of this build start."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager

@@ -1,7 +1,5 @@
 """Partitions that go without a clean end: what was another's is let go all the same."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A replay, a build and a clean-up that are asked for at the same moment: the first one stands."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any

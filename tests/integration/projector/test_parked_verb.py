@@ -1,7 +1,5 @@
 """`till parked`, beside a projector that carries out what it wants."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Awaitable, Callable

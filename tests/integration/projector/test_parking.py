@@ -1,7 +1,5 @@
 """An order that can't be applied is parked: its neighbours go on, and a retry folds it from the store."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from typing import Any
 

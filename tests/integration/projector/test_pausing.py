@@ -1,7 +1,5 @@
 """Pausing a read model through the database, as its projector's process sees it."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the projector writes, given the events of a log in any order of delivery."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace

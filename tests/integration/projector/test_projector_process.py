@@ -1,7 +1,5 @@
 """The projector as a process: with a real Kafka, its own tools, and kill -9."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import re

@@ -1,7 +1,5 @@
 """Rebuilding a read model beside the live one, on a real PostgreSQL and a real Kafka."""
 
-from __future__ import annotations
-
 import asyncpg
 import pytest
 

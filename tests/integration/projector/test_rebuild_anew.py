@@ -1,7 +1,5 @@
 """A rebuild is what mends a read model whose topic was deleted and made anew."""
 
-from __future__ import annotations
-
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownTopicOrPartitionError

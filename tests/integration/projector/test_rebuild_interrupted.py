@@ -1,7 +1,5 @@
 """A build goes on wherever it is broken off: kill -9 at its worst moments."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 

@@ -1,7 +1,5 @@
 """What readers see of a swap, while commands go on."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from typing import Any

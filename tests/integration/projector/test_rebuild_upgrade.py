@@ -1,7 +1,5 @@
 """How a changed projection is deployed: the newer version builds beside and swaps when it is level."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import urllib.error

@@ -1,7 +1,5 @@
 """Rewinds: orders are folded again from the store, in place, and survive being cut off anywhere."""
 
-from __future__ import annotations
-
 from typing import Any
 from uuid import UUID
 

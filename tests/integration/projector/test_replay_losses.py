@@ -1,7 +1,5 @@
 """What Kafka has lost, by its own tools: groups, offsets and records; the read model lacks nothing then."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ groups and checkpoints are lost, and projectors die before any of their statemen
 each read model is what a fold of the log gives. The database is real; the topic is a list.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """How much of the event store a build's scan takes at a time, on PostgreSQL alone."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID

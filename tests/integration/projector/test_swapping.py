@@ -1,7 +1,5 @@
 """What a swap looks at before it changes anything, on PostgreSQL alone."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any

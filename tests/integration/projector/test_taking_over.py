@@ -1,7 +1,5 @@
 """How a projector takes partitions up: after a crash, from another owner, after a reset that is no rewind."""
 
-from __future__ import annotations
-
 import asyncio
 from contextlib import AsyncExitStack
 from typing import Any

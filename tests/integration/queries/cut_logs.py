@@ -1,7 +1,5 @@
 """The log cut off at a moment, folded in plain Python from the stored events: what the queries must equal."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping

@@ -3,8 +3,6 @@
 Their business day is that of each event, so an order that is confirmed past midnight moves to the next day.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from decimal import Decimal
 from random import Random

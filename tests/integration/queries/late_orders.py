@@ -1,7 +1,5 @@
 """Random orders whose events arrive late: by the terminals' clocks, earlier ones come after later ones."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """As of a moment: what the queries answer is what the log folds to when it is cut off there."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from dataclasses import astuple

@@ -1,7 +1,5 @@
 """Pages of the audit trail."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Numbers on their way out of the database."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import asyncpg

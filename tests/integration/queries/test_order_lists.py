@@ -1,7 +1,5 @@
 """Lists of orders, and search, against the same lists made in plain Python."""
 
-from __future__ import annotations
-
 from dataclasses import astuple
 from random import Random
 from typing import Any

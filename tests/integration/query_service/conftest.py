@@ -1,7 +1,5 @@
 """The query service in this process, over a real PostgreSQL, and tokens for it."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

@@ -1,7 +1,5 @@
 """A few tenants' orders, stored and projected by the services' own code, without Kafka."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Who may ask what, route by route; how often; and how much."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

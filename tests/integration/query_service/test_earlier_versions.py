@@ -1,7 +1,5 @@
 """What is asked while a read model is at an earlier version than this build's: after a rollback, say."""
 
-from __future__ import annotations
-
 from typing import Any
 from uuid import uuid4
 

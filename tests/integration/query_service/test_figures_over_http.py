@@ -1,7 +1,5 @@
 """Search, sales, products, the process, the audit trail and commands, over HTTP."""
 
-from __future__ import annotations
-
 import csv
 import json
 from datetime import timedelta

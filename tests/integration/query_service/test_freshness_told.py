@@ -1,7 +1,5 @@
 """What the headers of an answer tell of the read model that it is from."""
 
-from __future__ import annotations
-
 from typing import Any
 from uuid import uuid4
 

@@ -1,7 +1,5 @@
 """What happened to an order, over HTTP."""
 
-from __future__ import annotations
-
 from uuid import uuid4
 
 from eventstore import StreamKey

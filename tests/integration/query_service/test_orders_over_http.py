@@ -1,7 +1,5 @@
 """Lists of orders, one order, and reading one's own write, over HTTP."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """What parameters may be: a wrong one is told by its name and the rule it breaks."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

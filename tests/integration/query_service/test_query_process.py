@@ -1,7 +1,5 @@
 """The query service as a process: its start, its probes, its end."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

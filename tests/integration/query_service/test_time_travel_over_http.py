@@ -1,7 +1,5 @@
 """An order at a point, the difference of two, what was sold by then: each a fold of the log cut there."""
 
-from __future__ import annotations
-
 import json
 import random
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """Two tenants' orders, some with the same ids, in one database that tests only read."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager

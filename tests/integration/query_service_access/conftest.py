@@ -1,7 +1,5 @@
 """A query service behind a port of this machine, over the town, for clients that know nothing of our code."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator

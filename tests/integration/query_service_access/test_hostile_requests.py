@@ -1,7 +1,5 @@
 """SQL, header and script injection attempts, and bytes that are no text: each gets a clean answer."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from itertools import count, cycle

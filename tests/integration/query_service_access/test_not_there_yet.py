@@ -1,7 +1,5 @@
 """Read models that no projector of this build has made."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import asyncpg

@@ -1,7 +1,5 @@
 """The service against its own OpenAPI document, by Schemathesis: a client that knows nothing else of it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Readers of a long answer: slow ones are served to the end, those that take nothing are let go."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections.abc import AsyncIterator

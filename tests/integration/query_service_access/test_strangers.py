@@ -1,7 +1,5 @@
 """What a tenant can find out of another one: nothing, by any endpoint of the OpenAPI document."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """The query service on a port of its own, over a real Kafka and a real PostgreSQL."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack

@@ -1,7 +1,5 @@
 """Events on a topic, and readers that follow them over HTTP."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator

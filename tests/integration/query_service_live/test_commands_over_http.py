@@ -1,7 +1,5 @@
 """Commands over HTTP, on a real Kafka and a real PostgreSQL."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from contextlib import ExitStack

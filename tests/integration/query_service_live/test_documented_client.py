@@ -1,7 +1,5 @@
 """The program in docs/live-events.md."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 import sys

@@ -1,7 +1,5 @@
 """Events as they happen, over HTTP, from a real Kafka."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import json

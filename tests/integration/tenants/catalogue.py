@@ -1,7 +1,5 @@
 """What a role may reach, by PostgreSQL's own catalogue: what is added later is found too."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Two tenants' orders, with rows of both in every table that has a tenant."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any

@@ -1,7 +1,5 @@
 """Tables and views as builds before row-level security made them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import asyncpg

@@ -1,7 +1,5 @@
 """Tables and views that an earlier build made, when a projector of this one starts."""
 
-from __future__ import annotations
-
 import asyncio
 
 import asyncpg

@@ -1,7 +1,5 @@
 """The query service's pool: connections that serve one tenant after another, and several at once."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any

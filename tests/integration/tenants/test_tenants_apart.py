@@ -1,7 +1,5 @@
 """What the query service's role sees of the database, and what the others do."""
 
-from __future__ import annotations
-
 import asyncpg
 import pytest
 

@@ -1,7 +1,5 @@
 """Verbs run in-process against a test's servers."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A history whose messages were sent, or not: what tests of recovery and republishing begin with."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence

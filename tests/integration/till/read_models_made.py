@@ -1,7 +1,5 @@
 """Read models as a projector would have made them of a log, without one."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping
 from itertools import groupby
 

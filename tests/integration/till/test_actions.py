@@ -1,7 +1,5 @@
 """What operators did, and what came of it."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

@@ -1,7 +1,5 @@
 """audit: the entries of the audit trail, filtered."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Dead letters in an operator's hands: found, shown, sent again, settled."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """diff: what differs between an order at one point and at another."""
 
-from __future__ import annotations
-
 from typing import Any
 from uuid import uuid4
 

@@ -1,7 +1,5 @@
 """How far read models are behind, by their checkpoints and by resets that are still to be followed."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """show, history and at, on orders that lie in the event store."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta

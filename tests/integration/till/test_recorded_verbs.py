@@ -1,7 +1,5 @@
 """The verbs that operate Kafka, or make the installation, are on the record like every other that acts."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import sys

@@ -1,7 +1,5 @@
 """`till recover`: a database that has lost all since its backup, and topics that have it, or nearly."""
 
-from __future__ import annotations
-
 import asyncio
 import importlib
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """`till replay` beside Kafka's own tool: the same offsets, the same decisions, the same rows."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 import time

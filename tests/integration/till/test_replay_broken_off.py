@@ -1,7 +1,5 @@
 """A replay that is broken off, at any point: what is told, and how it is finished or ended."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

@@ -1,7 +1,5 @@
 """`till republish`: the topic of events is gone, and is filled from the log."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Iterator

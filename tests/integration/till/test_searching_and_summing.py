@@ -1,7 +1,5 @@
 """search and sales, on read models made of a log."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import timedelta
 from decimal import Decimal

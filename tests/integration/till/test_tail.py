@@ -1,7 +1,5 @@
 """Events in the terminal, as they happen on a real Kafka."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """`till verify`: what is equal, what is not, and what could not be checked."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from pathlib import Path

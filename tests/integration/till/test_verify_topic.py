@@ -1,7 +1,5 @@
 """`till verify --topic`: the events on the topic against those in the store."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path

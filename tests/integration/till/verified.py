@@ -1,7 +1,5 @@
 """A log in the store with read models made of it, and what `till verify` says of them."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Iterable

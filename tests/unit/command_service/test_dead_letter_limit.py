@@ -1,7 +1,5 @@
 """When dead letters are too many, without a topic."""
 
-from __future__ import annotations
-
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 

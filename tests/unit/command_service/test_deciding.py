@@ -1,7 +1,5 @@
 """What one batch of commands comes to, without a database."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any

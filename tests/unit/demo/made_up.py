@@ -1,7 +1,5 @@
 """A small data set in the place of the real one, and baskets with a wanted choice."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """Reading baskets from the data set."""
 
-from __future__ import annotations
-
 import pytest
 
 from demo import baskets

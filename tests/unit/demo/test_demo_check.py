@@ -1,7 +1,5 @@
 """The figures of the data set, and the comparison with the read models."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """The demo's commands, sent through the domain's own decisions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """What the demo makes up."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import pytest

@@ -1,7 +1,5 @@
 """What the services export, by name and label, and what an expression of PromQL reads."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """The files of the container installation against each other; that they work is tests/e2e/containers."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The alert rules and the dashboard against what the services export."""
 
-from __future__ import annotations
-
 import json
 import re
 

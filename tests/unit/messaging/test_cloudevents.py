@@ -1,7 +1,5 @@
 """CloudEvents on the wire, with the CloudEvents SDK as the other side."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """One connection, in the form each kind of client takes it."""
 
-from __future__ import annotations
-
 import ssl
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What one batch takes of what aiokafka holds, without a broker."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from typing import Any

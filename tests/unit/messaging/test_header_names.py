@@ -1,7 +1,5 @@
 """Records with a header name that is not UTF-8, as the bytes that a broker sends."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

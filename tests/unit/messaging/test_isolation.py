@@ -1,7 +1,5 @@
 """Every consumer of ours reads what was committed only."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]

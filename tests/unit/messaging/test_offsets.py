@@ -1,7 +1,5 @@
 """What Kafka answers about a group's offsets, and what it leaves out."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Which partition a key belongs to."""
 
-from __future__ import annotations
-
 from uuid import UUID, uuid5
 
 import pytest

@@ -1,7 +1,5 @@
 """The watcher of a consumer's lag, with a consumer that answers as it is told."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from typing import Any

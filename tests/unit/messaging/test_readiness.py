@@ -1,7 +1,5 @@
 """Readiness of a consumer: by what gets done, not by a connection."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """What is told apart when a client of ours gets no connection; against Kafka in tests/e2e/security."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

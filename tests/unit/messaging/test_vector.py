@@ -1,7 +1,5 @@
 """A place in a topic as text."""
 
-from __future__ import annotations
-
 from uuid import UUID
 
 import pytest

@@ -1,7 +1,5 @@
 """What a dry run foretells and where lag counts from, over every kind of input that an assignment has."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import product
 from uuid import UUID

@@ -1,7 +1,5 @@
 """What a replay would do, and how far it is."""
 
-from __future__ import annotations
-
 from dataclasses import astuple
 from uuid import UUID
 

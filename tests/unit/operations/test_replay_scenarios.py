@@ -1,7 +1,5 @@
 """Kafka's reset scenarios: where each of them leads."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The words of the domain's tests: given(events).when(command).then(events) or .then_rejected(code)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -74,7 +72,7 @@ class Scenario:
         except Rejected as rejection:
             return Outcome(self.order, (), rejection)
 
-    def after(self, data: CommandData) -> Scenario:
+    def after(self, data: CommandData) -> "Scenario":
         """Go on with the order after a command that is accepted, on the version as it stands."""
         outcome = self.when(data, expected_version=self.order.version)
         assert outcome.rejection is None, outcome.rejection

@@ -1,7 +1,5 @@
 """Hypothesis strategies: commands as JSON values, histories of orders, and JSON of any shape."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Any
 

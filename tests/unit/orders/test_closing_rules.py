@@ -1,7 +1,5 @@
 """Confirming and voiding an order."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime
 from decimal import Decimal
 

@@ -1,7 +1,5 @@
 """Which currencies are money on which day, whatever the library's table of today has."""
 
-from __future__ import annotations
-
 from datetime import date, timedelta
 
 import pytest

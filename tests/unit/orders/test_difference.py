@@ -1,7 +1,5 @@
 """What is different between two states of an order."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any

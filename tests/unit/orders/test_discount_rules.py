@@ -1,7 +1,5 @@
 """Discounts on the order and on a line."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 import pytest

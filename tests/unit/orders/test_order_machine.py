@@ -3,8 +3,6 @@
 The model undoes by going back to a copy, so it shares nothing with how the order does it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import NamedTuple
@@ -62,7 +60,9 @@ class Basket:
     lines: dict[str, tuple[Decimal, Decimal, Discount | None]] = field(default_factory=dict)
     discount: Decimal | None = None
 
-    def with_line(self, line_id: str, quantity: Decimal, price: Decimal, discount: Discount | None) -> Basket:
+    def with_line(
+        self, line_id: str, quantity: Decimal, price: Decimal, discount: Discount | None
+    ) -> "Basket":
         return replace(self, lines={**self.lines, line_id: (quantity, price, discount)})
 
 

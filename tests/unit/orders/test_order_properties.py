@@ -1,7 +1,5 @@
 """What holds for every history of an order."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import fields, replace
 from decimal import Decimal

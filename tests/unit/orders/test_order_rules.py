@@ -1,7 +1,5 @@
 """Creating an order and changing its items."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime
 from decimal import Decimal
 

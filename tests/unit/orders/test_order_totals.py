@@ -1,7 +1,5 @@
 """What an order comes to."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 import pytest

@@ -1,7 +1,5 @@
 """Version 1 of the stored events: the shapes of the founding document."""
 
-from __future__ import annotations
-
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any

@@ -1,7 +1,5 @@
 """Commands from outside: a command, or a refusal that names the field and the rule."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The one list of rejection codes, and its page in the docs."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Undo and redo."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 import pytest

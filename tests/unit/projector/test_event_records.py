@@ -1,7 +1,5 @@
 """What a record of the topic is read as, also where the relay can't have written it."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from uuid import UUID
 

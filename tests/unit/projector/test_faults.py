@@ -1,7 +1,5 @@
 """Which faults are an order's own, and how they are told."""
 
-from __future__ import annotations
-
 from uuid import UUID
 
 import asyncpg

@@ -1,7 +1,5 @@
 """What is described of an order is in the answers about it."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 import pytest

@@ -1,7 +1,5 @@
 """How far a build is, as tenants are told."""
 
-from __future__ import annotations
-
 import pytest
 
 from queries.answers import build_of

@@ -1,7 +1,5 @@
 """Lines of CSV that no spreadsheet computes."""
 
-from __future__ import annotations
-
 import csv
 from datetime import UTC, datetime
 from io import StringIO

@@ -1,7 +1,5 @@
 """Server-sent events to one reader, over ASGI."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack

@@ -1,7 +1,5 @@
 """Which form of a list an Accept header gets."""
 
-from __future__ import annotations
-
 import pytest
 
 from query_service.content_negotiation import Form, form_wanted

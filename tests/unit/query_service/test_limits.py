@@ -1,7 +1,5 @@
 """How many requests a minute may have."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 
 import pytest

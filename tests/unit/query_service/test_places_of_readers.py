@@ -1,7 +1,5 @@
 """The places that readers of live events are told, to come back to."""
 
-from __future__ import annotations
-
 import pytest
 
 from messaging import KafkaConnection

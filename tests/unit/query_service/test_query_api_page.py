@@ -1,7 +1,5 @@
 """docs/query-api.md repeats three lists of the code: nothing is missing there, and nothing is too much."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What the query service can be set to, and what it refuses to start with."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """How long a command's send takes at most, and who fails together."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 

@@ -1,7 +1,5 @@
 """What one tenant may hold at a time."""
 
-from __future__ import annotations
-
 import asyncio
 from contextlib import AsyncExitStack
 

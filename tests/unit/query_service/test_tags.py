@@ -1,7 +1,5 @@
 """The kinds of questions in the OpenAPI document."""
 
-from __future__ import annotations
-
 from query_service.app import bare_app
 from query_service.routes.tags import TAGS
 

@@ -1,7 +1,5 @@
 """Which tokens are believed, and whom they speak for."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

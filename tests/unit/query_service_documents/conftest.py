@@ -1,7 +1,5 @@
 """Hypothesis without a stopwatch: a loaded machine is no failed rule."""
 
-from __future__ import annotations
-
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

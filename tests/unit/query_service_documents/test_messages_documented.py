@@ -1,7 +1,5 @@
 """The documents of the messages: true to the specification, to the code, and to each other."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """The documents and pages as they are served."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import AsyncIterator
 

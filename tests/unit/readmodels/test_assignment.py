@@ -1,7 +1,5 @@
 """Each row of the design's table of assignments."""
 
-from __future__ import annotations
-
 from uuid import UUID
 
 import pytest

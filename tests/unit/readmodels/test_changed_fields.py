@@ -1,7 +1,5 @@
 """What differs between an order before and after an event."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal

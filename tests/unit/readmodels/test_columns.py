@@ -1,7 +1,5 @@
 """What a read model gives to be written, beside the columns that its tables name."""
 
-from __future__ import annotations
-
 import re
 from datetime import date
 from uuid import UUID

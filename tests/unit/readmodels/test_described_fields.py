@@ -1,7 +1,5 @@
 """No field of an order, and none of an event, is told nowhere by oversight."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date

@@ -1,7 +1,5 @@
 """Who may speak of the tables that read models are kept in."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]

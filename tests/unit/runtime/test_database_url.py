@@ -1,7 +1,5 @@
 """The addresses of PostgreSQL that settings take, and what the refused ones don't tell."""
 
-from __future__ import annotations
-
 import pytest
 from pydantic import ValidationError
 

@@ -1,7 +1,5 @@
 """The settings of a secured Kafka, which are only right together."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

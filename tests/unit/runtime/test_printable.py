@@ -1,7 +1,5 @@
 """Texts from outside on a terminal."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

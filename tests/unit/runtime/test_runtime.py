@@ -1,7 +1,5 @@
 """Settings, logs, health and the faults that pass."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

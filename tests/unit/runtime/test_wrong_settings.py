@@ -1,7 +1,5 @@
 """Settings that nothing can be done with: a sentence, not a traceback."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

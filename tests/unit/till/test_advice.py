@@ -1,7 +1,5 @@
 """What is told to do about the refusals of operations."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What is recorded of a call of one of Kafka's own tools."""
 
-from __future__ import annotations
-
 import pytest
 
 from till.tool_arguments import only_looks, without_secrets

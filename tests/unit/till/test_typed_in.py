@@ -1,7 +1,5 @@
 """What a person types, and what is told of it."""
 
-from __future__ import annotations
-
 import pytest
 
 from till import app
