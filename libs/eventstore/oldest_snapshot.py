@@ -15,7 +15,7 @@ class OldestSnapshot(NamedTuple):
 async def oldest_snapshot(conn: asyncpg.Connection) -> OldestSnapshot | None:
     """Return the oldest snapshot of this database; None where nobody but us has one.
 
-    For the roles outbox_relay, query, query_service and operator.
+    For the roles outbox_relay and operator.
     """
     row = await conn.fetchrow("SELECT holder, seconds FROM operations.oldest_snapshot()")
     return None if row is None else OldestSnapshot(*row)

@@ -26,5 +26,5 @@ END;
 ALTER FUNCTION operations.oldest_snapshot() OWNER TO tillstream_owner;
 REVOKE ALL ON FUNCTION operations.oldest_snapshot() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION operations.oldest_snapshot()
-    TO tillstream_outbox_relay, tillstream_query, tillstream_query_service, tillstream_operator;
+    TO tillstream_outbox_relay, tillstream_operator;
 GRANT USAGE ON SCHEMA operations TO tillstream_outbox_relay;
