@@ -1,6 +1,6 @@
 """The topic of events as it grows, for a person who looks on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple
 
 from aiokafka import ConsumerRecord
@@ -30,7 +30,7 @@ class Followed(NamedTuple):
     message: EventMessage | None
 
 
-async def follow(where: Settings, wanted: EventFilter, start: Start) -> AsyncIterator[Followed]:
+async def follow(where: Settings, wanted: EventFilter, start: Start) -> AsyncGenerator[Followed, None]:
     """Yield what is wanted from `start` on: a place, BEGINNING, or None for now. Never ends by itself.
 
     Raises Unreachable when Kafka doesn't answer at first (later it is waited for), NotFound without the

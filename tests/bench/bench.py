@@ -111,7 +111,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tillstream-bench-") as folder, ExitStack() as stack:
         found = asyncio.run(measure(arguments.orders, arguments.stored, Path(folder), stack))
     if arguments.output == "json":
-        print(json.dumps([each._asdict() for each in (*found.rates, *found.latencies)]))  # noqa: T201 - its purpose
+        measured: list[Measurement | Latency] = [*found.rates, *found.latencies]
+        print(json.dumps([each._asdict() for each in measured]))  # noqa: T201 - its purpose
         return
     show(
         f"{arguments.orders:,} orders of 11 commands",

@@ -11,7 +11,7 @@ class Measurement(NamedTuple):
     """One rate beside its baseline's, both in things a second."""
 
     what: str
-    count: int
+    count: int  # type: ignore[assignment] # nobody counts in one
     rate: float
     baseline: str
     baseline_rate: float
@@ -21,7 +21,7 @@ class Latency(NamedTuple):
     """How long one thing took, beside its baseline; in milliseconds."""
 
     what: str
-    count: int
+    count: int  # type: ignore[assignment] # nobody counts in one
     median: float
     p95: float
     baseline: str

@@ -67,12 +67,13 @@ async def test_the_documented_consumer_ignores_repeats(
     script = tmp_path / "sales.py"
     script.write_text(documented("python"))
     answer = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, script, topic],
-        env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": installation.bootstrap_servers},
-        capture_output=True,
-        text=True,
-        check=False,
+        lambda: subprocess.run(
+            [sys.executable, script, topic],
+            env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": installation.bootstrap_servers},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     )
     assert answer.stderr == ""
     assert answer.stdout.splitlines() == ["2026-01-30 10.50", "2026-01-31 6.25"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,7 +11,7 @@ from aiokafka import ConsumerRecord
 from harness.installation import Installation
 from harness.plain_client import PlainClient, command, headers_of
 
-BASKET = [
+BASKET: list[tuple[str, dict[str, Any]]] = [
     ("CreateOrder", {"cashier_id": "anna", "currency": "EUR"}),
     ("AddItem", {"product_id": "p-1", "name": "Tea", "quantity": "2", "unit_price": "3.50"}),
     ("AddItem", {"product_id": 7, "name": "Milk", "quantity": 1, "unit_price": 1.25}),

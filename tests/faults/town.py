@@ -55,7 +55,7 @@ class Town:
             if process is None or process.process.poll() is not None:
                 self.running[name] = self.start(name)
 
-    def start(self, name: str, **settings: str) -> ServiceProcess:
+    def start(self, name: str, **settings: Any) -> ServiceProcess:
         """Start one more process of a service."""
         return self.installation.service(*SERVICES[name], batch_records=BATCH_RECORDS, **settings)
 

@@ -49,7 +49,7 @@ def _on_loopback(image: str, container_port: int, host_port: int) -> DockerConta
 
 
 @contextmanager
-def postgres_container(max_connections: int) -> Iterator[str]:
+def postgres_container(max_connections: int = 100) -> Iterator[str]:
     """Run PostgreSQL; yields its superuser's address."""
     port, password = free_port(), secrets.token_hex(24)
     container = (

@@ -92,6 +92,6 @@ def _run(command: list[str], environment: dict[str, str], place: Path, output: P
         case ["-c", code, *arguments]:
             sys.argv[:] = ["-c", *arguments]
             exec(code, {"__name__": "__main__"})  # noqa: S102 - the test's own
-        case [file, *arguments]:
-            sys.argv[:] = [file, *arguments]
-            runpy.run_path(file, run_name="__main__")
+        case [program, *arguments]:
+            sys.argv[:] = [program, *arguments]
+            runpy.run_path(program, run_name="__main__")

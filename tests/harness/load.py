@@ -19,7 +19,7 @@ def _item(rng: random.Random) -> dict[str, Any]:
     }
 
 
-def _life(rng: random.Random) -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
+def _life(rng: random.Random) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     yield "CreateOrder", {"cashier_id": rng.choice(["ann", "bob"]), "currency": "EUR"}, {}
     yield "AddItem", _item(rng), {}
     yield "AddItem", _item(rng), {}

@@ -115,8 +115,8 @@ async def test_a_page_waited_for_in_vain_costs_no_record(topic: Topic) -> None:
             waiting = asyncio.create_task(tail.next_page())
             await asyncio.wait({waiting}, timeout=0.003)
             waiting.cancel()
-            (page,) = await asyncio.gather(waiting, return_exceptions=True)
-            values += [record.value for record in page] if isinstance(page, list) else []
+            got: Any = (await asyncio.gather(waiting, return_exceptions=True))[0]
+            values += [record.value for record in got] if isinstance(got, list) else []
         await sending
         assert values == [b"%d" % number for number in range(60)]
 

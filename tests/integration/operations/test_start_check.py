@@ -67,7 +67,7 @@ def outcome(**changed: bytes | None) -> Headers:
     return [(f"ce_{name}", value) for name, value in attributes.items()]
 
 
-FOREIGN = [
+FOREIGN: list[dict[str, Any]] = [
     {"version": b"9" * 20},
     {"version": b"0"},
     {"tenantid": b"store\0"},

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -69,11 +70,11 @@ async def relaying(database: Any) -> AsyncIterator[Relay]:
         await asyncio.wait({task}, timeout=20)
 
 
-async def fill(connection: asyncpg.Connection, count: int) -> None:
+async def fill(connection: Any, count: int) -> None:
     await connection.execute(FILL, count, encode_headers([]))
 
 
-async def blocks_read(connection: asyncpg.Connection, lowest: int) -> int:
+async def blocks_read(connection: Any, lowest: int) -> int:
     """Return how many pages one read of the relay looks at."""
     # The statement that it runs, with the values that it gives.
     statement = READ
@@ -109,6 +110,14 @@ async def _is(truth: bool) -> bool:
     return truth
 
 
+async def _has_sent(relayed: list[int], count: int) -> bool:
+    return len(relayed) == count
+
+
+async def _has_looked_since(relay: Relay, moment: float) -> bool:
+    return relay._floor._looked_at > moment
+
+
 @pytest.mark.parametrize(
     "statement", ["SELECT count(*) FROM outbox", "CREATE TABLE scratch (a int)"], ids=["reads", "writes"]
 )
@@ -136,11 +145,10 @@ async def test_a_late_commit_below_the_highest_id_is_sent(database: Any, relayed
         )
         for sent in range(1, 6):
             await fill(connection, 100)
-            await eventually(lambda sent=sent: _is(len(relayed) == sent * 100))
+            await eventually(partial(_has_sent, relayed, sent * 100))
             # Long enough for the floor to be raised, were it not for the late one.
             for _ in range(3):
-                looked_at = relay._floor._looked_at
-                await eventually(lambda looked_at=looked_at: _is(relay._floor._looked_at > looked_at))
+                await eventually(partial(_has_looked_since, relay, relay._floor._looked_at))
         assert relay._floor.id <= 1
         await held.commit()
         await eventually(lambda: _is(-1 in relayed))

@@ -64,7 +64,8 @@ class Outbox:
         await consumer.start()
         try:
             ends = await consumer.end_offsets(consumer.assignment())
-            left, records = sum(ends.values()), []
+            left = sum(ends.values())
+            records: list[tuple[str, str]] = []
             while left:
                 for batch in (await consumer.getmany(timeout_ms=500)).values():
                     records.extend((record.key.decode(), record.value.decode()) for record in batch)
@@ -251,7 +252,7 @@ class FailsOnce(Producer):
     dropped = 0
     failures = 1
 
-    async def send(self, messages: list[Message]) -> None:
+    async def send(self, messages: Sequence[Message]) -> None:
         await super().send(messages)
         if FailsOnce.failures:
             FailsOnce.failures -= 1

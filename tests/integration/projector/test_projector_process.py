@@ -6,6 +6,7 @@ import re
 import signal
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -68,7 +69,7 @@ async def test_a_rewind_by_kafkas_own_tool_rebuilds_identical_rows(
     with ExitStack() as stack:
         running = {name: stack.enter_context(installation.running(name)) for name in NAMES}
         for name in NAMES:
-            await until(lambda name=name: _decided(conn, name, "rewind_to_start"), f"{name} rewound")
+            await until(partial(_decided, conn, name, "rewind_to_start"), f"{name} rewound")
             await installation.level(conn, name, ends)
             assert (await rows(conn, name), await kept(conn, name)) == before[name]
         await _stop(installation, running.values())

@@ -357,7 +357,7 @@ def assert_the_machine_holds(
         world = World(database, runner, death)
         try:
             run_state_machine_as_test(
-                lambda: ReplayMachine(world),
+                lambda: ReplayMachine(world),  # type: ignore[arg-type] # a factory, as Hypothesis's docs have it
                 settings=settings(
                     max_examples=examples,
                     stateful_step_count=steps,

@@ -48,17 +48,16 @@ class Logged(NamedTuple):
 async def read_log(conn: asyncpg.Connection, tenant_id: str) -> dict[UUID, list[Logged]]:
     """Read all events of a tenant, by order."""
     log: dict[UUID, list[Logged]] = defaultdict(list)
-    for *named, text, metadata, occurred_at, recorded_at, schema_version in await conn.fetch(
-        _EVENTS, tenant_id
-    ):
-        order_id, version, event_type = named
+    for row in await conn.fetch(_EVENTS, tenant_id):
+        order_id, version, event_type, text, metadata, occurred_at, recorded_at, schema_version = row
         payload = json.loads(text, parse_float=Decimal)
         if schema_version < ORDER.schema_versions[event_type]:
             payload = ORDER.upcasters[event_type, schema_version](payload, version, occurred_at)
         so_far = log[order_id]
         said = payload.get("business_day")
         day = so_far[-1].business_day if said is None else date.fromisoformat(said)
-        so_far.append(Logged(*named, payload, json.loads(metadata), occurred_at, recorded_at, day))
+        told = json.loads(metadata)
+        so_far.append(Logged(order_id, version, event_type, payload, told, occurred_at, recorded_at, day))
     return log
 
 

@@ -45,25 +45,24 @@ def _life(rng: Random) -> Iterator[CommandData]:
     yield CreateOrder(cashier_id=rng.choice(["ann", "bob"]), currency=rng.choice(["EUR", "EUR", "JPY"]))
     for _ in range(rng.randint(1, 9)):
         line = rng.choice("123")
-        yield rng.choice(
-            [
-                AddItem(
-                    product_id=rng.choice(["pear", "tea", "cup"]),
-                    name=rng.choice(["Pear", "Tea", "Cup"]),
-                    quantity=Decimal(rng.randint(1, 5_000)).scaleb(-3),
-                    unit_price=Decimal(rng.randint(0, 99)),
-                ),
-                AddItem(product_id="pear", name="Pear", quantity=Decimal(2), unit_price=Decimal(3)),
-                ChangeItemQuantity(line_id=line, quantity=Decimal(rng.randint(1, 9_999)).scaleb(-3)),
-                ApplyLineDiscount(line_id=line, percent=Decimal(rng.randint(1, 100)), authorised_by="eve"),
-                ApplyLineDiscount(line_id=line, amount=Decimal(rng.randint(0, 9)), authorised_by="eve"),
-                ApplyDiscount(percent=Decimal(rng.randint(1, 100)), authorised_by="eve"),
-                RemoveDiscount(),
-                RemoveItem(line_id=line),
-                UndoLastChange(),
-                RedoLastChange(),
-            ]
-        )
+        changes: list[CommandData] = [
+            AddItem(
+                product_id=rng.choice(["pear", "tea", "cup"]),
+                name=rng.choice(["Pear", "Tea", "Cup"]),
+                quantity=Decimal(rng.randint(1, 5_000)).scaleb(-3),
+                unit_price=Decimal(rng.randint(0, 99)),
+            ),
+            AddItem(product_id="pear", name="Pear", quantity=Decimal(2), unit_price=Decimal(3)),
+            ChangeItemQuantity(line_id=line, quantity=Decimal(rng.randint(1, 9_999)).scaleb(-3)),
+            ApplyLineDiscount(line_id=line, percent=Decimal(rng.randint(1, 100)), authorised_by="eve"),
+            ApplyLineDiscount(line_id=line, amount=Decimal(rng.randint(0, 9)), authorised_by="eve"),
+            ApplyDiscount(percent=Decimal(rng.randint(1, 100)), authorised_by="eve"),
+            RemoveDiscount(),
+            RemoveItem(line_id=line),
+            UndoLastChange(),
+            RedoLastChange(),
+        ]
+        yield rng.choice(changes)
     if rng.random() < 0.8:
         yield ConfirmOrder()
     if rng.random() < 0.4:
@@ -75,7 +74,7 @@ def live(rng: Random, key: StreamKey) -> list[AppliedEvent]:
     order = initial_state(*key)
     first = rng.random() < 0.25
     recorded_at = (LATE if first else OPENING) + timedelta(minutes=rng.randint(0, 60))
-    happened = []
+    happened: list[AppliedEvent] = []
     for data in first_orders.life(rng) if first else _life(rng):
         recorded_at += timedelta(minutes=rng.randint(0, 30))
         command = Command(

@@ -68,7 +68,7 @@ class World:
             for order_id, events in log.items()
         ]
         groups = rng.sample(list(SalesGroup), rng.randint(0, 3))
-        span = {"day_from": days.first, "day_to": days.last, "as_of": moment, "clock": clock}
+        span: dict[str, Any] = {"day_from": days.first, "day_to": days.last, "as_of": moment, "clock": clock}
         found = await sales(self.query, tenant_id, group_by=groups, **span)
         assert [astuple(row) for row in found] == cut_logs.sales(folded, groups, days)
         for product_id in (None, rng.choice(["pear", "tea", "7", "none"])):

@@ -36,7 +36,7 @@ class Sent(NamedTuple):
     actor: str = "anna"
     occurred_at: datetime = NOON
     command_id: UUID | None = None
-    attributes: tuple[tuple[str, str], ...] = ()
+    attributes: tuple[tuple[str, Any], ...] = ()
 
 
 class Shop:

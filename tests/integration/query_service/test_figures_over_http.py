@@ -118,7 +118,8 @@ async def test_the_process_has_its_edges_and_ends(town_client: Clients) -> None:
 async def test_the_audit_trail_in_all_its_forms_is_the_same(town_client: Clients) -> None:
     """Pages of JSON, lines of JSON and CSV hold the same entries in the same order, newest first."""
     client = await town_client("auditor")
-    entries, cursor = [], None
+    entries: list[Any] = []
+    cursor = None
     while not entries or cursor:
         page = await answer(client, "/v1/audit", limit=4, **({"cursor": cursor} if cursor else {}))
         entries += page["entries"]

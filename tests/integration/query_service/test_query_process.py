@@ -62,8 +62,8 @@ async def test_it_does_not_start_with_keys_that_cannot_be_used(
     tmp_path: Path, settings: dict[str, str]
 ) -> None:
     """A key set with a shared secret in it ends the service at once, and is not quoted."""
-    wrong = {"jwt_keys": '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}'}
-    with ServiceProcess(tmp_path, "query_service", **(settings | wrong)) as process:
+    wrong: dict[str, Any] = settings | {"jwt_keys": '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}'}
+    with ServiceProcess(tmp_path, "query_service", **wrong) as process:
         assert await process.ended() == EXIT_FATAL
         assert "neither RSA nor EC" in process.log
         assert "c2VjcmV0" not in process.log

@@ -98,8 +98,8 @@ async def test_each_answer_is_a_fold_of_the_log_cut_there(
     for _ in range(PROBES):
         clock = rng.choice(["recorded", "occurred"])
         order_id = rng.choice(list(log.orders))
-        points = [
-            rng.choice([rng.randint(1, len(log.orders[order_id])), near(rng, rng.choice(moments))])
+        points: list[int | datetime] = [
+            rng.choice((rng.randint(1, len(log.orders[order_id])), near(rng, rng.choice(moments))))
             for _ in range(2)
         ]
         states = [log.at(order_id, point, clock) for point in points]

@@ -41,4 +41,4 @@ async def readable(admin: asyncpg.Connection, role: str) -> list[Readable]:
 async def tenants_seen(conn: asyncpg.Connection, relation: str) -> dict[str, int]:
     """Return tenant → the number of rows that the connection sees of it."""
     rows = await conn.fetch(f"SELECT tenant_id, count(*) FROM {relation} GROUP BY 1")  # noqa: S608 - a name of the catalogue
-    return dict(rows)
+    return {row[0]: row[1] for row in rows}

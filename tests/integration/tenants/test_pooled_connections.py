@@ -137,7 +137,7 @@ async def test_a_connection_forgets_its_tenant_however_a_question_ended(
 ) -> None:
     """After it the connection sees no row without a tenant, and the next tenant's question only its own."""
 
-    async def seen(conn: asyncpg.Connection) -> Rows:
+    async def seen(conn: Any) -> Rows:
         return {name: await tenants_seen(conn, name) for name in there}
 
     for fault in (None, *_FAULTS):

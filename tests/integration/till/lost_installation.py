@@ -27,7 +27,7 @@ from till.app import app
 
 ITEM = {"product_id": "p", "name": "Tea", "quantity": "1", "unit_price": "1.00"}
 LINE = {"line_id": "1"}
-COMMANDS: list[tuple[str, dict[str, Any], dict[str, str]]] = [
+COMMANDS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("CreateOrder", {"cashier_id": "anna", "currency": "EUR"}, {}),
     ("AddItem", ITEM, {}),
     ("ApplyLineDiscount", {**LINE, "percent": "10", "authorised_by": "mia"}, {}),

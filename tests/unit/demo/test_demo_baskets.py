@@ -1,5 +1,7 @@
 """Reading baskets from the data set."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from demo import baskets
@@ -10,7 +12,7 @@ NOON = at("2017-03-01T12:00:00")
 
 
 def read(
-    monkeypatch: pytest.MonkeyPatch, lines: list[tuple[object, ...]], limit: int | None = None
+    monkeypatch: pytest.MonkeyPatch, lines: Sequence[tuple[object, ...]], limit: int | None = None
 ) -> list[baskets.Basket]:
     monkeypatch.setattr(baskets, "read_table", read_from(lines))
     count, found = read_baskets(limit)

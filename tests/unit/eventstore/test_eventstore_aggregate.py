@@ -11,7 +11,7 @@ def _evolve(state: tuple[int, ...], event: int) -> tuple[int, ...]:
 @given(stored=st.lists(st.integers()), new=st.lists(st.integers()))
 def test_an_aggregate_folds_all_and_keeps_the_new(stored: list[int], new: list[int]) -> None:
     """Applied and recorded events are folded and counted alike; only recorded ones are popped, and once."""
-    aggregate = Aggregate((), _evolve)
+    aggregate = Aggregate[tuple[int, ...], int]((), _evolve)
     for event in stored:
         aggregate.apply(event)
     for event in new:
@@ -25,6 +25,6 @@ def test_an_aggregate_folds_all_and_keeps_the_new(stored: list[int], new: list[i
 
 def test_an_aggregate_goes_on_from_a_loaded_state() -> None:
     """A state that was loaded at a version goes on counting from it."""
-    aggregate = Aggregate((1, 2), _evolve, version=2)
+    aggregate = Aggregate[tuple[int, ...], int]((1, 2), _evolve, version=2)
     aggregate.record(3)
     assert (aggregate.state, aggregate.version) == ((1, 2, 3), 3)

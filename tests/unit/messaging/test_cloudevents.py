@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -18,7 +19,7 @@ from messaging.attributes import Attributes
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
 
 
-def sdk_event(data: object) -> CloudEvent:
+def sdk_event(data: dict[str, Any] | str | bytes | None) -> CloudEvent:
     return CloudEvent(
         {
             "id": str(uuid4()),

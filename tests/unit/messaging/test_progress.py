@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 
 from harness.waiting import eventually
 from messaging import Unrecoverable, progress
+from messaging.lag import OldestUnhandled
 from messaging.progress import Progress
 from runtime import Settings
 
@@ -43,7 +44,7 @@ class Answers:
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "WATCH_INTERVAL", 0.02)
     # Its own tests measure it on a real Kafka.
-    monkeypatch.setattr(progress.OldestUnhandled, "look", _nothing)
+    monkeypatch.setattr(OldestUnhandled, "look", _nothing)
 
 
 async def _nothing(*_: Any) -> None: ...

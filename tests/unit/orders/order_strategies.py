@@ -1,6 +1,7 @@
 """Hypothesis strategies: commands as JSON values, histories of orders, and JSON of any shape."""
 
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -64,7 +65,7 @@ CHANGES = [name for name in COMMAND_TYPES if name not in {"CreateOrder", "Confir
 
 def commands_of(types: list[str]) -> st.SearchStrategy[CommandData]:
     """Draw commands of these types, read as they come from outside."""
-    return st.one_of([FIELDS[name].map(lambda data, name=name: parse_command(name, data)) for name in types])
+    return st.one_of([FIELDS[name].map(partial(parse_command, name)) for name in types])
 
 
 COMMANDS = commands_of(list(COMMAND_TYPES))

@@ -73,7 +73,8 @@ def test_an_open_order_is_voided() -> None:
 def test_a_confirmed_order_is_voided_and_was_confirmed() -> None:
     """A void takes a sale out, but that it was sold stays known, with its lines and its hour."""
     order = given(created(), item(), CONFIRMED).when(VOID).then(VOIDED)
-    assert (order.status, order.confirmed, order.hour, order.totals.total) == ("voided", True, 20, 20)
+    assert (order.status, order.confirmed, order.hour) == ("voided", True, 20)
+    assert order.totals.total == Decimal(20)
 
 
 def test_a_void_happens_once() -> None:

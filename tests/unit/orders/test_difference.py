@@ -28,7 +28,7 @@ from unit.orders.order_strategies import COMMANDS, HISTORIES, play
 
 TEA = AddItem(product_id="tea", name="Tea", quantity=Decimal(2), unit_price=Decimal("1.50"))
 JAM = AddItem(product_id="jam", name="Jam", quantity=Decimal(1), unit_price=Decimal("4.00"))
-BEGIN = [CreateOrder(cashier_id="ann", currency="EUR"), TEA, JAM]
+BEGIN: list[CommandData] = [CreateOrder(cashier_id="ann", currency="EUR"), TEA, JAM]
 # Any two moments of one history.
 MOMENTS = st.tuples(HISTORIES, st.lists(COMMANDS, max_size=3), st.integers(0), st.integers(0)).map(
     lambda drawn: moments([*drawn[0], *drawn[1]], drawn[2], drawn[3])

@@ -50,7 +50,7 @@ class Discount(NamedTuple):
     """A line's discount. Five percent is not an amount of five, so each has a field of its own."""
 
     percent: Decimal | None = None
-    amount: int | None = None
+    amount: Decimal | int | None = None
 
 
 @dataclass(frozen=True)

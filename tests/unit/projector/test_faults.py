@@ -66,7 +66,7 @@ def test_an_error_is_told_without_what_was_wrong() -> None:
     """What a person typed may be anybody's secret: the reason names the field, not its value."""
     assert "ItemAdded" in EVENT_TYPES
     with pytest.raises(ValidationError) as caught:
-        decode_event("ItemAdded", {"name": {"card": "4711"}}, occurred_at=None)  # type: ignore[arg-type]
+        decode_event("ItemAdded", {"name": {"card": "4711"}}, occurred_at=None)
     told = tell(caught.value)
     assert "name: " in told
     assert "4711" not in told
