@@ -41,7 +41,7 @@ test: setup ## unit, integration and end-to-end tests on a real PostgreSQL and a
 	$(VENV)/bin/pytest $(XDIST) $(TESTS)
 
 quick: setup ## unit tests alone, in half a minute
-	$(VENV)/bin/pytest $(XDIST) tests/unit
+	$(VENV)/bin/pytest -n 2 --dist loadfile tests/unit
 
 faults: setup ## all that `make test` leaves out: random kills, every window, a million events; takes half an hour
 	$(VENV)/bin/pytest $(TESTS) -m long
