@@ -2,7 +2,7 @@
 
 from messaging.acls import Acl, AppliedAcls, apply_acls, read_acls
 from messaging.attributes import Attributes, InvalidAttribute
-from messaging.batch_handler import Assigned, BatchHandler, Fenced, Unrecoverable
+from messaging.batch_handler import Assigned, Fenced, Unrecoverable
 from messaging.cloudevents import JSON_CONTENT, Envelope, Undecodable, format_time, open_envelope
 from messaging.connection import KafkaConnection
 from messaging.consumer import BatchConsumer
@@ -12,19 +12,13 @@ from messaging.offsets import Committed, committed_offsets
 from messaging.partitioning import partition_of
 from messaging.producer import Message, Producer
 from messaging.read_range import read_again
-from messaging.refusals import KafkaRefused, telling_refusals
+from messaging.refusals import KafkaRefused
 from messaging.stopping import stop_consumer
 from messaging.tail import RecordsGone, TopicMadeAnew, TopicTail
 from messaging.topic_id import TopicFacts, fetch_topic, fetch_topic_id
 from messaging.topic_position import BadVector, Vector
 from messaging.topic_reader import Offsets, TopicReader
-from messaging.topic_settings import (
-    TopicLosesRecords,
-    TopicSetting,
-    check_topics_keep,
-    differing_settings,
-    mend_settings,
-)
+from messaging.topic_settings import TopicSetting, check_topics_keep, differing_settings, mend_settings
 from messaging.topics import Topics, ensure_topics
 
 __all__ = [
@@ -36,7 +30,6 @@ __all__ = [
     "Attributes",
     "BadVector",
     "BatchConsumer",
-    "BatchHandler",
     "Committed",
     "Envelope",
     "EventMessage",
@@ -49,7 +42,6 @@ __all__ = [
     "Producer",
     "RecordsGone",
     "TopicFacts",
-    "TopicLosesRecords",
     "TopicMadeAnew",
     "TopicReader",
     "TopicSetting",
@@ -76,5 +68,4 @@ __all__ = [
     "read_acls",
     "read_again",
     "stop_consumer",
-    "telling_refusals",
 ]

@@ -3,7 +3,7 @@
 Each takes a connection and a tenant, and says `tenant_id = …` itself, whatever the connection's role may see.
 """
 
-from queries.audit import AUDIT_KINDS, MOST_ENTRIES, REFUSED, AuditEntry, AuditFilter, audit_trail
+from queries.audit import AUDIT_KINDS, MOST_ENTRIES, AuditEntry, AuditFilter, audit_trail
 from queries.conditions import Clock
 from queries.errors import NoSuchMoment, NoSuchOrder, NoSuchVersion, NotCreatedYet, NotMadeYet, SeveralTenants
 from queries.event_filter import BEGINNING, EventFilter, HeadersTest, Start, parse_start
@@ -17,13 +17,12 @@ from queries.orders import (
     OrderSummary,
     find_order,
     list_orders,
-    summary_of,
 )
 from queries.pages import BadCursor, Page
-from queries.process import Edge, ProcessMap, process_map
-from queries.products import MOST_PRODUCTS, ProductSold, product_quantities
-from queries.sales import SalesGroup, SalesRow, sales
-from queries.searching import Hit, HitKind, search
+from queries.process import ProcessMap, process_map
+from queries.products import MOST_PRODUCTS, product_quantities
+from queries.sales import SalesGroup, sales
+from queries.searching import search
 from queries.tenants import find_tenants, some_orders, tenant_in_trail, tenant_of_order
 from queries.versions import EarlierVersion
 
@@ -33,17 +32,13 @@ __all__ = [
     "MOST_ENTRIES",
     "MOST_ORDERS",
     "MOST_PRODUCTS",
-    "REFUSED",
     "AuditEntry",
     "AuditFilter",
     "BadCursor",
     "Clock",
     "EarlierVersion",
-    "Edge",
     "EventFilter",
     "HeadersTest",
-    "Hit",
-    "HitKind",
     "NoSuchMoment",
     "NoSuchOrder",
     "NoSuchVersion",
@@ -56,9 +51,7 @@ __all__ = [
     "Page",
     "Point",
     "ProcessMap",
-    "ProductSold",
     "SalesGroup",
-    "SalesRow",
     "SeveralTenants",
     "Start",
     "audit_trail",
@@ -74,7 +67,6 @@ __all__ = [
     "sales",
     "search",
     "some_orders",
-    "summary_of",
     "tenant_in_trail",
     "tenant_of_order",
 ]

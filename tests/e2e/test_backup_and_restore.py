@@ -21,7 +21,7 @@ from harness.plain_client import PlainClient
 from harness.processes import ServiceProcess
 from harness.waiting import eventually
 from harness.whole_topics import WholeTopics, whole_topics
-from local.servers import postgres_tool
+from local.servers.postgres import postgres_tool
 from readmodels import READ_MODELS
 from till.app import app
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from local.servers import Tls
+from local.servers.security import Tls
 
 
 def issue(folder: Path, name: str, authority: trustme.CA, *hosts: str) -> Tls:

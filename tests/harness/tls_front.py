@@ -6,7 +6,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from local.servers import Tls
+from local.servers.security import Tls
 
 # SSLRequest of PostgreSQL's protocol: its length, and the code in place of a protocol version.
 _SSL_REQUEST = (8).to_bytes(4) + (80877103).to_bytes(4)

@@ -20,7 +20,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from pydantic import SecretStr
 
 from commands import ORDERS
-from demo import Comparison, commands, compare, expected_figures, order_id_of, read_baskets, read_figures
+from demo import Comparison, commands, compare, expected_figures, read_baskets, read_figures
+from demo.selection import order_id_of
 from harness.arrival import wait_for_arrival
 from harness.compose import Compose
 from harness.waiting import eventually

@@ -24,7 +24,8 @@ from harness.plain_client import PlainClient, plain_client
 from harness.processes import ServiceProcess
 from harness.tls_front import TlsFront
 from harness.waiting import eventually
-from local.servers import Kafka, KafkaSecurity, Tls, free_port
+from local.servers import Kafka, free_port
+from local.servers.security import KafkaSecurity, Tls
 from messaging import KafkaConnection, apply_acls, ensure_topics, read_acls
 from runtime import SaslMechanism, Settings
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from eventstore import migrate, set_passwords
 from harness.waiting import eventually
-from local.servers import Tls
+from local.servers.security import Tls
 from operations.errors import Unreachable
 from runtime import Database, Settings
 from till.connecting import query_connection

@@ -15,7 +15,8 @@ import pytest
 from pydantic import SecretStr
 
 from commands import ORDERS
-from demo import commands, compare, expected_figures, order_id_of, read_baskets, read_figures
+from demo import commands, compare, expected_figures, read_baskets, read_figures
+from demo.selection import order_id_of
 from eventstore import LOGIN_ROLES
 from harness.arrival import wait_for_arrival
 from harness.installation import Installation

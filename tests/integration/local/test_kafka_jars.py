@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from local.servers import ChecksumError
 from local.servers import artifacts as jars
 from local.servers.artifacts import Artifact, kafka_jars, locked_artifacts
+from local.servers.errors import ChecksumError
 
 
 def made_up(name: str) -> Artifact:

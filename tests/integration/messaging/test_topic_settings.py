@@ -12,7 +12,6 @@ from commands import ORDERS
 from harness.waiting import eventually
 from messaging import (
     KafkaConnection,
-    TopicLosesRecords,
     TopicReader,
     check_topics_keep,
     differing_settings,
@@ -20,6 +19,7 @@ from messaging import (
     fetch_topic,
     mend_settings,
 )
+from messaging.topic_settings import TopicLosesRecords
 from messaging.topics import COMMON, DAY_MS
 
 

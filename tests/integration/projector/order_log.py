@@ -14,24 +14,17 @@ from aiokafka import ConsumerRecord, TopicPartition
 from eventstore import Append, Batch, EventStore, NewEvent, StreamKey
 from harness.stored_events import new_event, record_headers
 from messaging import partition_of
-from orders import (
-    ORDER,
+from orders import ORDER, Command, CreateOrder, Event, Order, decide, evolve, initial_state
+from orders.commands import (
     AddItem,
     ApplyDiscount,
     ApplyLineDiscount,
     ChangeItemQuantity,
-    Command,
     CommandData,
     ConfirmOrder,
-    CreateOrder,
-    Event,
-    Order,
     RemoveItem,
     UndoLastChange,
     VoidOrder,
-    decide,
-    evolve,
-    initial_state,
 )
 
 TOPIC = "orders.events"

@@ -15,7 +15,8 @@ import pytest
 from eventstore import StreamKey
 from integration.projector.ledgers import Step, told
 from integration.projector.order_log import CORRELATION_ID, RECORDED_AT, Happened, OrderLog
-from orders import Event, Line, LineDiscount, Order, OrderDiscount
+from orders import Event, Line, Order
+from orders.lines import LineDiscount, OrderDiscount
 from readmodels import READ_MODELS
 
 NAMES = sorted(READ_MODELS)

@@ -21,7 +21,7 @@ from integration.projector.order_log import (
 )
 from integration.projector.reading import expected, rows
 from integration.projector.refusing import REFUSAL, refuse
-from orders import (
+from orders.commands import (
     ApplyDiscount,
     ApplyLineDiscount,
     ChangeItemQuantity,

@@ -13,7 +13,7 @@ from eventstore import NewerSchema, VersionNotFound
 from integration.projector.consuming import NewConsumer
 from integration.projector.order_log import CONFIRM, VOID, OrderLog, create, item, order_key, random_log
 from integration.projector.reading import MOST_NAMES, NAMES, blocked, kept, rows, summaries, summed
-from orders import ApplyDiscount, ApplyLineDiscount
+from orders.commands import ApplyDiscount, ApplyLineDiscount
 
 
 async def test_a_sale_is_counted_with_its_amounts(

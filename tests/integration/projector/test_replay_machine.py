@@ -39,14 +39,13 @@ from messaging import Committed, TopicFacts
 from operations.errors import OperationRefused
 from operations.replay import Offsets, Scenario, ScenarioKind, aims
 from operations.replay.forecast import EFFECTS, foretell
-from orders import (
-    ORDER,
+from orders import ORDER, Rejected
+from orders.commands import (
     ApplyDiscount,
     ApplyLineDiscount,
     ChangeItemQuantity,
     CommandData,
     RedoLastChange,
-    Rejected,
     RemoveItem,
     UndoLastChange,
 )

@@ -10,20 +10,16 @@ from typing import Any
 
 from orders import (
     ORDER,
-    AddItem,
-    ApplyDiscount,
-    CommandData,
-    ConfirmOrder,
     CreateOrder,
-    DiscountApplied,
     Event,
     ItemAdded,
     OrderConfirmed,
     OrderCreated,
     OrderVoided,
-    VoidOrder,
     decode_event,
 )
+from orders.commands import AddItem, ApplyDiscount, CommandData, ConfirmOrder, VoidOrder
+from orders.events import DiscountApplied
 
 CURRENCY = "THB"
 

@@ -12,26 +12,19 @@ import asyncpg
 from eventstore import Append, Batch, EventStore, NewEvent, StreamKey
 from harness.stored_events import new_event
 from integration.queries import first_orders
-from orders import (
-    ORDER,
+from orders import ORDER, Command, CreateOrder, Order, Rejected, decide, evolve, initial_state
+from orders.commands import (
     AddItem,
     ApplyDiscount,
     ApplyLineDiscount,
     ChangeItemQuantity,
-    Command,
     CommandData,
     ConfirmOrder,
-    CreateOrder,
-    Order,
     RedoLastChange,
-    Rejected,
     RemoveDiscount,
     RemoveItem,
     UndoLastChange,
     VoidOrder,
-    decide,
-    evolve,
-    initial_state,
 )
 from readmodels import AppliedEvent, OrderChange, Provenance
 

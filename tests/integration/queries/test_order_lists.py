@@ -12,18 +12,10 @@ from eventstore import StreamKey
 from integration.projector.order_log import CONFIRM, VOID, OrderLog, create, item, order_key, random_log
 from integration.projector.refusing import refuse
 from integration.queries.conftest import Ask
-from orders import ItemAdded, Order, RemoveItem
-from queries import (
-    BadCursor,
-    Hit,
-    HitKind,
-    OrderFilter,
-    OrderSort,
-    OrderStatus,
-    find_order,
-    list_orders,
-    search,
-)
+from orders import ItemAdded, Order
+from orders.commands import RemoveItem
+from queries import BadCursor, OrderFilter, OrderSort, OrderStatus, find_order, list_orders, search
+from queries.searching import Hit, HitKind
 
 TENANT = "store-1"
 

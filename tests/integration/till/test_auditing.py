@@ -26,7 +26,8 @@ from integration.projector.order_log import (
 from integration.projector.refusing import refuse
 from integration.till.conftest import Till
 from messaging import TopicFacts
-from orders import ORDER, ApplyDiscount, ChangeItemQuantity, UndoLastChange
+from orders import ORDER
+from orders.commands import ApplyDiscount, ChangeItemQuantity, UndoLastChange
 from projector.handler import Projector
 from projector.projection import Projection
 from readmodels import AuditLog

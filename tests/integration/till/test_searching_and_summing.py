@@ -12,7 +12,7 @@ from eventstore import StreamKey
 from integration.projector.order_log import CONFIRM, RECORDED_AT, VOID, OrderLog, create, item, order_key
 from integration.till.conftest import Till
 from integration.till.read_models_made import make_read_models
-from orders import ApplyDiscount
+from orders.commands import ApplyDiscount
 from till.errors import TillError
 
 SOLD, VOIDED = order_key("sold"), order_key("voided")

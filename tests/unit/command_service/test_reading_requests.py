@@ -30,7 +30,8 @@ from eventstore import Loaded, OutboxMessage, StreamKey, decode_headers
 from harness.plain_client import command
 from messaging import Message, Unrecoverable
 from messaging.topics import MEBIBYTE
-from orders import ORDER, Event, OrderCreated, Rounding, evolve
+from orders import ORDER, Event, OrderCreated, evolve
+from orders.money import Rounding
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 NAMES = [

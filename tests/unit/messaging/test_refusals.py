@@ -7,7 +7,8 @@ from aiokafka.errors import KafkaConnectionError, UnsupportedSaslMechanismError
 from pydantic import SecretStr
 
 from local.servers import free_port
-from messaging import KafkaConnection, KafkaRefused, refusals, telling_refusals
+from messaging import KafkaConnection, KafkaRefused, refusals
+from messaging.refusals import telling_refusals
 
 SECRET = SecretStr("hunter2")
 

@@ -8,19 +8,19 @@ from uuid import UUID
 
 from orders import (
     Command,
-    CommandData,
     Event,
-    EventData,
     ItemAdded,
     Order,
     OrderCreated,
     Rejected,
     RejectionCode,
-    Rounding,
     decide,
     evolve,
     initial_state,
 )
+from orders.commands import CommandData
+from orders.events import EventData
+from orders.money import Rounding
 
 NOW = datetime(2026, 11, 23, 20, 30, tzinfo=UTC)
 ORDER_ID = UUID("00000000-0000-4000-8000-000000000001")

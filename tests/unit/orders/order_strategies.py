@@ -6,18 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from orders import (
-    COMMAND_TYPES,
-    CommandData,
-    Order,
-    RedoLastChange,
-    Rejected,
-    UndoLastChange,
-    decide,
-    initial_state,
-    parse_command,
-)
-from orders.commands import COMMAND_MODELS
+from orders import COMMAND_TYPES, Order, Rejected, decide, initial_state, parse_command
+from orders.commands import COMMAND_MODELS, CommandData, RedoLastChange, UndoLastChange
 from unit.orders.order_scenarios import ORDER_ID, command, fold
 
 PRINTABLE = st.characters(categories=["L", "M", "N", "P", "S"])

@@ -5,17 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from orders import (
-    ConfirmOrder,
-    DiscountApplied,
-    ItemAdded,
-    ItemRemoved,
-    LineDiscountApplied,
-    OrderConfirmed,
-    OrderVoided,
-    RejectionCode,
-    VoidOrder,
-)
+from orders import ItemAdded, OrderConfirmed, OrderVoided, RejectionCode
+from orders.commands import ConfirmOrder, VoidOrder
+from orders.events import DiscountApplied, ItemRemoved, LineDiscountApplied
 from unit.orders.order_scenarios import created, given, item
 
 CONFIRMED = OrderConfirmed(

@@ -7,23 +7,18 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orders import (
+from orders import CreateOrder, FieldChange, Order, OrderDifference, PricedLine, difference
+from orders.commands import (
     AddItem,
     ApplyDiscount,
     ApplyLineDiscount,
     ChangeItemQuantity,
     CommandData,
     ConfirmOrder,
-    CreateOrder,
-    FieldChange,
-    LineChange,
-    Order,
-    OrderDifference,
-    PricedLine,
     RemoveItem,
     VoidOrder,
-    difference,
 )
+from orders.difference import LineChange
 from unit.orders.order_strategies import COMMANDS, HISTORIES, play
 
 TEA = AddItem(product_id="tea", name="Tea", quantity=Decimal(2), unit_price=Decimal("1.50"))

@@ -4,18 +4,20 @@ from decimal import Decimal
 
 import pytest
 
-from orders import (
+from orders import RejectionCode
+from orders.commands import (
     ApplyDiscount,
     ApplyLineDiscount,
     ChangeItemQuantity,
+    RemoveDiscount,
+    RemoveLineDiscount,
+)
+from orders.events import (
     DiscountApplied,
     DiscountRemoved,
     ItemQuantityChanged,
     LineDiscountApplied,
     LineDiscountRemoved,
-    RejectionCode,
-    RemoveDiscount,
-    RemoveLineDiscount,
 )
 from unit.orders.order_scenarios import created, given, item
 

@@ -18,23 +18,20 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from orders import (
-    ORDER,
+from orders import ORDER, CreateOrder, RejectionCode, initial_state
+from orders.commands import (
     AddItem,
     ApplyDiscount,
     ApplyLineDiscount,
     ChangeItemQuantity,
     CommandData,
     ConfirmOrder,
-    CreateOrder,
     RedoLastChange,
-    RejectionCode,
     RemoveDiscount,
     RemoveItem,
     RemoveLineDiscount,
     UndoLastChange,
     VoidOrder,
-    initial_state,
 )
 from orders.order import MAX_STEPS
 from unit.orders.order_scenarios import ORDER_ID, Outcome, Scenario

@@ -9,10 +9,7 @@ from hypothesis import strategies as st
 
 from orders import (
     ORDER,
-    CommandData,
     Order,
-    RedoLastChange,
-    UndoLastChange,
     canonical_json,
     decode_event,
     encode_event,
@@ -20,6 +17,7 @@ from orders import (
     initial_state,
     parse_command,
 )
+from orders.commands import CommandData, RedoLastChange, UndoLastChange
 from orders.money import apportion
 from unit.orders.order_scenarios import ORDER_ID, Scenario
 from unit.orders.order_strategies import COMMANDS, HISTORIES, OPEN_ORDERS, ORDERS, PRICES, commands_of

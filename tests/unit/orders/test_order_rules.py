@@ -5,29 +5,23 @@ from decimal import Decimal
 
 import pytest
 
-from orders import (
+from orders import CreateOrder, OrderConfirmed, OrderCreated, OrderVoided, RejectionCode
+from orders.commands import (
     AddItem,
     ApplyDiscount,
     ApplyLineDiscount,
     ChangeItemQuantity,
     CommandData,
     ConfirmOrder,
-    CreateOrder,
-    ItemQuantityChanged,
-    ItemRemoved,
-    LineDiscountApplied,
-    OrderConfirmed,
-    OrderCreated,
-    OrderVoided,
     RedoLastChange,
-    RejectionCode,
     RemoveDiscount,
     RemoveItem,
     RemoveLineDiscount,
-    Rounding,
     UndoLastChange,
     VoidOrder,
 )
+from orders.events import ItemQuantityChanged, ItemRemoved, LineDiscountApplied
+from orders.money import Rounding
 from unit.orders.order_scenarios import NOW, Scenario, created, given, item
 
 CREATE = CreateOrder(cashier_id="5", currency="THB")

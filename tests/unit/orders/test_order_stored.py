@@ -11,27 +11,28 @@ import pytest
 from orders import (
     EVENT_TYPES,
     ORDER,
-    DiscountApplied,
-    DiscountRemoved,
     Event,
-    EventData,
-    ItemQuantityChanged,
-    ItemRemoved,
     Line,
-    LineDiscount,
-    LineDiscountApplied,
-    LineDiscountRemoved,
     Order,
     OrderConfirmed,
-    OrderDiscount,
     OrderVoided,
-    RemoveItem,
-    Step,
     decode_event,
     encode_event,
     event_metadata,
 )
-from orders.events import ItemOrDiscountChange
+from orders.commands import RemoveItem
+from orders.events import (
+    DiscountApplied,
+    DiscountRemoved,
+    EventData,
+    ItemOrDiscountChange,
+    ItemQuantityChanged,
+    ItemRemoved,
+    LineDiscountApplied,
+    LineDiscountRemoved,
+)
+from orders.lines import LineDiscount, OrderDiscount
+from orders.order import Step
 from unit.orders.order_scenarios import NOW, created, given, item
 
 STORED: list[tuple[EventData, int, str]] = [

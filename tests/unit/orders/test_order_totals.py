@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from orders import DiscountApplied, LineDiscountApplied, Rounding
-from orders.money import apportion
+from orders.events import DiscountApplied, LineDiscountApplied
+from orders.money import Rounding, apportion
 from unit.orders.order_scenarios import created, given, item
 
 

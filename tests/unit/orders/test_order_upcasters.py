@@ -6,17 +6,9 @@ from typing import Any
 
 import pytest
 
-from orders import (
-    ORDER,
-    AddItem,
-    Order,
-    OrderConfirmed,
-    Rounding,
-    UndoLastChange,
-    decide,
-    decode_event,
-    initial_state,
-)
+from orders import ORDER, Order, OrderConfirmed, decide, decode_event, initial_state
+from orders.commands import AddItem, UndoLastChange
+from orders.money import Rounding
 from unit.orders.order_scenarios import ORDER_ID, command, fold
 
 # Past midnight in Bangkok, and still the day before in UTC.

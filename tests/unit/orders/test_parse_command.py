@@ -6,16 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from orders import (
-    AddItem,
-    CommandData,
-    Rejected,
-    RejectionCode,
-    canonical_json,
-    identifier,
-    parse_command,
-)
-from orders.commands import COMMAND_MODELS
+from orders import Rejected, RejectionCode, canonical_json, identifier, parse_command
+from orders.commands import COMMAND_MODELS, AddItem, CommandData
 from unit.orders.order_strategies import MESSAGES
 
 ITEM = {"product_id": 7, "name": "Tea", "quantity": 2, "unit_price": "10.50"}

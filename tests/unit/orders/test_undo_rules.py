@@ -4,27 +4,27 @@ from decimal import Decimal
 
 import pytest
 
-from orders import (
+from orders import Event, RejectionCode, evolve
+from orders.commands import (
     AddItem,
     ApplyDiscount,
     ApplyLineDiscount,
     ChangeItemQuantity,
     CommandData,
+    RedoLastChange,
+    RemoveDiscount,
+    RemoveItem,
+    RemoveLineDiscount,
+    UndoLastChange,
+)
+from orders.events import (
     DiscountApplied,
     DiscountRemoved,
-    Event,
     EventData,
     ItemQuantityChanged,
     ItemRemoved,
     LineDiscountApplied,
     LineDiscountRemoved,
-    RedoLastChange,
-    RejectionCode,
-    RemoveDiscount,
-    RemoveItem,
-    RemoveLineDiscount,
-    UndoLastChange,
-    evolve,
 )
 from orders.order import MAX_STEPS
 from unit.orders.order_scenarios import ORDER_ID, created, given, item

@@ -6,7 +6,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from orders.described_fields import DISCOUNT_FIELDS, LINE_AMOUNTS, LINE_FIELDS, ORDER_FIELDS, TOTALS
-from queries.answers import Discount, OrderLine, OrderState
+from queries.answers import OrderState
+from queries.answers.orders import Discount, OrderLine
 
 # Field → why an answer does without it, or has it under another name.
 OTHERWISE = {

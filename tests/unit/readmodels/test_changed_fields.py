@@ -8,7 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from orders import Line, LineDiscount, Order, OrderDiscount
+from orders import Line, Order
+from orders.lines import LineDiscount, OrderDiscount
 from readmodels import changed_fields as told
 
 TEA = Line("1", "p1", "Tea", Decimal(2), Decimal("3.50"))

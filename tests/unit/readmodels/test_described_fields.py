@@ -8,25 +8,7 @@ from typing import Any
 
 import pytest
 
-from orders import (
-    Event,
-    EventData,
-    ItemQuantityChanged,
-    ItemRemoved,
-    Line,
-    LineDiscount,
-    LineDiscountApplied,
-    LineDiscountRemoved,
-    LineTotals,
-    Order,
-    OrderConfirmed,
-    OrderDiscount,
-    OrderVoided,
-    Rounding,
-    Totals,
-    difference,
-    evolve,
-)
+from orders import Event, Line, LineTotals, Order, OrderConfirmed, OrderVoided, difference, evolve
 from orders.described_fields import (
     DISCOUNT_FIELDS,
     LINE_AMOUNTS,
@@ -35,7 +17,19 @@ from orders.described_fields import (
     ORDER_FIELDS,
     TOTALS,
 )
-from orders.events import EVENT_MODELS, DiscountApplied, DiscountRemoved
+from orders.events import (
+    EVENT_MODELS,
+    DiscountApplied,
+    DiscountRemoved,
+    EventData,
+    ItemQuantityChanged,
+    ItemRemoved,
+    LineDiscountApplied,
+    LineDiscountRemoved,
+)
+from orders.lines import LineDiscount, OrderDiscount
+from orders.money import Rounding
+from orders.totals import Totals
 from readmodels.changed_fields import changed_fields
 from unit.orders.order_scenarios import NOW, created, given, item
 
