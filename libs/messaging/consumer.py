@@ -8,8 +8,10 @@ callback runs), and a process that gives up ends non-zero.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from typing import Literal
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -40,6 +42,11 @@ REVOKE_WAIT = 10.0
 COMMIT_WAIT = 10.0
 # A commit for a partition that has been taken away meanwhile: the next owner goes on from the database.
 _GONE = (CommitFailedError, IllegalStateError)
+# Work → what is told when it is tried again, and when it is given up.
+_FAILURES = {
+    "assignment": ("consumer.assignment_retried", "consumer.assignment_failed"),
+    "batch": ("consumer.batch_retried", "consumer.batch_failed"),
+}
 
 accept_any_header_name()
 
@@ -142,27 +149,11 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         log.info("consumer.assigned", topic=self._topic, group=self._group, partitions=len(assigned))
 
     async def _take_up(self, partitions: list[TopicPartition], epoch: int) -> None:
-        budget = Budget(self._settings.retry_budget)
-        while epoch == self._epoch:
-            try:
+        async def seek() -> None:
+            with suppress(*_GONE):
                 await self._seek(partitions, epoch)
-            except _GONE:
-                return
-            except Fenced:
-                self._leave()
-                return
-            except Unrecoverable as error:
-                self._give_up("consumer.refused", error)
-                return
-            except Exception as error:  # noqa: BLE001 - tried again, then the process ends
-                delay = budget.next_delay()
-                if delay is None:
-                    self._give_up("consumer.assignment_failed", error)
-                    return
-                log.warning("consumer.assignment_retried", topic=self._topic, error=repr(error))
-                await asyncio.sleep(delay)
-            else:
-                return
+
+        await self._until_done(seek, epoch, "assignment")
 
     async def _seek(self, partitions: list[TopicPartition], epoch: int) -> None:
         committed = await committed_offsets(self._kafka, self._group, partitions)
@@ -188,29 +179,38 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         self._handler.acknowledged(positions)
 
     async def _on_records(self, records: tuple[ConsumerRecord[bytes, bytes], ...]) -> None:
-        epoch, started, budget = self._epoch, time.monotonic(), Budget(self._settings.retry_budget)
+        epoch, started = self._epoch, time.monotonic()
         async with self._in_flight:
-            while epoch == self._epoch and self._exit_status == 0 and not self._stopping.is_set():
-                try:
-                    await self._handle(records, epoch)
-                except Fenced:
-                    self._leave()
-                    return
-                except Unrecoverable as error:
-                    self._give_up("consumer.refused", error)
-                    return
-                except Exception as error:  # noqa: BLE001 - tried again, then the process ends
-                    delay = budget.next_delay()
-                    if delay is None:
-                        self._give_up("consumer.batch_failed", error)
-                        return
+            if await self._until_done(partial(self._handle, records, epoch), epoch, "batch"):
+                SECONDS.labels(self._topic).observe(time.monotonic() - started)
+                self._progress.made()
+
+    async def _until_done(
+        self, work: Callable[[], Awaitable[None]], epoch: int, what: Literal["assignment", "batch"]
+    ) -> bool:
+        """Do the work, trying again while the epoch lasts and we go on; tell whether it was done."""
+        budget, (retried, failed) = Budget(self._settings.retry_budget), _FAILURES[what]
+        while epoch == self._epoch and not self._stopping.is_set():
+            try:
+                await work()
+            except Fenced:
+                # We are no member any more, or hold what has been replaced: only to join anew can help.
+                log.warning("consumer.fenced", topic=self._topic, group=self._group)
+                self.stop()
+            except Unrecoverable as error:
+                self._give_up("consumer.refused", error)
+            except Exception as error:  # noqa: BLE001 - tried again, then the process ends
+                delay = budget.next_delay()
+                if delay is None:
+                    self._give_up(failed, error)
+                    break
+                if what == "batch":
                     RETRIES.labels(self._topic).inc()
-                    log.warning("consumer.batch_retried", topic=self._topic, error=repr(error), delay=delay)
-                    await asyncio.sleep(delay)
-                else:
-                    SECONDS.labels(self._topic).observe(time.monotonic() - started)
-                    self._progress.made()
-                    return
+                log.warning(retried, topic=self._topic, error=repr(error), delay=delay)
+                await asyncio.sleep(delay)
+            else:
+                return True
+        return False
 
     async def _handle(self, records: tuple[ConsumerRecord[bytes, bytes], ...], epoch: int) -> None:
         batch: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = {}
@@ -263,11 +263,6 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             return {}
         # What was fetched before a new assignment is fetched again, from where that begins.
         return fetched if epoch == self._epoch else {}
-
-    def _leave(self) -> None:
-        # We are no member any more, or hold what has been replaced: only to join anew can help.
-        log.warning("consumer.fenced", topic=self._topic, group=self._group)
-        self.stop()
 
     def _give_up(self, event: str, error: Exception) -> None:
         # Neither SystemExit nor a bare raise ends FastStream's loop, and `stop` alone lets it consume on.

@@ -15,7 +15,7 @@ from messaging.connection import KafkaConnection
 from messaging.refusals import telling_refusals
 from messaging.stopping import stop_consumer
 from messaging.topic_id import TopicFacts, fetch_topic
-from messaging.topic_reader import Offsets
+from messaging.topic_reader import Offsets, numbered
 
 log = structlog.get_logger(__name__)
 
@@ -123,10 +123,10 @@ class TopicTail:
         self.topic_id = facts.topic_id
         consumer = await self._connect(facts.partitions)
         partitions = [TopicPartition(self._topic, number) for number in range(facts.partitions)]
-        self.ends = _numbered(await consumer.end_offsets(partitions))
+        self.ends = numbered(await consumer.end_offsets(partitions))
         self.positions = dict(self.ends)
         if first is not None:
-            beginnings = _numbered(await consumer.beginning_offsets(partitions))
+            beginnings = numbered(await consumer.beginning_offsets(partitions))
             self.positions = beginnings | dict(first)
             for number, offset in self.positions.items():
                 if not beginnings.get(number, 0) <= offset <= self.ends.get(number, -1):
@@ -240,7 +240,3 @@ class TopicTail:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await stop_consumer(consumer)
-
-
-def _numbered(offsets: Mapping[TopicPartition, int]) -> dict[int, int]:
-    return {partition.partition: offset for partition, offset in offsets.items()}

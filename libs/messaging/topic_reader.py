@@ -53,13 +53,13 @@ class TopicReader:
             consumer.pause(*partitions)
             beginnings = await consumer.beginning_offsets(partitions)
             ends = await consumer.end_offsets(partitions)
-            yield cls(consumer, topic, facts.topic_id, _numbered(beginnings), _numbered(ends))
+            yield cls(consumer, topic, facts.topic_id, numbered(beginnings), numbered(ends))
         finally:
             await stop_consumer(consumer)
 
     async def current_ends(self) -> dict[int, int]:
         """Return where the partitions end by now."""
-        return _numbered(
+        return numbered(
             await self._consumer.end_offsets([TopicPartition(self._topic, number) for number in self.ends])
         )
 
@@ -101,5 +101,6 @@ class TopicReader:
                 yield found
 
 
-def _numbered(offsets: Mapping[TopicPartition, int]) -> dict[int, int]:
+def numbered(offsets: Mapping[TopicPartition, int]) -> dict[int, int]:
+    """Return partition number → offset, of one topic."""
     return {partition.partition: offset for partition, offset in offsets.items()}
