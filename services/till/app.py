@@ -25,9 +25,8 @@ from till.verbs.migrate import migrate
 from till.verbs.parked import parked
 from till.verbs.pause import pause, resume
 from till.verbs.rebuild import rebuild
-from till.verbs.recover import recover
+from till.verbs.recover import recover, republish
 from till.verbs.replay import replay
-from till.verbs.republish import republish
 from till.verbs.sales import sales
 from till.verbs.search import search
 from till.verbs.show import show

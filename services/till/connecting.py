@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
+from pydantic import SecretStr
 from rich.markup import escape
 
 from commands import ORDERS
@@ -57,7 +58,7 @@ async def query_connection(where: Settings) -> AsyncIterator[asyncpg.Connection]
     Raises Unreachable when PostgreSQL doesn't answer, or turns the role away; TillError for a question that
     takes too long.
     """
-    async with _connection(where.database_url.get_secret_value()) as connection:
+    async with _connection(where.database_url) as connection:
         await read_numbers_as_written(connection)
         try:
             yield connection
@@ -68,34 +69,29 @@ async def query_connection(where: Settings) -> AsyncIterator[asyncpg.Connection]
             ) from error
 
 
-@asynccontextmanager
-async def operator_connection(where: TillSettings) -> AsyncIterator[asyncpg.Connection]:
+def operator_connection(where: TillSettings) -> AbstractAsyncContextManager[asyncpg.Connection]:
     """Give a connection of the role that operates.
 
     Raises TillError when nothing says how it logs in, Unreachable as `query_connection` does.
     """
-    if where.operator_database_url is None:
-        raise TillError(
-            "This verb needs the operator's address of PostgreSQL.",
-            "Set TILLSTREAM_OPERATOR_DATABASE_URL (the role is tillstream_operator), or use `till up`.",
-        )
-    async with _connection(where.operator_database_url.get_secret_value()) as connection:
-        yield connection
+    setting = "TILLSTREAM_OPERATOR_DATABASE_URL (the role is tillstream_operator)"
+    return _connection(_given(where.operator_database_url, "the operator's", setting))
 
 
-@asynccontextmanager
-async def admin_connection(where: TillSettings) -> AsyncIterator[asyncpg.Connection]:
+def admin_connection(where: TillSettings) -> AbstractAsyncContextManager[asyncpg.Connection]:
     """Give a superuser's connection, for what no role of ours may do.
 
     Raises as `operator_connection` does.
     """
-    if where.admin_database_url is None:
+    return _connection(_given(where.admin_database_url, "a superuser's", "TILLSTREAM_ADMIN_DATABASE_URL"))
+
+
+def _given(url: SecretStr | None, whose: str, setting: str) -> SecretStr:
+    if url is None:
         raise TillError(
-            "This verb needs a superuser's address of PostgreSQL.",
-            "Set TILLSTREAM_ADMIN_DATABASE_URL, or use `till up`.",
+            f"This verb needs {whose} address of PostgreSQL.", f"Set {setting}, or use `till up`."
         )
-    async with _connection(where.admin_database_url.get_secret_value()) as connection:
-        yield connection
+    return url
 
 
 @asynccontextmanager
@@ -149,7 +145,8 @@ def operator_name() -> str:
 
 
 @asynccontextmanager
-async def _connection(url: str) -> AsyncIterator[asyncpg.Connection]:
+async def _connection(secret: SecretStr) -> AsyncIterator[asyncpg.Connection]:
+    url = secret.get_secret_value()
     address = urlsplit(url)
     try:
         connection = await asyncpg.connect(

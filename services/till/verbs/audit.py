@@ -56,7 +56,11 @@ def audit(
         since=None if since is None else parse_time(since),
         until=None if until is None else parse_time(until),
     )
-    page = run(_audit(tenant, wanted, limit))
+    with read_models_may_be_missing(
+        "There is no audit trail yet: its projector has not started.",
+        "Start everything with `till up --detach`; elsewhere run `python -m projector audit_log`.",
+    ):
+        page = run(_audit(tenant, wanted, limit))
     rows = [entry_row(entry) for entry in page.items]
     # What belongs to one order needs not name it in each row.
     whose = () if order else ("tenant_id", "order_id")
@@ -68,23 +72,17 @@ def audit(
 
 
 async def _audit(tenant: str | None, wanted: AuditFilter, limit: int) -> Page[AuditEntry]:
-    missing = read_models_may_be_missing(
-        "There is no audit trail yet: its projector has not started.",
-        "Start everything with `till up --detach`; elsewhere run `python -m projector audit_log`.",
-    )
     order = wanted.order_id
     async with query_connection(till_settings()) as connection:
-        with missing:
-            try:
-                if order is not None:
-                    await tenant_in_trail(connection, order, tenant)
-            except NoSuchOrder:
-                whose = "" if tenant is None else f" of tenant {tenant}"
-                raise TillError(
-                    f"The audit trail has nothing on an order {order}{whose}.",
-                    "`till lag` says whether it lags behind; "
-                    "`till audit` without --order lists the newest entries.",
-                ) from None
-            except SeveralTenants as error:
-                raise several_tenants(error) from None
-            return await audit_trail(connection, tenant, wanted, limit=limit)
+        try:
+            if order is not None:
+                await tenant_in_trail(connection, order, tenant)
+        except NoSuchOrder:
+            whose = "" if tenant is None else f" of tenant {tenant}"
+            raise TillError(
+                f"The audit trail has nothing on an order {order}{whose}.",
+                "`till lag` says whether it lags behind; `till audit` without --order lists the newest entries.",
+            ) from None
+        except SeveralTenants as error:
+            raise several_tenants(error) from None
+        return await audit_trail(connection, tenant, wanted, limit=limit)

@@ -93,7 +93,14 @@ async def _load_and_check(where: TillSettings, orders: int) -> _Result:
         before = await count_events(connection)
         loaded = await load_baskets(where, orders)
         kafka, topics = kafka_of(where)
-        with _progress() as progress:
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("events"),
+            TimeElapsedColumn(),
+            console=notices,
+        ) as progress:
             task = progress.add_task("Waiting for the read models", total=loaded.commands)
             async for applied in arriving(connection, kafka, topics, loaded.commands_of):
                 progress.update(task, completed=applied)
@@ -104,17 +111,6 @@ async def _load_and_check(where: TillSettings, orders: int) -> _Result:
         new_events = await count_events(connection) - before
         example = await find_example(connection, list(loaded.commands_of))
     return _Result(comparison, loaded, new_events, seconds, example)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("events"),
-        TimeElapsedColumn(),
-        console=notices,
-    )
 
 
 def _print(result: _Result, output: Output, *, stays: bool) -> None:

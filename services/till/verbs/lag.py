@@ -19,16 +19,7 @@ from till.settings import till_settings
 _REFRESH_SECONDS = 1.0
 _MINUTE, _HOUR = 60, 3600
 _COLUMNS = ("read_model", "records", "oldest_seconds", "parked_orders", "state")
-_PARTITION_COLUMNS = (
-    "read_model",
-    "partition",
-    "place",
-    "records",
-    "oldest_seconds",
-    "parked_orders",
-    "state",
-)
-
+_PARTITION_COLUMNS = ("read_model", "partition", "place", *_COLUMNS[1:])
 _WAITING_COLUMNS = ("topic", "partition", "place", "records", "oldest_seconds", "held_at")
 
 PartitionsOption = Annotated[bool, typer.Option("--partitions", help="Each partition for itself.")]

@@ -46,16 +46,7 @@ async def load_baskets(where: Settings, limit: int | None) -> LoadedBaskets:
     with notices.status("Reading the data set …"):
         count, baskets = read_baskets(limit)
     loaded = LoadedBaskets({}, time.monotonic(), 0.0)
-    with _progress() as progress:
-        task = progress.add_task("Sending baskets", total=count, rate=0.0)
-        kafka, topics = kafka_of(where)
-        async for loaded in send_baskets(kafka, topics.commands, baskets):
-            progress.update(task, completed=len(loaded.commands_of), rate=loaded.rate)
-    return loaded
-
-
-def _progress() -> Progress:
-    return Progress(
+    with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -64,4 +55,9 @@ def _progress() -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=notices,
-    )
+    ) as progress:
+        task = progress.add_task("Sending baskets", total=count, rate=0.0)
+        kafka, topics = kafka_of(where)
+        async for loaded in send_baskets(kafka, topics.commands, baskets):
+            progress.update(task, completed=len(loaded.commands_of), rate=loaded.rate)
+    return loaded

@@ -1,22 +1,21 @@
-"""`till recover`: takes back from the topics what a restored database lacks."""
+"""`till recover` and `till republish`: a restored database and a lost topic get back what they lack."""
 
 from typing import Annotated
 
 import typer
 
 from commands import ORDERS
-from operations.recover import Recovery, Work
+from operations.recover import Recovery, Republishing, Work
 from operations.recover import recover as take_back
+from operations.recover import republish as fill_topic
 from till.connecting import admin_connection, kafka_of, operator_name, run_over
 from till.output import Output, OutputOption, answers, notices, print_json
 from till.settings import till_settings
 
+ExecuteOption = Annotated[bool, typer.Option("--execute", help="Do it, and not only tell.")]
 
-def recover(
-    *,
-    execute: Annotated[bool, typer.Option("--execute", help="Do it, and not only tell.")] = False,
-    output: OutputOption = Output.table,
-) -> None:
+
+def recover(*, execute: ExecuteOption = False, output: OutputOption = Output.table) -> None:
     """Take events and outcomes that a restored database lacks back from Kafka. Stop all services first."""
     where = till_settings()
     kafka, topics = kafka_of(where)
@@ -30,14 +29,31 @@ def recover(
                 carry_out=execute,
             ),
         )
+    _print(found, _recovered(found), output)
+
+
+def republish(*, execute: ExecuteOption = False, output: OutputOption = Output.table) -> None:
+    """Fill an empty topic of events from the log, as it was. Stop relay and command services first."""
+    kafka, topics = kafka_of(till_settings())
+    with notices.status("Looking at the topic") as status:
+        found = run_over(
+            admin_connection,
+            lambda conn: fill_topic(
+                Work(conn, kafka, ORDERS, topics, status.update), operator_name(), carry_out=execute
+            ),
+        )
+    _print(found, _republished(found), output)
+
+
+def _print(found: Recovery | Republishing, lines: list[str], output: Output) -> None:
     if output is Output.json:
         print_json(found._asdict())
         return
-    for line in _lines(found):
+    for line in lines:
         answers.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def _lines(found: Recovery) -> list[str]:
+def _recovered(found: Recovery) -> list[str]:
     if not found.lacks:
         return ["The database lacks nothing that the topics hold."]
     done = found.executed
@@ -52,4 +68,20 @@ def _lines(found: Recovery) -> list[str]:
         "Start the services; `till verify --topic` proves the result."
         if done
         else "Nothing was changed: `till recover --execute` does it.",
+    ]
+
+
+def _republished(found: Republishing) -> list[str]:
+    if found.finished:
+        return [f"{found.topic} was filled before, with {found.done:,} events: nothing to do."]
+    if not found.executed:
+        begun = f", of which {found.done:,} are put out" if found.begun else ""
+        return [
+            f"{found.topic} would be filled with {found.events:,} events{begun}.",
+            "Nothing was changed: `till republish --execute` does it.",
+        ]
+    return [
+        f"{found.done:,} events are in the outbox or on {found.topic}.",
+        "Start the relay, then the others.",
+        "The topic is another one to the read models: rebuild each with `till rebuild`.",
     ]

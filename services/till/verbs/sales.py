@@ -1,7 +1,7 @@
 """`till sales`: what was sold, now or as of any moment."""
 
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Any
 
 import typer
@@ -38,16 +38,25 @@ def sales(
 ) -> None:
     """Sum up sales, each tenant's and each currency's by itself; voids count for their order's day."""
     groups = [SalesGroup.business_day] if by is None else by
-    rows = run(
-        _sales(
-            tenant,
-            groups,
-            day_from=None if day_from is None else _day(day_from),
-            day_to=None if day_to is None else _day(day_to),
-            as_of=None if as_of is None else parse_time(as_of),
-            clock=clock,
-        )
-    )
+    first = None if day_from is None else _day(day_from)
+    last = None if day_to is None else _day(day_to)
+    moment = None if as_of is None else parse_time(as_of)
+
+    async def ask() -> list[dict[str, Any]]:
+        async with query_connection(till_settings()) as conn:
+            return [
+                {"tenant_id": tenant_id, **asdict(row)}
+                for tenant_id in await find_tenants(conn, tenant)
+                for row in await sales_of(
+                    conn, tenant_id, group_by=groups, day_from=first, day_to=last, as_of=moment, clock=clock
+                )
+            ]
+
+    with read_models_may_be_missing(
+        "There are no sales yet: their projector has not started, or still makes its new tables.",
+        "`till lag` says which; start everything with `till up --detach`.",
+    ):
+        rows = run(ask())
     named = [group.value for group in SalesGroup if group in groups]
     whose = () if tenant else ("tenant_id",)
     title = "Sales" if as_of is None else f"Sales as of {as_of}, by the time they {_HAD[clock]}"
@@ -64,33 +73,3 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise TillError(f"{text!r} is no day.", "Write it as 2017-01-01.") from None
-
-
-async def _sales(
-    tenant: str | None,
-    groups: list[SalesGroup],
-    *,
-    day_from: date | None,
-    day_to: date | None,
-    as_of: datetime | None,
-    clock: Clock,
-) -> list[dict[str, Any]]:
-    missing = read_models_may_be_missing(
-        "There are no sales yet: their projector has not started, or still makes its new tables.",
-        "`till lag` says which; start everything with `till up --detach`.",
-    )
-    async with query_connection(till_settings()) as connection:
-        with missing:
-            return [
-                {"tenant_id": tenant_id, **asdict(row)}
-                for tenant_id in await find_tenants(connection, tenant)
-                for row in await sales_of(
-                    connection,
-                    tenant_id,
-                    group_by=groups,
-                    day_from=day_from,
-                    day_to=day_to,
-                    as_of=as_of,
-                    clock=clock,
-                )
-            ]

@@ -1,6 +1,5 @@
 """`till search`: which orders an id that is at hand could belong to."""
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -25,7 +24,11 @@ def search(
     output: OutputOption = Output.table,
 ) -> None:
     """Find orders by an id: the order's own, a command's, or a product or line that it ever had."""
-    rows = run(_search(text, tenant, limit))
+    with read_models_may_be_missing(
+        "There is nothing to search yet: a projector has not started.",
+        "`till lag` says which; start everything with `till up --detach`.",
+    ):
+        rows = run(_search(text, tenant, limit))
     print_rows(rows, ("kind", "tenant_id", "order_id", "detail"), output, title=f"Search for {text}")
     if not rows:
         notices.print(
@@ -34,18 +37,9 @@ def search(
 
 
 async def _search(text: str, tenant: str | None, limit: int) -> list[dict[str, Any]]:
-    missing = read_models_may_be_missing(
-        "There is nothing to search yet: a projector has not started.",
-        "`till lag` says which; start everything with `till up --detach`.",
-    )
-    async with query_connection(till_settings()) as connection:
-        with missing:
-            return [
-                {"kind": hit.kind.value, "tenant_id": tenant_id, **_rest(asdict(hit))}
-                for tenant_id in await find_tenants(connection, tenant)
-                for hit in await search_orders(connection, tenant_id, text, limit=limit)
-            ]
-
-
-def _rest(hit: dict[str, Any]) -> dict[str, Any]:
-    return {name: hit[name] for name in ("order_id", "detail")}
+    async with query_connection(till_settings()) as conn:
+        return [
+            {"kind": hit.kind.value, "tenant_id": tenant_id, "order_id": hit.order_id, "detail": hit.detail}
+            for tenant_id in await find_tenants(conn, tenant)
+            for hit in await search_orders(conn, tenant_id, text, limit=limit)
+        ]
