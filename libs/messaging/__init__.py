@@ -7,8 +7,7 @@ from messaging.cloudevents import JSON_CONTENT, Envelope, Undecodable, format_ti
 from messaging.connection import KafkaConnection
 from messaging.consumer import BatchConsumer
 from messaging.events import SOURCE, EventMessage, decode_event, event_headers, event_json
-from messaging.groups import group_members
-from messaging.offsets import Committed, committed_offsets
+from messaging.groups import Committed, committed_offsets, group_members
 from messaging.partitioning import partition_of
 from messaging.producer import Message, Producer
 from messaging.read_range import read_again

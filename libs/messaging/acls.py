@@ -14,7 +14,7 @@ from aiokafka.protocol.api import Request
 from pydantic import StringConstraints, TypeAdapter
 
 from messaging.connection import KafkaConnection
-from messaging.refusals import telling_refusals
+from messaging.refusals import admin_client
 
 Operation = Literal[
     "read", "write", "create", "delete", "alter", "describe", "describe_configs", "alter_configs"
@@ -105,10 +105,7 @@ async def apply_acls(kafka: KafkaConnection, acls: Sequence[Acl]) -> AppliedAcls
     user, KafkaRefused for an unknown one, SecurityDisabled where Kafka has no authorizer.
     """
     wanted = {_entry(acl) for acl in acls}
-    admin = AIOKafkaAdminClient(**kafka.options())
-    async with telling_refusals(kafka):
-        await admin.start()
-    try:
+    async with admin_client(kafka) as admin:
         there = await _entries_of(admin, {_EVERYBODY, *(f"User:{acl.principal}" for acl in acls)})
         missing = sorted(wanted - there)
         if missing:
@@ -116,8 +113,6 @@ async def apply_acls(kafka: KafkaConnection, acls: Sequence[Acl]) -> AppliedAcls
             for code, message in response.creation_responses:
                 if code:
                     raise for_code(code)(message)
-    finally:
-        await admin.close()
     return AppliedAcls(list(map(_told, missing)), list(map(_told, sorted(there - wanted))))
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from messaging.offsets import Committed
+from messaging.groups import Committed
 
 
 class Fenced(Exception):

@@ -22,8 +22,8 @@ from prometheus_client import Counter, Histogram
 from messaging.batch_handler import Assigned, BatchHandler, Fenced, Unrecoverable
 from messaging.connection import KafkaConnection
 from messaging.fetching import Fetched, GetMany, fetch_batch
+from messaging.groups import MARKER, committed_offsets
 from messaging.header_names import accept_any_header_name
-from messaging.offsets import MARKER, committed_offsets
 from messaging.progress import Progress
 from messaging.refusals import telling_refusals
 from messaging.retrying import Budget

@@ -5,6 +5,7 @@ from asyncio import IncompleteReadError
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
     IllegalSaslStateError,
@@ -39,6 +40,19 @@ async def telling_refusals(kafka: KafkaConnection) -> AsyncIterator[None]:
         if reason := await _refusal(kafka):
             raise KafkaRefused(reason) from error
         raise
+
+
+@asynccontextmanager
+async def admin_client(kafka: KafkaConnection) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Give a client that may ask and change what a consumer or producer can't. Raises KafkaRefused too."""
+    admin = AIOKafkaAdminClient(**kafka.options())
+    try:
+        # A start that fails may have opened connections.
+        async with telling_refusals(kafka):
+            await admin.start()
+        yield admin
+    finally:
+        await admin.close()
 
 
 async def _refusal(kafka: KafkaConnection) -> str | None:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
@@ -16,7 +15,7 @@ from aiokafka.errors import (
 
 from messaging.batch_handler import Unrecoverable
 from messaging.connection import KafkaConnection
-from messaging.refusals import telling_refusals
+from messaging.refusals import admin_client
 from messaging.topics import COMMON, DAY_MS, Topics
 
 log = structlog.get_logger(__name__)
@@ -97,9 +96,7 @@ async def mend_settings(kafka: KafkaConnection, settings: Sequence[TopicSetting]
     for setting in settings:
         changes.setdefault(setting.topic, {})[setting.name] = setting.wanted
     found = await _describe(kafka, changes)
-    admin = AIOKafkaAdminClient(**kafka.options())
-    try:
-        await admin.start()
+    async with admin_client(kafka) as admin:
         # Kafka's older request, which is aiokafka's only one, sets all that a topic has of its own at once.
         resources = [
             ConfigResource(
@@ -110,8 +107,6 @@ async def mend_settings(kafka: KafkaConnection, settings: Sequence[TopicSetting]
             for topic, change in changes.items()
         ]
         responses = await admin.alter_configs(resources)
-    finally:
-        await admin.close()
     for response in responses:
         for code, message, _, name in (resource[:4] for resource in response.resources):
             if code:
@@ -123,14 +118,9 @@ _Values = Mapping[str, tuple[str, bool]]
 
 async def _describe(kafka: KafkaConnection, names: Collection[str]) -> dict[str, _Values]:
     """Return topic → setting → its value, and whether it is the topic's own."""
-    admin = AIOKafkaAdminClient(**kafka.options())
-    try:
-        async with telling_refusals(kafka):
-            await admin.start()
+    async with admin_client(kafka) as admin:
         asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted(names)]
         responses = await admin.describe_configs(asked)
-    finally:
-        await admin.close()
     found: dict[str, _Values] = {}
     for response in responses:
         for code, message, _, name, entries in response.resources:

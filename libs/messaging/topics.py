@@ -12,7 +12,7 @@ from aiokafka.errors import (
 )
 
 from messaging.connection import KafkaConnection
-from messaging.refusals import telling_refusals
+from messaging.refusals import admin_client
 
 MEBIBYTE = 1024 * 1024
 COMMON = {
@@ -86,10 +86,7 @@ async def ensure_topics(kafka: KafkaConnection, topics: Topics, partitions: int 
     With three brokers or more each topic has three replicas of which two must be in sync.
     Raises KafkaError when the cluster refuses.
     """
-    admin = AIOKafkaAdminClient(**kafka.options())
-    async with telling_refusals(kafka):
-        await admin.start()
-    try:
+    async with admin_client(kafka) as admin:
         brokers = len((await admin.describe_cluster())["brokers"])
         replicated = brokers >= BROKERS_FOR_REPLICATION
         durability = {"min.insync.replicas": "2"} if replicated else {}
@@ -104,8 +101,6 @@ async def ensure_topics(kafka: KafkaConnection, topics: Topics, partitions: int 
         ]
         response = await admin.create_topics(wanted)
         await _until_known(admin, [topic.name for topic in wanted])
-    finally:
-        await admin.close()
     created = []
     for name, code, message in (row[:3] for row in response.topic_errors):
         error = for_code(code)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from commands import ORDERS
 from integration.till.conftest import Till
 from messaging import KafkaConnection, ensure_topics, event_headers, fetch_topic_id
-from messaging.offsets import MARKER
+from messaging.groups import MARKER
 from operations.errors import OperationRefused, Unreachable
 from readmodels import READ_MODELS
 from till.app import app
