@@ -55,18 +55,6 @@ def decide(command: Command, order: Order) -> tuple[Event, ...]:
     _check_existence_and_version(command, order)
     at = command.occurred_at
     match data:
-        case (
-            AddItem()
-            | RemoveItem()
-            | ChangeItemQuantity()
-            | ApplyDiscount()
-            | RemoveDiscount()
-            | ApplyLineDiscount()
-            | RemoveLineDiscount()
-        ):
-            _check_open(order)
-            change = _change(data, order)
-            return () if change is None else (Event(change, at),)
         case CreateOrder():
             return (Event(_create(data, command), at),)
         case ConfirmOrder():
@@ -88,7 +76,9 @@ def decide(command: Command, order: Order) -> tuple[Event, ...]:
             step = order.redo[-1]
             return (Event(step.change, at, redoes=(step.version,)),)
         case _:
-            assert_never(data)
+            _check_open(order)
+            change = _change(data, order)
+            return () if change is None else (Event(change, at),)
 
 
 def _check_existence_and_version(command: Command, order: Order) -> None:
