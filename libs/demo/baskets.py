@@ -6,7 +6,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from demo.dataset import LEFT_OUT_CATEGORY, LEFT_OUT_DEPARTMENTS, read_table
+from demo.dataset import LEFT_OUT_CATEGORY, LEFT_OUT_DEPARTMENTS, TRANSACTION_COLUMNS, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,19 +36,7 @@ def read_baskets(limit: int | None = None) -> tuple[int, Iterator[Basket]]:
 
     Left out: lines of quantity 0, fuel, and what is no product (see `dataset`). Coupons are not applied.
     """
-    lines = read_table(
-        "transactions",
-        [
-            "basket_id",
-            "store_id",
-            "product_id",
-            "quantity",
-            "sales_value",
-            "retail_disc",
-            "coupon_match_disc",
-            "transaction_timestamp",
-        ],
-    )
+    lines = read_table("transactions", TRANSACTION_COLUMNS)
     products = read_table(
         "products", ["product_id", "department", "product_category", "product_type", "package_size"]
     )

@@ -11,6 +11,17 @@ if TYPE_CHECKING:
 
 LEFT_OUT_DEPARTMENTS = ("FUEL", "MISCELLANEOUS")
 LEFT_OUT_CATEGORY = "COUPON/MISC ITEMS"
+TRANSACTION_COLUMNS = [
+    "basket_id",
+    "store_id",
+    "product_id",
+    "quantity",
+    "sales_value",
+    "retail_disc",
+    "coupon_match_disc",
+    "transaction_timestamp",
+]
+"""What is read of `transactions`; `baskets` counts on their order."""
 
 
 def read_table(name: str, columns: list[str]) -> "pd.DataFrame":

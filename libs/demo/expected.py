@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
-from demo.dataset import LEFT_OUT_CATEGORY, LEFT_OUT_DEPARTMENTS, read_table
+from demo.dataset import LEFT_OUT_CATEGORY, LEFT_OUT_DEPARTMENTS, TRANSACTION_COLUMNS, read_table
 from demo.selection import CURRENCY, cashier_of, choose, order_id_of, tenant_of
 
 if TYPE_CHECKING:
@@ -93,19 +93,8 @@ def expected_figures(loaded: int, present: Collection[UUID]) -> Figures:
 
 
 def _lines() -> "pd.DataFrame":
-    lines = read_table(
-        "transactions",
-        [
-            "basket_id",
-            "store_id",
-            "product_id",
-            "quantity",
-            "sales_value",
-            "retail_disc",
-            "coupon_match_disc",
-            "transaction_timestamp",
-        ],
-    ).merge(read_table("products", ["product_id", "department", "product_category"]), "left", "product_id")
+    products = read_table("products", ["product_id", "department", "product_category"])
+    lines = read_table("transactions", TRANSACTION_COLUMNS).merge(products, "left", "product_id")
     unwanted = (
         (lines["quantity"] == 0)
         | lines["department"].isin(LEFT_OUT_DEPARTMENTS)
