@@ -1,7 +1,6 @@
 """Which order, and which moment of it, is meant by what is typed on the command line."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -9,8 +8,21 @@ import asyncpg
 import typer
 
 from eventstore import StreamKey
-from queries import NoSuchOrder, NoSuchVersion, NotCreatedYet, SeveralTenants, some_orders, tenant_of_order
+from orders import Order
+from queries import (
+    Clock,
+    NoSuchOrder,
+    NoSuchVersion,
+    NotCreatedYet,
+    Point,
+    SeveralTenants,
+    order_at,
+    some_orders,
+    tenant_of_order,
+)
+from till.connecting import query_connection
 from till.errors import TillError
+from till.settings import till_settings
 
 OrderArgument = Annotated[str, typer.Argument(metavar="ORDER", help="The order's id, a UUID.")]
 TenantOption = Annotated[
@@ -52,20 +64,21 @@ def several_tenants(error: SeveralTenants) -> TillError:
     )
 
 
-@contextmanager
-def telling_when(order_id: UUID) -> Iterator[None]:
-    """Turn what is raised where an order was not at a version or a time into a TillError."""
-    try:
-        yield
-    except NoSuchVersion as error:
-        advice = f"`till history {order_id}` lists what happened at each."
-        raise TillError(f"Order {order_id} {error}.", advice) from None
-    except NotCreatedYet as error:
-        raise TillError(
-            f"Order {order_id} {error}.",
-            f"Its first event occurred at {error.first.occurred_at.isoformat()} (--clock occurred)"
-            f" and was recorded at {error.first.recorded_at.isoformat()} (--clock recorded).",
-        ) from None
+async def find_order_at(order: str, tenant: str | None, points: Sequence[Point], clock: Clock) -> list[Order]:
+    """Return an order as it was at each point. Raises TillError as `find_order` does, or if it was not."""
+    async with query_connection(till_settings()) as connection:
+        key = await find_order(connection, order, tenant)
+        try:
+            return [await order_at(connection, *key, point, clock) for point in points]
+        except NoSuchVersion as error:
+            advice = f"`till history {key.aggregate_id}` lists what happened at each."
+            raise TillError(f"Order {key.aggregate_id} {error}.", advice) from None
+        except NotCreatedYet as error:
+            raise TillError(
+                f"Order {key.aggregate_id} {error}.",
+                f"Its first event occurred at {error.first.occurred_at.isoformat()} (--clock occurred)"
+                f" and was recorded at {error.first.recorded_at.isoformat()} (--clock recorded).",
+            ) from None
 
 
 async def _advice(connection: asyncpg.Connection) -> str:

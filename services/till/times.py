@@ -1,8 +1,16 @@
-"""A time as it is typed on the command line."""
+"""A time as it is typed on the command line, and the clock that it is of."""
 
 from datetime import UTC, datetime
+from typing import Annotated
 
+import typer
+
+from queries import Clock
 from till.errors import TillError
+
+ClockOption = Annotated[
+    Clock, typer.Option(help="Go by when events were recorded, or by when terminals say they occurred.")
+]
 
 
 def parse_time(text: str) -> datetime:

@@ -20,7 +20,7 @@ from till.connecting import query_connection, run
 from till.errors import TillError
 from till.orders_found import parse_order_id, several_tenants
 from till.output import Output, OutputOption, notices, print_rows
-from till.read_models_missing import read_models_may_be_missing
+from till.read_models import read_models_may_be_missing
 from till.settings import till_settings
 from till.times import parse_time
 
@@ -81,7 +81,8 @@ async def _audit(tenant: str | None, wanted: AuditFilter, limit: int) -> Page[Au
             whose = "" if tenant is None else f" of tenant {tenant}"
             raise TillError(
                 f"The audit trail has nothing on an order {order}{whose}.",
-                "`till lag` says whether it lags behind; `till audit` without --order lists the newest entries.",
+                "`till lag` says whether it lags behind; "
+                "`till audit` without --order lists the newest entries.",
             ) from None
         except SeveralTenants as error:
             raise several_tenants(error) from None

@@ -6,14 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from orders import OrderDifference, PricedLine, difference
-from queries import Clock, Point, order_at
+from queries import Clock, Point
 from queries.answers import difference_of, line_row
-from till.connecting import query_connection, run
+from till.connecting import run
 from till.errors import TillError
-from till.orders_found import OrderArgument, TenantOption, find_order, telling_when
+from till.orders_found import OrderArgument, TenantOption, find_order_at
 from till.output import Output, OutputOption, notices, print_json, print_rows
-from till.settings import till_settings
-from till.times import parse_time
+from till.times import ClockOption, parse_time
 
 _COLUMNS = ("what", "field", "before", "after")
 _POINT = "a version such as 3, or a time such as 2017-01-01T12:00:00Z; UTC unless it says."
@@ -25,15 +24,13 @@ def diff(
     begin: Annotated[str, typer.Argument(metavar="FROM", help=f"As it was at {_POINT}")],
     end: Annotated[str, typer.Argument(metavar="TO", help=f"As it was at {_POINT}")],
     *,
-    clock: Annotated[
-        Clock, typer.Option(help="Go by when events were recorded, or by when terminals say they occurred.")
-    ] = Clock.recorded,
+    clock: ClockOption = Clock.recorded,
     tenant: TenantOption = None,
     output: OutputOption = Output.table,
 ) -> None:
     """Show what differs between an order at one point and at another: lines, discounts, totals, status."""
-    points = (_point(begin), _point(end))
-    found = run(_difference(order, tenant, points, clock))
+    before, after = run(find_order_at(order, tenant, [_point(begin), _point(end)], clock))
+    found = difference(before, after)
     if output is Output.json:
         print_json(difference_of(found, line_row))
         return
@@ -50,16 +47,6 @@ def _point(text: str) -> Point:
     if not 1 <= version <= _HIGHEST_VERSION:
         raise TillError(f"{text[:12]} is no version.", "Versions count from 1; `till history` lists them.")
     return version
-
-
-async def _difference(
-    order: str, tenant: str | None, points: tuple[Point, Point], clock: Clock
-) -> OrderDifference:
-    async with query_connection(till_settings()) as connection:
-        key = await find_order(connection, order, tenant)
-        with telling_when(key.aggregate_id):
-            before, after = [await order_at(connection, *key, point, clock) for point in points]
-    return difference(before, after)
 
 
 def _rows(found: OrderDifference) -> Iterator[dict[str, Any]]:

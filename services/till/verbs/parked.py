@@ -14,7 +14,7 @@ from till.connecting import operator_connection, operator_name, query_connection
 from till.errors import TillError
 from till.orders_found import parse_order_id
 from till.output import Output, OutputOption, answers, notices, print_json, print_rows
-from till.read_models_named import known_read_model
+from till.read_models import known_read_model
 
 parked = typer.Typer(
     name="parked",

@@ -10,7 +10,7 @@ from operations import resume as resume_read_model
 from operations.groups import wait_until_left
 from till.connecting import acting, kafka_of, run
 from till.output import notices
-from till.read_models_named import ReadModelArgument
+from till.read_models import ReadModelArgument
 from till.settings import TillSettings, till_settings
 
 NoteOption = Annotated[str, typer.Option("--note", help="Why, for the record.")]

@@ -20,7 +20,7 @@ from till.build_progress import show_build
 from till.connecting import acting, operator_connection, run
 from till.errors import TillError
 from till.output import Output, OutputOption, notices
-from till.read_models_named import ReadModelArgument
+from till.read_models import ReadModelArgument
 from till.settings import TillSettings, till_settings
 
 _INTERRUPTED = 130

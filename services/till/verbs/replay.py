@@ -24,7 +24,7 @@ from operations.replay import (
 from operations.replay.record import open_replay, tell_open
 from till.connecting import acting, kafka_of, operator_connection, operator_name, run
 from till.output import Output, OutputOption, answers, notices, print_json, print_rows
-from till.read_models_named import ReadModelArgument
+from till.read_models import ReadModelArgument
 from till.replay_progress import show_replay
 from till.settings import TillSettings, till_settings
 from till.times import parse_time

@@ -11,9 +11,9 @@ from queries import sales as sales_of
 from till.connecting import query_connection, run
 from till.errors import TillError
 from till.output import Output, OutputOption, notices, print_rows
-from till.read_models_missing import read_models_may_be_missing
+from till.read_models import read_models_may_be_missing
 from till.settings import till_settings
-from till.times import parse_time
+from till.times import ClockOption, parse_time
 
 _AMOUNTS = ("currency", "orders", "gross", "discount", "net", "voids")
 _DAY = "such as 2017-01-01, itself included."
@@ -28,9 +28,7 @@ def sales(
         str | None,
         typer.Option(help="As they stood at a time such as 2017-01-01T12:00:00Z; UTC unless it says."),
     ] = None,
-    clock: Annotated[
-        Clock, typer.Option(help="Go by when events were recorded, or by when terminals say they occurred.")
-    ] = Clock.recorded,
+    clock: ClockOption = Clock.recorded,
     day_from: Annotated[str | None, typer.Option("--from", help=f"From a business day {_DAY}")] = None,
     day_to: Annotated[str | None, typer.Option("--to", help=f"Up to a business day {_DAY}")] = None,
     tenant: Annotated[str | None, typer.Option(help="Of this tenant only.")] = None,

@@ -8,7 +8,7 @@ from queries import MOST_ORDERS, find_tenants
 from queries import search as search_orders
 from till.connecting import query_connection, run
 from till.output import Output, OutputOption, notices, print_rows
-from till.read_models_missing import read_models_may_be_missing
+from till.read_models import read_models_may_be_missing
 from till.settings import till_settings
 
 

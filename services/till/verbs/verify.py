@@ -15,7 +15,7 @@ from till.advice import advice_on
 from till.connecting import kafka_of, operator_connection, operator_name, run_over
 from till.errors import TillError
 from till.output import Output, OutputOption, answers, notices, print_failure, print_json, print_rows
-from till.read_models_named import known_read_model
+from till.read_models import known_read_model
 from till.settings import till_settings
 
 COULD_NOT_CHECK = 2

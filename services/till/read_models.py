@@ -1,12 +1,27 @@
-"""What is told where a read model cannot answer: it is not made yet, or is of an earlier version."""
+"""How a verb takes the name of a read model, and what is told where one cannot answer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import asyncpg
+import typer
 
 from queries import EarlierVersion
+from readmodels import READ_MODELS
 from till.errors import TillError
+
+
+def known_read_model(name: str | None) -> str | None:
+    """Refuse a name that no read model has; none at all is left to the verb."""
+    if name is not None and name not in READ_MODELS:
+        raise typer.BadParameter(f"there is no read model {name}; there are {', '.join(sorted(READ_MODELS))}")
+    return name
+
+
+ReadModelArgument = Annotated[
+    str, typer.Argument(help=f"One of {', '.join(sorted(READ_MODELS))}.", callback=known_read_model)
+]
 
 
 @contextmanager
