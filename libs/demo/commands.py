@@ -10,15 +10,7 @@ from typing import NamedTuple
 from uuid import uuid5
 
 from demo.baskets import Basket, BasketLine
-from demo.selection import (
-    CURRENCY,
-    Correction,
-    cashier_of,
-    choose,
-    manager_of,
-    order_id_of,
-    tenant_of,
-)
+from demo.selection import CURRENCY, Correction, cashier_of, choose, manager_of, order_id_of, tenant_of
 
 # A cashier's pace: it spreads an order's events so that a look at an earlier time shows something.
 SECONDS_PER_STEP = 3

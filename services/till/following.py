@@ -7,14 +7,7 @@ from aiokafka import ConsumerRecord
 
 from commands import ORDERS
 from eventstore import NewerSchema
-from messaging import (
-    EventMessage,
-    KafkaConnection,
-    RecordsGone,
-    TopicMadeAnew,
-    TopicTail,
-    Vector,
-)
+from messaging import EventMessage, KafkaConnection, RecordsGone, TopicMadeAnew, TopicTail, Vector
 from operations.reaching_kafka import event_in, reaching_kafka
 from queries import BEGINNING, EventFilter, Start
 from queries.answers import message_row

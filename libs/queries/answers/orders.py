@@ -6,15 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from orders import (
-    Line,
-    LineTotals,
-    Order,
-    discount_fields,
-    line_amounts,
-    line_fields,
-    order_fields,
-)
+from orders import Line, LineTotals, Order, discount_fields, line_amounts, line_fields, order_fields
 from queries.orders import OrderSummary, summary_of
 
 

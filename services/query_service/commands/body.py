@@ -6,14 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from commands import LARGEST_VALUE, ORDERS, Request, read_request
-from messaging import (
-    JSON_CONTENT,
-    Attributes,
-    InvalidAttribute,
-    Message,
-    Undecodable,
-    format_time,
-)
+from messaging import JSON_CONTENT, Attributes, InvalidAttribute, Message, Undecodable, format_time
 from messaging.attributes import LONGEST_CORRELATION_ID
 from messaging.cloudevents import parse_json
 from orders import Malformed, canonical_json, parse_command

@@ -16,13 +16,7 @@ from query_service.documents.headers import (
     event_headers,
     outcome_headers,
 )
-from query_service.documents.schemas import (
-    UUID_SCHEMA,
-    Schema,
-    command_schema,
-    event_schema,
-    outcome_schemas,
-)
+from query_service.documents.schemas import UUID_SCHEMA, Schema, command_schema, event_schema, outcome_schemas
 
 DEAD_LETTER = "DeadLetter"
 _BINDING_VERSION = "0.5.0"

@@ -12,15 +12,7 @@ from aiokafka import ConsumerRecord
 from prometheus_client import Counter, Gauge
 
 from commands import ORDERS
-from messaging import (
-    KafkaConnection,
-    RecordsGone,
-    TopicMadeAnew,
-    TopicTail,
-    Undecodable,
-    Vector,
-    event_json,
-)
+from messaging import KafkaConnection, RecordsGone, TopicMadeAnew, TopicTail, Undecodable, Vector, event_json
 from queries import EventFilter
 from runtime import Health
 

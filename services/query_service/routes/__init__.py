@@ -1,15 +1,6 @@
 """What can be asked: one module a kind of question."""
 
-from query_service.routes import (
-    audit,
-    commands,
-    documents,
-    events,
-    figures,
-    history,
-    orders,
-    read_models,
-)
+from query_service.routes import audit, commands, documents, events, figures, history, orders, read_models
 
 ROUTERS = (
     # The most asked for first: routes are looked through in this order.

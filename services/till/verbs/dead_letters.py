@@ -5,13 +5,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from operations.dead_letters import (
-    LetterFilter,
-    letter_document,
-    list_letters,
-    read_letter,
-    resend,
-)
+from operations.dead_letters import LetterFilter, letter_document, list_letters, read_letter, resend
 from operations.dead_letters import resolve as settle
 from runtime.printable import printable
 from till.connecting import kafka_of, operator_connection, operator_name, query_connection, run, run_over
