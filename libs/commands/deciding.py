@@ -97,11 +97,7 @@ class Deciding(Generic[S]):
             code = str(refusal.code)
         else:
             headers, value = outcome_content(
-                request,
-                self._type_prefix,
-                ACCEPTED,
-                {"version": version, "event_ids": event_ids},
-                self._now,
+                request, self._type_prefix, ACCEPTED, {"version": version, "event_ids": event_ids}, self._now
             )
             new_version = version
         self._outcomes.append(

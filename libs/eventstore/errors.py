@@ -54,7 +54,7 @@ class ClockWentBack(EventStoreError):
     def __init__(self, keys: Iterable[StreamKey]) -> None:
         self.keys = frozenset(keys)
         super().__init__(
-            f"recorded_at must not be before that of the stream's newest event: {min(self.keys)}",
+            f"recorded_at must not be before that of the stream's newest event: {min(self.keys)}"
         )
 
 

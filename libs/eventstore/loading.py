@@ -166,13 +166,7 @@ async def select_streams(
 
 
 async def select_stream_as_of(
-    conn: Connection,
-    tables: Tables,
-    key: StreamKey,
-    time: datetime,
-    *,
-    occurred: bool,
-    state_version: int,
+    conn: Connection, tables: Tables, key: StreamKey, time: datetime, *, occurred: bool, state_version: int
 ) -> list[Record]:
     """Read the longest prefix of a stream whose every event was recorded, or had occurred, by a time."""
     return await conn.fetch(
@@ -181,10 +175,7 @@ async def select_stream_as_of(
 
 
 async def select_histories(
-    conn: Connection,
-    tables: Tables,
-    ranges: Mapping[StreamKey, tuple[int, int | None]],
-    limit: int | None,
+    conn: Connection, tables: Tables, ranges: Mapping[StreamKey, tuple[int, int | None]], limit: int | None
 ) -> list[Record]:
     """Read each stream's events after a version, up to another, at most `limit` a stream."""
     after = [after for after, _ in ranges.values()]
@@ -202,9 +193,7 @@ async def find_event_ids(
 ) -> dict[tuple[StreamKey, int], UUID]:
     """Give the id of the event at each stream and version; a place without an event is absent."""
     rows = await conn.fetch(
-        tables.sql(_FIND),
-        *key_columns(key for key, _ in places),
-        [version for _, version in places],
+        tables.sql(_FIND), *key_columns(key for key, _ in places), [version for _, version in places]
     )
     return {
         (StreamKey(tenant_id, aggregate_id), version): found
@@ -221,15 +210,11 @@ async def newest_versions(
 
 
 async def find_outcomes(
-    conn: Connection,
-    tables: Tables,
-    ids: Sequence[tuple[str, UUID]],
+    conn: Connection, tables: Tables, ids: Sequence[tuple[str, UUID]]
 ) -> tuple[datetime, dict[tuple[str, UUID], StoredOutcome]]:
     """Give the database's clock and the stored outcomes of those commands that have one."""
     rows = await conn.fetch(
-        tables.sql(_OUTCOMES),
-        [tenant_id for tenant_id, _ in ids],
-        [command_id for _, command_id in ids],
+        tables.sql(_OUTCOMES), [tenant_id for tenant_id, _ in ids], [command_id for _, command_id in ids]
     )
     known = {
         (tenant_id, command_id): StoredOutcome(fingerprint, headers, value)

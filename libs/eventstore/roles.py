@@ -20,11 +20,7 @@ LOGIN_ROLES = (
 )
 
 # Seconds, of roles that only read: a forgotten transaction keeps dead rows from being cleared away.
-_IDLE_IN_TRANSACTION = {
-    "tillstream_analyst": 300,
-    "tillstream_query": 60,
-    "tillstream_query_service": 60,
-}
+_IDLE_IN_TRANSACTION = {"tillstream_analyst": 300, "tillstream_query": 60, "tillstream_query_service": 60}
 _ITERATIONS = 4096  # PostgreSQL's own default
 
 

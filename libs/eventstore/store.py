@@ -54,9 +54,7 @@ class EventStore(Generic[S]):
         return (await self.load_many_at(conn, {key: version}))[key]
 
     async def load_many_at(
-        self,
-        conn: Connection,
-        versions: Mapping[StreamKey, int],
+        self, conn: Connection, versions: Mapping[StreamKey, int]
     ) -> dict[StreamKey, Loaded[S]]:
         """Give the state each stream had at a version, from 0. Raises `VersionNotFound`."""
         if any(version < 0 for version in versions.values()):
@@ -86,20 +84,14 @@ class EventStore(Generic[S]):
         return self._fold(key, rows)
 
     async def history(
-        self,
-        conn: Connection,
-        key: StreamKey,
-        after_version: int = 0,
-        limit: int | None = None,
+        self, conn: Connection, key: StreamKey, after_version: int = 0, limit: int | None = None
     ) -> list[StoredEvent]:
         """Give a stream's events after a version, oldest first, at most `limit` of them."""
         rows = await loading.select_histories(conn, self.tables, {key: (after_version, None)}, limit)
         return [self._stored(key, row) for row in rows]
 
     async def histories(
-        self,
-        conn: Connection,
-        ranges: Mapping[StreamKey, tuple[int, int | None]],
+        self, conn: Connection, ranges: Mapping[StreamKey, tuple[int, int | None]]
     ) -> dict[StreamKey, list[StoredEvent]]:
         """Give each stream's events after a version and up to another (None: all), as of one moment."""
         keys = list(ranges)
@@ -130,9 +122,7 @@ class EventStore(Generic[S]):
         return await loading.newest_versions(conn, self.tables, keys)
 
     async def find_outcomes(
-        self,
-        conn: Connection,
-        ids: Sequence[tuple[str, UUID]],
+        self, conn: Connection, ids: Sequence[tuple[str, UUID]]
     ) -> tuple[datetime, dict[tuple[str, UUID], StoredOutcome]]:
         """Give the database's clock and the stored outcomes of the commands (tenant id, command id).
 
@@ -182,9 +172,7 @@ class EventStore(Generic[S]):
         return self._chain.upcast(event_type, schema_version, payload, version, occurred_at)
 
     async def _load_up_to(
-        self,
-        conn: Connection,
-        versions: Mapping[StreamKey, int],
+        self, conn: Connection, versions: Mapping[StreamKey, int]
     ) -> dict[StreamKey, Loaded[S]]:
         rows = await loading.select_streams(conn, self.tables, versions, self._type.state_version)
         streams = {ordinal: list(stream) for ordinal, stream in groupby(rows, key=lambda row: row["ordinal"])}

@@ -43,7 +43,7 @@ class UpcasterChain:
         newest = self.newest(event_type)
         if schema_version > newest:
             raise NewerSchema(
-                f"{event_type} has schema version {schema_version}, this build knows up to {newest}",
+                f"{event_type} has schema version {schema_version}, this build knows up to {newest}"
             )
         for step in range(schema_version, newest):
             payload = self._upcasters[event_type, step](payload, version, occurred_at)

@@ -62,8 +62,7 @@ def _moved(sums: _Sums, before: Order, after: Order, gone: Sequence[Line], came:
         return _sums(after.lines, after)
     less, more = _sums(gone, after), _sums(came, after)
     return _Sums(
-        sums.gross - less.gross + more.gross,
-        sums.line_discount - less.line_discount + more.line_discount,
+        sums.gross - less.gross + more.gross, sums.line_discount - less.line_discount + more.line_discount
     )
 
 

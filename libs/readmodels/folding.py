@@ -26,10 +26,7 @@ def fold(order: Order, history: Iterable[StoredEvent]) -> Iterator[AppliedEvent]
             redoes=metadata.get("redoes", ()),
         )
         provenance = Provenance(
-            metadata["actor"],
-            stored.recorded_at,
-            UUID(metadata["causation_id"]),
-            metadata["correlation_id"],
+            metadata["actor"], stored.recorded_at, UUID(metadata["causation_id"]), metadata["correlation_id"]
         )
         applied = AppliedEvent(event, provenance, order, evolve(order, event))
         yield applied

@@ -10,14 +10,7 @@ from typing import ClassVar
 
 from orders import Order, OrderConfirmed, OrderVoided
 from readmodels.columns import Columns
-from readmodels.event_rows import (
-    EventRows,
-    Row,
-    came_with_time,
-    first_version,
-    occurred_by,
-    with_occurred_by,
-)
+from readmodels.event_rows import EventRows, Row, came_with_time, first_version, occurred_by, with_occurred_by
 from readmodels.read_model import OrderChange
 
 _TABLES = """

@@ -13,13 +13,7 @@ from operations.errors import NotFound
 from operations.reaching_kafka import reaching_kafka
 from runtime.printable import printable
 
-OURS = (
-    "deadletter_id",
-    "deadletter_topic",
-    "deadletter_partition",
-    "deadletter_offset",
-    "deadletter_reason",
-)
+OURS = ("deadletter_id", "deadletter_topic", "deadletter_partition", "deadletter_offset", "deadletter_reason")
 """The headers that stand behind the record's own, in this order."""
 
 # Records of each partition that are read at a time, going back from the newest.

@@ -21,12 +21,7 @@ from operations.recover.lost_messages import CommandKey, LostOutcome, Record
 from operations.recover.scratch import Scratch
 from operations.recover.survey import Survey, dead_letters, handled_up_to
 from operations.recover.work import Work
-from operations.recover.writing import (
-    DatedOutcome,
-    insert_events,
-    insert_lost_events,
-    insert_outcomes,
-)
+from operations.recover.writing import DatedOutcome, insert_events, insert_lost_events, insert_outcomes
 
 _HAPPENED = """
 SELECT w.ordinal, e.version, e.event_id, e.recorded_at, e.actor, e.correlation_id

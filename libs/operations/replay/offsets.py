@@ -65,10 +65,7 @@ class Group:
             TopicPartition(self.topic, partition): OffsetAndMetadata(offset, "")
             for partition, offset in offsets.items()
         }
-        async with (
-            self._answering(),
-            self.kafka.consumer(group_id=self.name) as consumer,
-        ):
+        async with self._answering(), self.kafka.consumer(group_id=self.name) as consumer:
             consumer.assign(list(moves))
             try:
                 await consumer.commit(moves)

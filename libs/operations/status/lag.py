@@ -13,13 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from commands import CONTEXTS, ORDERS
 from eventstore.outbox_depth import OutboxDepth, outbox_depth
-from messaging import (
-    Assigned,
-    KafkaConnection,
-    Topics,
-    fetch_topic,
-    stop_consumer,
-)
+from messaging import Assigned, KafkaConnection, Topics, fetch_topic, stop_consumer
 from operations.groups import wait_for_committed
 from operations.reaching_kafka import event_in, reaching_kafka
 from operations.status.waiting import Waiting, WaitingReader

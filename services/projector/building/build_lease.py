@@ -23,9 +23,7 @@ class BuildLease:
     def __init__(self, url: SecretStr, read_model: str) -> None:
         self._read_model = read_model
         self._database = Database(
-            url,
-            f"projector.{read_model}.building",
-            server_settings={"idle_session_timeout": _SILENT_AT_MOST},
+            url, f"projector.{read_model}.building", server_settings={"idle_session_timeout": _SILENT_AT_MOST}
         )
         self._session: int | None = None
 
