@@ -89,7 +89,7 @@ class Deciding(Generic[S]):
             self._repeat(request, stored)
             return
         code: str | None = None
-        new_version: int | None = None
+        version: int | None = None
         try:
             version, event_ids = self._accept(request)
         except self._domain.Rejected as refusal:
@@ -99,23 +99,7 @@ class Deciding(Generic[S]):
             headers, value = outcome_content(
                 request, self._type_prefix, ACCEPTED, {"version": version, "event_ids": event_ids}, self._now
             )
-            new_version = version
-        self._outcomes.append(
-            Outcome(
-                tenant_id=request.tenant_id,
-                command_id=request.command_id,
-                aggregate_id=request.aggregate_id,
-                command_type=request.command_type,
-                actor=request.actor,
-                data=request.data,
-                occurred_at=request.occurred_at,
-                fingerprint=request.fingerprint,
-                code=code,
-                version=new_version,
-                headers=headers,
-                value=value,
-            )
-        )
+        self._outcomes.append(request.outcome(code, version, headers, value))
         self._known[command_key] = StoredOutcome(request.fingerprint, headers, value)
         self._messages.append(outcome_message(self._topics.outcomes, request, headers, value))
         self._results.append((request, code or "accepted"))

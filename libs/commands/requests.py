@@ -11,6 +11,7 @@ from uuid import UUID
 from aiokafka import ConsumerRecord
 
 from commands.context import Context
+from eventstore import Outcome
 from messaging import Attributes, Envelope, InvalidAttribute, Undecodable, open_envelope
 from messaging.attributes import LONGEST_CORRELATION_ID, LONGEST_SOURCE
 
@@ -50,6 +51,23 @@ class Request(NamedTuple):
     data: str | None
     command: Any = None
     refusal: Any = None
+
+    def outcome(self, code: str | None, version: int | None, headers: str, value: bytes) -> Outcome:
+        """Return its row: accepted, up to `version`, or refused with `code`; `headers` and `value` answer."""
+        return Outcome(
+            self.tenant_id,
+            self.command_id,
+            self.aggregate_id,
+            self.command_type,
+            self.actor,
+            self.data,
+            self.occurred_at,
+            self.fingerprint,
+            code,
+            version,
+            headers,
+            value,
+        )
 
 
 class Named(NamedTuple):

@@ -96,12 +96,7 @@ class Answering:
             LostEvent(
                 key,
                 version,
-                UUID(str(event.event_id)),
-                event.event_type,
-                event.schema_version,
-                event.payload,
-                event.metadata,
-                event.occurred_at,
+                event._replace(event_id=UUID(str(event.event_id))),
                 append.recorded_at,
                 request.command_id,
                 "",
@@ -109,7 +104,7 @@ class Answering:
             for append in batch.appends
             for version, event in enumerate(append.events, before + 1)
         ]
-        if tuple(event.event_id for event in events[: len(happened)]) != tuple(happened):
+        if tuple(lost.event.event_id for lost in events[: len(happened)]) != tuple(happened):
             return None
         missing = events[len(happened) :]
         newest = await self._context.store.newest_versions(self._conn, [key])
@@ -119,23 +114,10 @@ class Answering:
         return Answer(DatedOutcome(outcome, at), missing, batch.messages[len(happened) :])
 
 
-def _event_ids(answer: Answer, happened: Sequence[Happened]) -> tuple[UUID, ...]:
-    return (*(each.event_id for each in happened), *(event.event_id for event in answer.events))
+def _event_ids(answer: Answer, happened: Sequence[Happened]) -> tuple[UUID | str, ...]:
+    return (*(each.event_id for each in happened), *(lost.event.event_id for lost in answer.events))
 
 
 def stored_outcome(request: Request, told: LostOutcome) -> Outcome:
     """Return the row of a command whose outcome is on the topic."""
-    return Outcome(
-        tenant_id=request.tenant_id,
-        command_id=request.command_id,
-        aggregate_id=request.aggregate_id,
-        command_type=request.command_type,
-        actor=request.actor,
-        data=request.data,
-        occurred_at=request.occurred_at,
-        fingerprint=request.fingerprint,
-        code=told.code,
-        version=told.version,
-        headers=told.headers,
-        value=told.value,
-    )
+    return request.outcome(told.code, told.version, told.headers, told.value)

@@ -9,7 +9,7 @@ from aiokafka import ConsumerRecord
 from pydantic_core import to_json
 
 from commands import ACCEPTED, COMMAND_ID_REUSED, Context
-from eventstore import StreamKey, encode_headers
+from eventstore import NewEvent, StreamKey, encode_headers
 from messaging import decode_event
 from messaging.attributes import Attributes
 
@@ -18,24 +18,19 @@ Record: TypeAlias = ConsumerRecord[bytes, bytes]
 
 
 class LostEvent(NamedTuple):
-    """One event as its row; the payload is the record's value, as it was sent."""
+    """One event with its place in the log; the payload is the record's value, as it was sent."""
 
     key: StreamKey
     version: int
-    event_id: UUID
-    event_type: str
-    schema_version: int
-    payload: str
-    metadata: str
-    occurred_at: datetime
+    event: NewEvent
     recorded_at: datetime
     command_id: UUID
     place: str
 
     @property
-    def caused_by(self) -> CommandKey:
-        """The command that led to it."""
-        return self.key.tenant_id, self.command_id
+    def row(self) -> tuple[object, ...]:
+        """Its columns in the log, the key first and `recorded_at` last."""
+        return (*self.key, self.version, *self.event, self.recorded_at)
 
 
 class LostOutcome(NamedTuple):
@@ -63,15 +58,18 @@ def read_event(record: Record, context: Context[Any]) -> LostEvent:
         metadata["undoes"] = message.undoes
     if message.redoes:
         metadata["redoes"] = message.redoes
-    return LostEvent(
-        StreamKey(message.tenant_id, message.aggregate_id),
-        message.version,
+    event = NewEvent(
         message.event_id,
         message.event_type,
         message.schema_version,
         (record.value or b"{}").decode(),
         to_json(metadata).decode(),
         message.occurred_at,
+    )
+    return LostEvent(
+        StreamKey(message.tenant_id, message.aggregate_id),
+        message.version,
+        event,
         message.recorded_at,
         message.causation_id,
         f"{record.topic}/{record.partition}/{record.offset}",

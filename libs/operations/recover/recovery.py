@@ -10,8 +10,8 @@ from messaging import Offsets
 from operations.actions import recorded
 from operations.errors import AlreadyUnderWay, Contradiction
 from operations.reaching_kafka import reaching_kafka
-from operations.recover.executing import execute
 from operations.recover.republishing import check_nobody_appends
+from operations.recover.restoring import execute
 from operations.recover.survey import survey
 from operations.recover.work import Work
 
@@ -53,15 +53,7 @@ async def recover(
             if carry_out:
                 await check_nobody_appends(work)
             found = await survey(work)
-            recovery = Recovery(
-                found.events,
-                found.outcomes,
-                found.to_answer,
-                found.commands_again,
-                found.again,
-                found.contradictions,
-                work.topics.commands,
-            )
+            recovery = Recovery(**vars(found), topic=work.topics.commands)
             if not carry_out or not recovery.lacks:
                 return recovery
             async with recorded(work.conn, actor, "recover", recovery._asdict()) as action:

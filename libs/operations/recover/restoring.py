@@ -1,8 +1,10 @@
-"""Writes what a recovery brings back, within the transaction of whoever calls."""
+"""Carries a recovery out: all that it brings back in one transaction, or nothing."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from uuid import UUID
+
+from aiokafka import TopicPartition
 
 from commands import (
     ACCEPTED,
@@ -13,11 +15,12 @@ from commands import (
     outcome_message,
     read_request,
 )
-from eventstore import Batch, StreamKey
-from messaging import Offsets
-from operations.errors import Contradiction
+from eventstore import SENDERS_LOCK, SHARDS, Batch, StreamKey
+from messaging import KafkaConnection, Offsets, Topics, stop_consumer
+from operations.errors import AlreadyUnderWay, Contradiction
 from operations.recover.answering import Answer, Answering, Happened, stored_outcome
 from operations.recover.lost_messages import CommandKey, LostOutcome, Record
+from operations.recover.republishing import check_nobody_appends
 from operations.recover.scratch import Scratch
 from operations.recover.survey import Survey, dead_letters, handled_up_to
 from operations.recover.work import Work
@@ -36,6 +39,8 @@ CROSS JOIN LATERAL (
 ) AS e
 ORDER BY w.ordinal, e.version
 """
+# Until the transaction ends: no relay sends what it has not committed yet, or what the backup had waiting.
+_TAKE_LOCKS = "SELECT bool_and(pg_try_advisory_xact_lock($1, shard)) FROM generate_series(0, $2) AS shard"
 _PAGE = 500
 _BEFORE_ALL: CommandKey = ("", UUID(int=0))
 
@@ -115,12 +120,26 @@ def _order(request: Request) -> StreamKey:
     return StreamKey(request.tenant_id, request.aggregate_id or UUID(int=0))
 
 
-async def restore(work: Work, found: Survey, time_zones: Mapping[str, str]) -> Offsets:
-    """Insert what `survey` has found on this connection, and return the first commands to handle again.
+async def execute(work: Work, found: Survey, time_zones: Mapping[str, str]) -> Offsets:
+    """Write what `survey` has found on this connection and move the command service's offsets.
 
-    The result maps partitions of the topic of commands to offsets. Raises Contradiction, KafkaError and
-    OSError.
+    Returns partitions of the topic of commands and the first offsets to handle again. The events that are
+    missing are what keeps the services from starting, so they come in the same commit as all the rest.
+    Offsets that are moved before a commit that fails do no harm: what is handled again is answered again.
+
+    Raises Contradiction, AlreadyUnderWay while a service runs, KafkaError and OSError.
     """
+    async with work.conn.transaction():
+        if not await work.conn.fetchval(_TAKE_LOCKS, SENDERS_LOCK, SHARDS - 1):
+            raise AlreadyUnderWay("relay_runs_in_recovery", "An outbox relay runs.")
+        again = await _restore(work, found, time_zones)
+        # Whoever has started meanwhile was not refused for long: it must not be at work over the commit.
+        await check_nobody_appends(work)
+        await move_group(work.kafka, work.topics, work.context.command_group, again)
+    return again
+
+
+async def _restore(work: Work, found: Survey, time_zones: Mapping[str, str]) -> Offsets:
     if found.events:
         await _restore_events(work, found)
     again = await _restore_outcomes(work, time_zones)
@@ -242,3 +261,17 @@ async def _happened(work: Work, requests: Mapping[CommandKey, Request]) -> dict[
     for ordinal, *event in rows:
         found[of_orders[ordinal - 1][0]].append(Happened(*event))
     return found
+
+
+async def move_group(kafka: KafkaConnection, topics: Topics, group: str, offsets: Offsets) -> None:
+    """Have the command service, which must not run, go on from these offsets. Raises KafkaError."""
+    if not offsets:
+        return
+    consumer = kafka.consumer(group_id=topics.group(group))
+    await consumer.start()
+    try:
+        places = {TopicPartition(topics.commands, number): offset for number, offset in offsets.items()}
+        consumer.assign(list(places))
+        await consumer.commit(places)
+    finally:
+        await stop_consumer(consumer)

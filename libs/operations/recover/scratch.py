@@ -127,21 +127,7 @@ class Scratch:
 
     async def add_events(self, events: Iterable[LostEvent]) -> None:
         """Keep events that the database lacks."""
-        rows = [
-            (
-                *event.key,
-                event.version,
-                event.event_id,
-                event.event_type,
-                event.schema_version,
-                event.payload,
-                event.metadata,
-                event.occurred_at,
-                event.recorded_at,
-                event.place,
-            )
-            for event in events
-        ]
+        rows = [(*event.row, event.place) for event in events]
         if rows:
             await self._conn.execute(_ADD_EVENTS, *zip(*rows, strict=True))
 

@@ -17,7 +17,7 @@ from operations.recover.work import Work
 class Survey:
     """What the topics hold that the database lacks.
 
-    `again` maps a partition of the commands to the first offset that has to be handled again.
+    `handled_again_from` maps a partition of the commands to the first offset that has to be handled again.
     """
 
     events: int = 0
@@ -25,7 +25,7 @@ class Survey:
     # Commands whose events are there, and whose outcome is on no topic.
     to_answer: int = 0
     commands_again: int = 0
-    again: dict[int, int] = field(default_factory=dict)
+    handled_again_from: dict[int, int] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
 
 
@@ -59,12 +59,12 @@ async def _survey_events(work: Work, scratch: Scratch, found: Survey) -> None:
             event for event in events if (event.key.tenant_id, event.command_id) not in known
         )
         await scratch.add_events(event for event in events if (event.key, event.version) not in stored)
-        for event in events:
-            there = stored.get((event.key, event.version))
-            if there is not None and there != event.event_id:
+        for lost in events:
+            there = stored.get((lost.key, lost.version))
+            if there is not None and there != lost.event.event_id:
                 found.contradictions.append(
-                    f"{event.place} has event {event.event_id} as version {event.version} of"
-                    f" {work.context.store.tables.aggregate} {event.key.aggregate_id}, the database has event"
+                    f"{lost.place} has event {lost.event.event_id} as version {lost.version} of"
+                    f" {work.context.store.tables.aggregate} {lost.key.aggregate_id}, the database has event"
                     f" {there}"
                 )
         read += len(records)
@@ -135,8 +135,8 @@ async def _survey_commands(work: Work, scratch: Scratch, found: Survey) -> None:
 
 def _again(found: Survey, record: Record) -> None:
     found.commands_again += 1
-    first = found.again.get(record.partition, record.offset)
-    found.again[record.partition] = min(first, record.offset)
+    first = found.handled_again_from.get(record.partition, record.offset)
+    found.handled_again_from[record.partition] = min(first, record.offset)
 
 
 def named(record: Record, context: Context[Any]) -> Request | None:

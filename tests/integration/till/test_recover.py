@@ -124,7 +124,7 @@ _VALUES = "SELECT command_id, value, fingerprint, data FROM command_outcomes"
 
 @pytest.mark.parametrize(
     "stopped_in",
-    ["restoring._restore_expired", "executing.check_nobody_appends", "executing.move_group"],
+    ["restoring._restore_expired", "restoring.check_nobody_appends", "restoring.move_group"],
 )
 def test_a_recovery_that_is_broken_off_leaves_nothing_behind(
     lost: Lost, stopped_in: str, monkeypatch: pytest.MonkeyPatch
