@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from readmodels.changed_fields import changed_fields
 from readmodels.columns import Columns
-from readmodels.event_rows import EventRows, Row
+from readmodels.event_rows import EventRows, Row, write_sql
 from readmodels.read_model import OrderChange
 
 _TABLES = """
@@ -77,15 +77,6 @@ FROM public.refused_commands
 _ENTRIES_TABLE = "projections.audit_log_{generation}"
 _ORDERS_TABLE = "projections.audit_log_{generation}_orders"
 _ENTRIES, _ORDERS = Columns.of(_TABLES, _ENTRIES_TABLE), Columns.of(_TABLES, _ORDERS_TABLE)
-_WRITE = f"""
-WITH written AS (
-    INSERT INTO {_ENTRIES_TABLE} ({_ENTRIES})
-    SELECT {_ENTRIES.selected("e")} FROM {_ENTRIES.given("e", len(_ORDERS) + 1)}
-    ORDER BY tenant_id, order_id, version
-    ON CONFLICT DO NOTHING
-)
-{_ORDERS.upsert(_ORDERS_TABLE, _ORDERS.given("c"))}
-"""  # noqa: S608 - constants of ours
 
 
 class AuditLog(EventRows):
@@ -94,12 +85,11 @@ class AuditLog(EventRows):
     name: ClassVar = "audit_log"
     version: ClassVar = 2
     orders_table: ClassVar = _ORDERS_TABLE
-    entries_table: ClassVar = _ENTRIES_TABLE
-    further_tables: ClassVar = (entries_table,)
+    further_tables: ClassVar = (_ENTRIES_TABLE,)
     entry_columns: ClassVar = len(_ENTRIES)
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW
-    write_sql: ClassVar = _WRITE
+    write_sql: ClassVar = write_sql(_ORDERS_TABLE, _ORDERS, _ENTRIES_TABLE, _ENTRIES)
 
     @staticmethod
     def rows(change: OrderChange) -> Iterable[Row]:

@@ -130,8 +130,7 @@ async def live_checkpoints(
 
 async def events_to_catch_up(conn: asyncpg.Connection, read_model: str, generation: int) -> int:
     """Return how many records a generation is behind the live one."""
-    count: int = await conn.fetchval(_TO_CATCH_UP, read_model, generation)
-    return count
+    return int(await conn.fetchval(_TO_CATCH_UP, read_model, generation))
 
 
 async def hand_over(conn: asyncpg.Connection, read_model: str, old: int, new: int) -> None:

@@ -22,7 +22,6 @@ class EventRows(ReadModel):
     """
 
     needs_events: ClassVar = True
-    entries_table: ClassVar[str]
     entry_columns: ClassVar[int]
     """How many elements an entry has."""
 
@@ -37,8 +36,25 @@ class EventRows(ReadModel):
         return chain(super()._columns(changes), columns)
 
 
-def came_with_time(orders_table: str, orders: Columns) -> str:
-    """Return the common table expression `came`: the given rows of orders, each with `occurred_before`.
+def write_sql(
+    orders_table: str, orders: Columns, entries_table: str, entries: Columns, **expressions: str
+) -> str:
+    """Return the statement that writes entries as they are given, but for `expressions`, and orders' rows."""
+    return f"""
+        WITH written AS (
+            INSERT INTO {entries_table} ({entries})
+            SELECT {entries.selected("e", **expressions)} FROM {entries.given("e", len(orders) + 1)}
+            ORDER BY tenant_id, order_id, version
+            ON CONFLICT DO NOTHING
+        )
+        {orders.upsert(orders_table, orders.given("c"))}
+    """  # noqa: S608 - constants of ours
+
+
+def timed_ctes(orders_table: str, orders: Columns, entries_table: str, entries: Columns, place: str) -> str:
+    """Return two common table expressions: `came`, the orders, each with `occurred_before`; and the entries.
+
+    Entries are written by order and by their `place` in it, so that two writers can't wait for each other.
 
     What goes on from what was applied had not occurred before that. Where another owner of the order has gone
     further meanwhile, its rows stay, and what is past them had not occurred before them either.
@@ -50,12 +66,25 @@ def came_with_time(orders_table: str, orders: Columns) -> str:
                 AND first_version > 1 AND o.version >= first_version - 1
         ) AS occurred_before
         FROM {(orders + {"first_version": "integer"}).given("c")}
+    ), written AS (
+        INSERT INTO {entries_table} ({entries})
+        SELECT {entries.selected("e", occurred_by="greatest(e.occurred_by, c.occurred_before)")}
+        FROM {entries.given("e", len(orders) + 2)}
+        JOIN came AS c ON c.tenant_id = e.tenant_id AND c.order_id = e.order_id
+        ORDER BY e.tenant_id, e.order_id, {place}
+        ON CONFLICT DO NOTHING
     )"""  # noqa: S608 - constants of ours
 
 
-def first_version(change: OrderChange) -> int:
-    """Return the version of a change's first event."""
-    return change.events[0].after.version
+def timed_upsert(orders_table: str, orders: Columns) -> str:
+    """Return the statement that writes the rows of orders in `came`."""
+    time = "greatest(c.occurred_by, c.occurred_before)"
+    return orders.upsert(orders_table, "came AS c", occurred_by=time)
+
+
+def time_of(change: OrderChange) -> tuple[datetime, int]:
+    """Return what ends an order's row in `came`: when all had occurred, and the first event's version."""
+    return max(applied.event.occurred_at for applied in change.events), change.events[0].after.version
 
 
 def with_occurred_by(change: OrderChange) -> Iterator[tuple[AppliedEvent, datetime]]:
@@ -68,8 +97,3 @@ def with_occurred_by(change: OrderChange) -> Iterator[tuple[AppliedEvent, dateti
         occurred_at = applied.event.occurred_at
         occurred_by = occurred_at if occurred_by is None else max(occurred_by, occurred_at)
         yield applied, occurred_by
-
-
-def occurred_by(change: OrderChange) -> datetime:
-    """Return the time by which all of a change's events had occurred."""
-    return max(applied.event.occurred_at for applied in change.events)

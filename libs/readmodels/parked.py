@@ -121,8 +121,7 @@ class ParkedOrders:
 
     async def count(self, conn: asyncpg.Connection) -> int:
         """Return how many there are."""
-        found: int = await conn.fetchval(_COUNT, *self._key)
-        return found
+        return int(await conn.fetchval(_COUNT, *self._key))
 
     async def on(self, conn: asyncpg.Connection, partitions: Collection[int] | None = None) -> set[OrderKey]:
         """Return those on some partitions (None: on any)."""
@@ -136,8 +135,7 @@ class ParkedOrders:
 
     async def requested(self, conn: asyncpg.Connection, partitions: Collection[int]) -> bool:
         """Tell whether an operator wants an order of these partitions tried again."""
-        found: bool = await conn.fetchval(_REQUESTED, *self._key, list(partitions))
-        return found
+        return bool(await conn.fetchval(_REQUESTED, *self._key, list(partitions)))
 
     async def find(
         self,
@@ -219,8 +217,7 @@ class ParkedOrder(NamedTuple):
 
 async def is_parked(conn: asyncpg.Connection, read_model: str, key: OrderKey) -> bool:
     """Tell whether the live generation of a read model has parked an order."""
-    found: bool = await conn.fetchval(_IS_PARKED, read_model, *key)
-    return found
+    return bool(await conn.fetchval(_IS_PARKED, read_model, *key))
 
 
 async def find_parked(

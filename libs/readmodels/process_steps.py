@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from readmodels.columns import Columns
-from readmodels.event_rows import EventRows, Row
+from readmodels.event_rows import EventRows, Row, write_sql
 from readmodels.read_model import OrderChange
 
 _TABLES = """
@@ -61,15 +61,6 @@ _FROM_TYPE = f"""
         WHERE o.tenant_id = e.tenant_id AND o.order_id = e.order_id AND o.version = e.version - 1
     ) ELSE from_type END
 """  # noqa: S608 - constants of ours
-_WRITE = f"""
-WITH written AS (
-    INSERT INTO {_STEPS_TABLE} ({_STEPS})
-    SELECT {_STEPS.selected("e", from_type=_FROM_TYPE)} FROM {_STEPS.given("e", len(_ORDERS) + 1)}
-    ORDER BY tenant_id, order_id, version
-    ON CONFLICT DO NOTHING
-)
-{_ORDERS.upsert(_ORDERS_TABLE, _ORDERS.given("c"))}
-"""  # noqa: S608 - constants of ours
 
 _NO_WAIT = timedelta(0)
 
@@ -80,13 +71,12 @@ class ProcessSteps(EventRows):
     name: ClassVar = "process_steps"
     version: ClassVar = 1
     orders_table: ClassVar = _ORDERS_TABLE
-    entries_table: ClassVar = _STEPS_TABLE
-    further_tables: ClassVar = (entries_table,)
+    further_tables: ClassVar = (_STEPS_TABLE,)
     further_views: ClassVar = ("process_ends",)
     entry_columns: ClassVar = len(_STEPS)
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW
-    write_sql: ClassVar = _WRITE
+    write_sql: ClassVar = write_sql(_ORDERS_TABLE, _ORDERS, _STEPS_TABLE, _STEPS, from_type=_FROM_TYPE)
 
     @staticmethod
     def rows(change: OrderChange) -> Iterable[Row]:

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from orders import Order, OrderConfirmed, OrderVoided
 from readmodels.columns import Columns
-from readmodels.event_rows import EventRows, Row, came_with_time, first_version, occurred_by, with_occurred_by
+from readmodels.event_rows import EventRows, Row, time_of, timed_ctes, timed_upsert, with_occurred_by
 from readmodels.read_model import OrderChange
 
 _TABLES = """
@@ -59,16 +59,9 @@ CREATE OR REPLACE VIEW read_models.product_movements AS
 SELECT {_MOVEMENTS} FROM {_MOVEMENTS_TABLE}
 """  # noqa: S608 - constants of ours
 _WRITE = f"""
-WITH {came_with_time(_ORDERS_TABLE, _ORDERS)}, written AS (
-    INSERT INTO {_MOVEMENTS_TABLE} ({_MOVEMENTS})
-    SELECT {_MOVEMENTS.selected("e", occurred_by="greatest(e.occurred_by, c.occurred_before)")}
-    FROM {_MOVEMENTS.given("e", len(_ORDERS) + 2)}
-    JOIN came AS c ON c.tenant_id = e.tenant_id AND c.order_id = e.order_id
-    ORDER BY e.tenant_id, e.order_id, e.version, e.line_id
-    ON CONFLICT DO NOTHING
-)
-{_ORDERS.upsert(_ORDERS_TABLE, "came AS c", occurred_by="greatest(c.occurred_by, c.occurred_before)")}
-"""  # noqa: S608 - constants of ours
+WITH {timed_ctes(_ORDERS_TABLE, _ORDERS, _MOVEMENTS_TABLE, _MOVEMENTS, "e.version, e.line_id")}
+{timed_upsert(_ORDERS_TABLE, _ORDERS)}
+"""
 
 
 class ProductMovements(EventRows):
@@ -77,8 +70,7 @@ class ProductMovements(EventRows):
     name: ClassVar = "product_movements"
     version: ClassVar = 1
     orders_table: ClassVar = _ORDERS_TABLE
-    entries_table: ClassVar = _MOVEMENTS_TABLE
-    further_tables: ClassVar = (entries_table,)
+    further_tables: ClassVar = (_MOVEMENTS_TABLE,)
     entry_columns: ClassVar = len(_MOVEMENTS)
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW
@@ -89,7 +81,7 @@ class ProductMovements(EventRows):
         """Return the order's row, and the version of the change's first event."""
         order = change.order
         row = (order.tenant_id, order.order_id, order.version, change.partition, change.last_offset)
-        return ((*row, occurred_by(change), first_version(change)),)
+        return ((*row, *time_of(change)),)
 
     @staticmethod
     def entries(change: OrderChange) -> Iterable[Row]:

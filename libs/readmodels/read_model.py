@@ -10,8 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from orders import Event, Order
-from readmodels.generation_tables import keep_tenants_apart
-from readmodels.views import are_published, open_to_readers
+from readmodels.generation_tables import are_published, keep_tenants_apart, open_to_readers
 
 OrderKey = tuple[str, UUID]
 """An order's tenant and id."""
@@ -164,8 +163,7 @@ class ReadModel(ABC):
 
     async def count_orders(self, conn: asyncpg.Connection) -> int:
         """Return how many orders there are."""
-        count: int = await conn.fetchval(f"SELECT count(*) FROM {self.tables[0]}")  # noqa: S608 - the table's name is ours
-        return count
+        return int(await conn.fetchval(f"SELECT count(*) FROM {self.tables[0]}"))  # noqa: S608 - the table's name is ours
 
     async def count_past(self, conn: asyncpg.Connection, offsets: Mapping[int, int]) -> dict[int, int]:
         """Return how many orders have an event at or past an offset; both by partition, none is absent."""

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from orders import Order, OrderConfirmed, OrderVoided
 from readmodels.columns import Columns
-from readmodels.event_rows import EventRows, Row, came_with_time, first_version, occurred_by, with_occurred_by
+from readmodels.event_rows import EventRows, Row, time_of, timed_ctes, timed_upsert, with_occurred_by
 from readmodels.read_model import OrderChange
 
 _TABLES = """
@@ -102,15 +102,8 @@ SELECT {_CHANGES} FROM {_CHANGES_TABLE}
 # RETURNING's `old` (PostgreSQL 18) is what the row held at the moment of its change, null for a new row: no
 # second look at the table, which could see another state.
 _WRITE = f"""
-WITH {came_with_time(_ORDERS_TABLE, _ORDERS)}, written AS (
-    INSERT INTO {_CHANGES_TABLE} ({_CHANGES})
-    SELECT {_CHANGES.selected("e", occurred_by="greatest(e.occurred_by, c.occurred_before)")}
-    FROM {_CHANGES.given("e", len(_ORDERS) + 2)}
-    JOIN came AS c ON c.tenant_id = e.tenant_id AND c.order_id = e.order_id
-    ORDER BY e.tenant_id, e.order_id, e.version
-    ON CONFLICT DO NOTHING
-), changed AS (
-    {_ORDERS.upsert(_ORDERS_TABLE, "came AS c", occurred_by="greatest(c.occurred_by, c.occurred_before)")}
+WITH {timed_ctes(_ORDERS_TABLE, _ORDERS, _CHANGES_TABLE, _CHANGES, "e.version")}, changed AS (
+    {timed_upsert(_ORDERS_TABLE, _ORDERS)}
     RETURNING
         new.tenant_id, new.business_day, new.hour, new.cashier_id, new.currency, new.partition,
         old.business_day AS old_business_day, old.hour AS old_hour, old.cashier_id AS old_cashier_id,
@@ -156,8 +149,7 @@ class Sales(EventRows):
     name: ClassVar = "sales"
     version: ClassVar = 2
     orders_table: ClassVar = _ORDERS_TABLE
-    entries_table: ClassVar = _CHANGES_TABLE
-    further_tables: ClassVar = (entries_table,)
+    further_tables: ClassVar = (_CHANGES_TABLE,)
     further_views: ClassVar = ("sales_changes",)
     entry_columns: ClassVar = len(_CHANGES)
     tables_sql: ClassVar = _TABLES
@@ -176,7 +168,7 @@ class Sales(EventRows):
         else:
             contributed = (*_NOTHING[:-1], int(order.confirmed))
         place = _place(order) if order.confirmed else (None, None, order.cashier_id, order.currency)
-        return ((*row, *place, *contributed, occurred_by(change), first_version(change)),)
+        return ((*row, *place, *contributed, *time_of(change)),)
 
     @staticmethod
     def entries(change: OrderChange) -> Iterable[Row]:

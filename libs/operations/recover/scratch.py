@@ -187,8 +187,7 @@ class Scratch:
 
     async def events(self) -> int:
         """Return how many events were kept."""
-        found: int = await self._conn.fetchval("SELECT count(*) FROM pg_temp.lost_events", timeout=_LONG)
-        return found
+        return int(await self._conn.fetchval("SELECT count(*) FROM pg_temp.lost_events", timeout=_LONG))
 
     async def judge_events(self) -> list[str]:
         """Name what contradicts among the kept events, once all are kept: an order's may lie anywhere.
