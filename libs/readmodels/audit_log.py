@@ -74,9 +74,8 @@ SELECT tenant_id, order_id, NULL, 'refused', actor, authorised_by, occurred_at, 
 FROM public.refused_commands
 """
 
-_ENTRIES_TABLE = "projections.audit_log_{generation}"
-_ORDERS_TABLE = "projections.audit_log_{generation}_orders"
-_ENTRIES, _ORDERS = Columns.of(_TABLES, _ENTRIES_TABLE), Columns.of(_TABLES, _ORDERS_TABLE)
+_ENTRIES = Columns.of(_TABLES, "projections.audit_log_{generation}")
+_ORDERS = Columns.of(_TABLES, "projections.audit_log_{generation}_orders")
 
 
 class AuditLog(EventRows):
@@ -84,12 +83,12 @@ class AuditLog(EventRows):
 
     name: ClassVar = "audit_log"
     version: ClassVar = 2
-    orders_table: ClassVar = _ORDERS_TABLE
-    further_tables: ClassVar = (_ENTRIES_TABLE,)
+    orders_table: ClassVar = _ORDERS.table
+    further_tables: ClassVar = (_ENTRIES.table,)
     entry_columns: ClassVar = len(_ENTRIES)
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW
-    write_sql: ClassVar = write_sql(_ORDERS_TABLE, _ORDERS, _ENTRIES_TABLE, _ENTRIES)
+    write_sql: ClassVar = write_sql(_ORDERS, _ENTRIES)
 
     @staticmethod
     def rows(change: OrderChange) -> Iterable[Row]:

@@ -1,4 +1,4 @@
-"""The columns of a table, named once in its CREATE TABLE: what writes rows is made from them."""
+"""A table and its columns, named once in its CREATE TABLE: what writes rows is made from them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,16 +9,17 @@ _AS_TEXT = ("[]", "jsonb")
 
 
 class Columns:
-    """Columns in their order, each with its type; as text, their names."""
+    """A table's columns in their order, each with its type; as text, their names."""
 
-    def __init__(self, types: Mapping[str, str]) -> None:
+    def __init__(self, table: str, types: Mapping[str, str]) -> None:
+        self.table = table
         self._types = types
 
     @classmethod
     def of(cls, tables_sql: str, table: str) -> "Columns":
         """Find them in the statement that makes the table: a line a column, its type in one word."""
         _, _, after = tables_sql.partition(f"CREATE TABLE IF NOT EXISTS {table} (\n")
-        return cls(dict(_COLUMN.findall(after.partition("    PRIMARY KEY")[0])))
+        return cls(table, dict(_COLUMN.findall(after.partition("    PRIMARY KEY")[0])))
 
     def __str__(self) -> str:
         return ", ".join(self._types)
@@ -30,7 +31,7 @@ class Columns:
         return iter(self._types)
 
     def __add__(self, further: Mapping[str, str]) -> "Columns":
-        return Columns({**self._types, **further})
+        return Columns(self.table, {**self._types, **further})
 
     def given(self, alias: str, first: int = 1) -> str:
         """Return a FROM item: rows given as an array for each column, in the parameters from `first` on."""
@@ -47,12 +48,12 @@ class Columns:
             for name, kind in self._types.items()
         )
 
-    def upsert(self, table: str, source: str, **expressions: str) -> str:
+    def upsert(self, source: str, **expressions: str) -> str:
         """Return the statement that writes orders' rows, for `ReadModel.write_sql`; `source` ends in AS c."""
         key = ("tenant_id", "order_id")
         updates = ", ".join(f"{name} = excluded.{name}" for name in self._types if name not in key)
         return f"""
-            INSERT INTO {table} AS o ({self})
+            INSERT INTO {self.table} AS o ({self})
             SELECT {self.selected("c", **expressions)} FROM {source} ORDER BY c.tenant_id, c.order_id
             ON CONFLICT (tenant_id, order_id) DO UPDATE SET {updates}
             {{unless_newer}}

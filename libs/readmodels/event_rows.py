@@ -36,22 +36,20 @@ class EventRows(ReadModel):
         return chain(super()._columns(changes), columns)
 
 
-def write_sql(
-    orders_table: str, orders: Columns, entries_table: str, entries: Columns, **expressions: str
-) -> str:
+def write_sql(orders: Columns, entries: Columns, **expressions: str) -> str:
     """Return the statement that writes entries as they are given, but for `expressions`, and orders' rows."""
     return f"""
         WITH written AS (
-            INSERT INTO {entries_table} ({entries})
+            INSERT INTO {entries.table} ({entries})
             SELECT {entries.selected("e", **expressions)} FROM {entries.given("e", len(orders) + 1)}
             ORDER BY tenant_id, order_id, version
             ON CONFLICT DO NOTHING
         )
-        {orders.upsert(orders_table, orders.given("c"))}
+        {orders.upsert(orders.given("c"))}
     """  # noqa: S608 - constants of ours
 
 
-def timed_ctes(orders_table: str, orders: Columns, entries_table: str, entries: Columns, place: str) -> str:
+def timed_ctes(orders: Columns, entries: Columns, place: str) -> str:
     """Return two common table expressions: `came`, the orders, each with `occurred_before`; and the entries.
 
     Entries are written by order and by their `place` in it, so that two writers can't wait for each other.
@@ -61,13 +59,13 @@ def timed_ctes(orders_table: str, orders: Columns, entries_table: str, entries: 
     """
     return f"""came AS (
         SELECT *, (
-            SELECT o.occurred_by FROM {orders_table} AS o
+            SELECT o.occurred_by FROM {orders.table} AS o
             WHERE o.tenant_id = c.tenant_id AND o.order_id = c.order_id
                 AND first_version > 1 AND o.version >= first_version - 1
         ) AS occurred_before
         FROM {(orders + {"first_version": "integer"}).given("c")}
     ), written AS (
-        INSERT INTO {entries_table} ({entries})
+        INSERT INTO {entries.table} ({entries})
         SELECT {entries.selected("e", occurred_by="greatest(e.occurred_by, c.occurred_before)")}
         FROM {entries.given("e", len(orders) + 2)}
         JOIN came AS c ON c.tenant_id = e.tenant_id AND c.order_id = e.order_id
@@ -76,10 +74,9 @@ def timed_ctes(orders_table: str, orders: Columns, entries_table: str, entries: 
     )"""  # noqa: S608 - constants of ours
 
 
-def timed_upsert(orders_table: str, orders: Columns) -> str:
+def timed_upsert(orders: Columns) -> str:
     """Return the statement that writes the rows of orders in `came`."""
-    time = "greatest(c.occurred_by, c.occurred_before)"
-    return orders.upsert(orders_table, "came AS c", occurred_by=time)
+    return orders.upsert("came AS c", occurred_by="greatest(c.occurred_by, c.occurred_before)")
 
 
 def time_of(change: OrderChange) -> tuple[datetime, int]:

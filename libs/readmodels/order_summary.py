@@ -43,8 +43,7 @@ SELECT order_id, tenant_id, status, cashier_id, currency, business_day, line_cou
 FROM projections.order_summary_{generation}
 """
 
-_TABLE = "projections.order_summary_{generation}"
-_COLUMNS = Columns.of(_TABLES, _TABLE)
+_COLUMNS = Columns.of(_TABLES, "projections.order_summary_{generation}")
 
 
 class OrderSummary(ReadModel):
@@ -52,10 +51,10 @@ class OrderSummary(ReadModel):
 
     name: ClassVar = "order_summary"
     version: ClassVar = 2
-    orders_table: ClassVar = _TABLE
+    orders_table: ClassVar = _COLUMNS.table
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW
-    write_sql: ClassVar = _COLUMNS.upsert(_TABLE, _COLUMNS.given("c"))
+    write_sql: ClassVar = _COLUMNS.upsert(_COLUMNS.given("c"))
 
     @staticmethod
     def rows(change: OrderChange) -> Iterable[tuple[object, ...]]:

@@ -44,20 +44,19 @@ CREATE INDEX IF NOT EXISTS process_steps_{generation}_orders_day
     ON projections.process_steps_{generation}_orders (tenant_id, business_day);
 """
 
-_STEPS_TABLE = "projections.process_steps_{generation}"
-_ORDERS_TABLE = "projections.process_steps_{generation}_orders"
-_STEPS, _ORDERS = Columns.of(_TABLES, _STEPS_TABLE), Columns.of(_TABLES, _ORDERS_TABLE)
+_STEPS = Columns.of(_TABLES, "projections.process_steps_{generation}")
+_ORDERS = Columns.of(_TABLES, "projections.process_steps_{generation}_orders")
 _VIEW = f"""
 CREATE OR REPLACE VIEW read_models.process_steps AS
-SELECT {_STEPS} FROM {_STEPS_TABLE};
+SELECT {_STEPS} FROM {_STEPS.table};
 CREATE OR REPLACE VIEW read_models.process_ends AS
-SELECT tenant_id, order_id, version, last_type, business_day FROM {_ORDERS_TABLE}
+SELECT tenant_id, order_id, version, last_type, business_day FROM {_ORDERS.table}
 """  # noqa: S608 - constants of ours
 # A change that goes on from what was applied begins with a step from that. Where another owner of the order
 # has gone further meanwhile, the change's first step is there already.
 _FROM_TYPE = f"""
     CASE WHEN from_type IS NULL AND version > 1 THEN (
-        SELECT o.last_type FROM {_ORDERS_TABLE} AS o
+        SELECT o.last_type FROM {_ORDERS.table} AS o
         WHERE o.tenant_id = e.tenant_id AND o.order_id = e.order_id AND o.version = e.version - 1
     ) ELSE from_type END
 """  # noqa: S608 - constants of ours
@@ -70,13 +69,13 @@ class ProcessSteps(EventRows):
 
     name: ClassVar = "process_steps"
     version: ClassVar = 1
-    orders_table: ClassVar = _ORDERS_TABLE
-    further_tables: ClassVar = (_STEPS_TABLE,)
+    orders_table: ClassVar = _ORDERS.table
+    further_tables: ClassVar = (_STEPS.table,)
     further_views: ClassVar = ("process_ends",)
     entry_columns: ClassVar = len(_STEPS)
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW
-    write_sql: ClassVar = write_sql(_ORDERS_TABLE, _ORDERS, _STEPS_TABLE, _STEPS, from_type=_FROM_TYPE)
+    write_sql: ClassVar = write_sql(_ORDERS, _STEPS, from_type=_FROM_TYPE)
 
     @staticmethod
     def rows(change: OrderChange) -> Iterable[Row]:

@@ -51,16 +51,15 @@ CREATE INDEX IF NOT EXISTS product_movements_{generation}_orders_partition
     ON projections.product_movements_{generation}_orders (partition, tenant_id, order_id);
 """
 
-_MOVEMENTS_TABLE = "projections.product_movements_{generation}"
-_ORDERS_TABLE = "projections.product_movements_{generation}_orders"
-_MOVEMENTS, _ORDERS = Columns.of(_TABLES, _MOVEMENTS_TABLE), Columns.of(_TABLES, _ORDERS_TABLE)
+_MOVEMENTS = Columns.of(_TABLES, "projections.product_movements_{generation}")
+_ORDERS = Columns.of(_TABLES, "projections.product_movements_{generation}_orders")
 _VIEW = f"""
 CREATE OR REPLACE VIEW read_models.product_movements AS
-SELECT {_MOVEMENTS} FROM {_MOVEMENTS_TABLE}
+SELECT {_MOVEMENTS} FROM {_MOVEMENTS.table}
 """  # noqa: S608 - constants of ours
 _WRITE = f"""
-WITH {timed_ctes(_ORDERS_TABLE, _ORDERS, _MOVEMENTS_TABLE, _MOVEMENTS, "e.version, e.line_id")}
-{timed_upsert(_ORDERS_TABLE, _ORDERS)}
+WITH {timed_ctes(_ORDERS, _MOVEMENTS, "e.version, e.line_id")}
+{timed_upsert(_ORDERS)}
 """
 
 
@@ -69,8 +68,8 @@ class ProductMovements(EventRows):
 
     name: ClassVar = "product_movements"
     version: ClassVar = 1
-    orders_table: ClassVar = _ORDERS_TABLE
-    further_tables: ClassVar = (_MOVEMENTS_TABLE,)
+    orders_table: ClassVar = _ORDERS.table
+    further_tables: ClassVar = (_MOVEMENTS.table,)
     entry_columns: ClassVar = len(_MOVEMENTS)
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW

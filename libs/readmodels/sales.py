@@ -74,9 +74,8 @@ CREATE INDEX IF NOT EXISTS sales_{generation}_changes_day
     ON projections.sales_{generation}_changes (tenant_id, business_day);
 """
 
-_ORDERS_TABLE = "projections.sales_{generation}_orders"
-_CHANGES_TABLE = "projections.sales_{generation}_changes"
-_ORDERS, _CHANGES = Columns.of(_TABLES, _ORDERS_TABLE), Columns.of(_TABLES, _CHANGES_TABLE)
+_CHANGES = Columns.of(_TABLES, "projections.sales_{generation}_changes")
+_ORDERS = Columns.of(_TABLES, "projections.sales_{generation}_orders")
 _TOTALS_TABLE = "projections.sales_{generation}_totals"
 _KEY = "tenant_id, business_day, hour, cashier_id, currency, partition"
 _AMOUNTS = ("orders", "gross", "discount", "net", "voids")
@@ -96,14 +95,14 @@ FROM {_TOTALS_TABLE}
 GROUP BY tenant_id, business_day, hour, cashier_id, currency
 HAVING ({_each("sum(@)")}) <> (0, 0, 0, 0, 0);
 CREATE OR REPLACE VIEW read_models.sales_changes AS
-SELECT {_CHANGES} FROM {_CHANGES_TABLE}
+SELECT {_CHANGES} FROM {_CHANGES.table}
 """  # noqa: S608 - constants of ours
 
 # RETURNING's `old` (PostgreSQL 18) is what the row held at the moment of its change, null for a new row: no
 # second look at the table, which could see another state.
 _WRITE = f"""
-WITH {timed_ctes(_ORDERS_TABLE, _ORDERS, _CHANGES_TABLE, _CHANGES, "e.version")}, changed AS (
-    {timed_upsert(_ORDERS_TABLE, _ORDERS)}
+WITH {timed_ctes(_ORDERS, _CHANGES, "e.version")}, changed AS (
+    {timed_upsert(_ORDERS)}
     RETURNING
         new.tenant_id, new.business_day, new.hour, new.cashier_id, new.currency, new.partition,
         old.business_day AS old_business_day, old.hour AS old_hour, old.cashier_id AS old_cashier_id,
@@ -125,14 +124,14 @@ _CLEAR = f"DELETE FROM {_TOTALS_TABLE} WHERE partition = $1"  # noqa: S608 - con
 
 _SUM = f"""
 INSERT INTO {_TOTALS_TABLE} ({_KEY}, {_each("@")})
-SELECT {_KEY}, {_each("sum(@)")} FROM {_ORDERS_TABLE}
+SELECT {_KEY}, {_each("sum(@)")} FROM {_ORDERS.table}
 WHERE partition = $1 AND business_day IS NOT NULL GROUP BY {_KEY}
 """  # noqa: S608 - constants of ours
 
 # One statement, so that both sides are of one moment.
 _CHECK = f"""
 WITH contributed AS (
-    SELECT {_KEY}, {_each("sum(@) AS @")} FROM {_ORDERS_TABLE} WHERE business_day IS NOT NULL GROUP BY {_KEY}
+    SELECT {_KEY}, {_each("sum(@) AS @")} FROM {_ORDERS.table} WHERE business_day IS NOT NULL GROUP BY {_KEY}
 )
 SELECT {_KEY}, {_each("coalesce(t.@, 0) AS found_@, coalesce(c.@, 0) AS due_@")}
 FROM {_TOTALS_TABLE} AS t FULL JOIN contributed AS c USING ({_KEY})
@@ -148,8 +147,8 @@ class Sales(EventRows):
 
     name: ClassVar = "sales"
     version: ClassVar = 2
-    orders_table: ClassVar = _ORDERS_TABLE
-    further_tables: ClassVar = (_CHANGES_TABLE,)
+    orders_table: ClassVar = _ORDERS.table
+    further_tables: ClassVar = (_CHANGES.table,)
     further_views: ClassVar = ("sales_changes",)
     entry_columns: ClassVar = len(_CHANGES)
     tables_sql: ClassVar = _TABLES
