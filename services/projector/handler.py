@@ -13,10 +13,9 @@ from aiokafka import ConsumerRecord, TopicPartition
 from messaging import Assigned, Fenced, TopicFacts
 from projector.event_records import EventRecord, Unreadable, read_arrivals
 from projector.faults import Failure, is_orders_fault, tell
-from projector.parking import Parking, place_of
+from projector.parking import Parking, place_of, try_again
 from projector.projection import Applied, Projection
 from projector.refolding import BEFORE_ALL, PATIENCE, Refolding, cut
-from projector.unparking import try_again
 from readmodels import OrderKey, Placed, ReadModel
 from readmodels.assignment import PLAIN, Decision, classify
 from readmodels.checkpoints import Checkpoints, Move

@@ -81,7 +81,10 @@ class Projection:
             newer_count += len(newer)
             if not newer:
                 continue
-            now = self._fold(self._orders.get(key) or initial_state(*key), applied, newer)
+            order = self._orders.get(key) or initial_state(*key)
+            now = None
+            if order.version == applied:
+                now = fold_arrivals(self.store, order, newer, with_events=self._read_model.needs_events)
             if now is None:
                 gaps[StreamKey(*key)] = (applied, max(arrival.version for arrival in newer))
             else:
@@ -94,8 +97,10 @@ class Projection:
             for key, change in changes.items()
             if change is not None and change.order.version > before.get(key, 0)
         ]
-        if changed:
-            failures.update(await self._write(conn, changed, apart=apart))
+        if apart:
+            failures.update(await write_apart(conn, self._read_model.write, changed))
+        elif changed:
+            await self._read_model.write(conn, changed)
         failed = sum(
             arrival.version >= failure.version
             for key, failure in failures.items()
@@ -108,14 +113,6 @@ class Projection:
         if failures:
             orders = [order for order in orders if (order.tenant_id, order.order_id) not in failures]
         return Applied(orders, failures)
-
-    async def _write(
-        self, conn: asyncpg.Connection, changed: Sequence[OrderChange], *, apart: bool
-    ) -> dict[OrderKey, Failure]:
-        if apart:
-            return await write_apart(conn, self._read_model.write, changed)
-        await self._read_model.write(conn, changed)
-        return {}
 
     async def fold_stored(
         self, conn: asyncpg.Connection, up_to: Mapping[OrderKey, int | None]
@@ -130,11 +127,6 @@ class Projection:
         if unknown:
             versions.update(await self._read_model.applied_versions(conn, unknown))
         return versions
-
-    def _fold(self, order: Order, before: int, newer: Sequence[EventRecord]) -> Folded | None:
-        if order.version != before:
-            return None
-        return fold_arrivals(self.store, order, newer, with_events=self._read_model.needs_events)
 
     async def _load(
         self, conn: asyncpg.Connection, gaps: Mapping[StreamKey, tuple[int, int]]

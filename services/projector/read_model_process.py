@@ -9,8 +9,7 @@ from prometheus_client import Gauge
 from commands import ORDERS
 from messaging import BatchConsumer, Unrecoverable
 from projector.building import Builder
-from projector.desired_state import keep_looking
-from projector.replaying import Replaying
+from projector.desired_state import Replaying, keep_looking
 from projector.writing import LiveWriter
 from readmodels import ReadModel
 from readmodels.assignment import RebuildNeeded

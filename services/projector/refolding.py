@@ -17,9 +17,8 @@ from eventstore import StreamKey
 from messaging import Fenced, partition_of
 from projector.faults import Failure, write_apart
 from projector.folding import sort_out
-from projector.parking import Parking
+from projector.parking import Parking, try_again
 from projector.projection import Projection
-from projector.unparking import try_again
 from readmodels import UNKNOWN_OFFSET, OrderKey, Placed, ReadModel
 from readmodels.assignment import Decision
 from readmodels.checkpoints import Checkpoints

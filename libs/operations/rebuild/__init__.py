@@ -3,6 +3,8 @@
 from operations.rebuild.builds import (
     Build,
     BuildKind,
+    ask_for_rebuild,
+    ask_for_rollback,
     await_dropped,
     cancel_build,
     drop_previous,
@@ -10,9 +12,9 @@ from operations.rebuild.builds import (
     read_build,
     release_build,
     request_build,
+    under_way,
 )
 from operations.rebuild.following import FollowedBuild, Silence, follow
-from operations.rebuild.requests import ask_for_rebuild, ask_for_rollback, under_way
 
 __all__ = [
     "Build",

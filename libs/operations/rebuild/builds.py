@@ -8,9 +8,10 @@ from typing import Any, Literal
 import asyncpg
 from pydantic_core import from_json
 
-from operations.errors import AlreadyUnderWay, NotFound
+from operations.errors import AlreadyUnderWay, NotFound, OperationRefused
 from operations.operation_lock import take_turn
-from readmodels.generations import Generation, read_generations, request_drop
+from readmodels import READ_MODELS
+from readmodels.generations import Generation, live_generations, read_generations, request_drop
 
 BuildKind = Literal["rebuild", "rollback", "upgrade"]
 State = Literal["requested", "scanning", "catching_up", "comparing", "swapped", "failed", "cancelled"]
@@ -121,6 +122,41 @@ async def request_build(
     return build
 
 
+async def ask_for_rebuild(
+    conn: asyncpg.Connection, name: str, action_id: int, *, throttle: int | None, hold: bool
+) -> int:
+    """Ask for a new generation, by this build's version of the read model, and return the build's id.
+
+    Raises NotFound before there are any tables, OperationRefused when they are a newer version's, and what
+    `request_build` does.
+    """
+    version = READ_MODELS[name].version
+    live = (await live_generations(conn)).get(name)
+    if live is None:
+        raise NotFound("no_tables", f"{name} has no tables yet.")
+    if live.version > version:
+        raise OperationRefused(
+            "newer_version",
+            f"{name} is of version {live.version}, and this till knows version {version}.",
+            read_model=name,
+        )
+    return await request_build(conn, name, "rebuild", version, action_id, throttle=throttle, hold=hold)
+
+
+async def ask_for_rollback(conn: asyncpg.Connection, name: str, action_id: int) -> int:
+    """Ask for the swap back to the kept generation, and return the build's id.
+
+    Raises NotFound when none is kept, and what `request_build` does.
+    """
+    kept = await kept_generations(conn, name)
+    if not kept:
+        raise NotFound(
+            "no_generation_kept", f"No generation of {name} is kept to go back to.", read_model=name
+        )
+    last = kept[-1]
+    return await request_build(conn, name, "rollback", last.version, action_id, generation=last.generation)
+
+
 async def read_build(conn: asyncpg.Connection, build: int) -> Build:
     """Return a build by its id."""
     (row,) = await conn.fetch(_BY_ID, build)
@@ -131,6 +167,14 @@ async def open_build(conn: asyncpg.Connection, read_model: str) -> Build | None:
     """Return the build of a read model that is under way."""
     row = await conn.fetchrow(_OPEN, read_model)
     return None if row is None else _build(row)
+
+
+async def under_way(conn: asyncpg.Connection, name: str) -> Build:
+    """Return the build that is under way. Raises NotFound when there is none."""
+    build = await open_build(conn, name)
+    if build is None:
+        raise NotFound("no_build", f"No build of {name} is under way.", read_model=name)
+    return build
 
 
 async def cancel_build(conn: asyncpg.Connection, build: int) -> None:

@@ -10,8 +10,7 @@ from eventstore import EventStore, NewerSchema, StoredEvent, StreamKey
 from messaging import KafkaConnection, Topics
 from operations.errors import CouldNotCheck
 from operations.verify.findings import LOG, Findings, Mismatch
-from operations.verify.folding import FoldedOrder
-from operations.verify.rows import compared
+from operations.verify.rows import FoldedOrder, compared
 from operations.verify.settling import caught_up
 from operations.verify.summed import check_sums, check_views
 from orders import ORDER, Order

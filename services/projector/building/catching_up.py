@@ -69,7 +69,10 @@ class CatchingUp:
             async with TopicReader.open(self._kafka, self._topic) as reader:
                 ends = reader.ends
             started = time.monotonic()
-            await self.reach(ends, step)
+            while not at_or_past(await self.places(), ends):
+                self.check()
+                await step()
+                await asyncio.sleep(LOOK_INTERVAL)
             if time.monotonic() - started < LEVEL_WITHIN:
                 return
 
@@ -85,13 +88,6 @@ class CatchingUp:
                 f"generation {self._generation} is of a topic that was deleted and made anew"
                 f" (its id was {known}, now it is {now})"
             )
-
-    async def reach(self, offsets: Mapping[int, int], step: Step) -> None:
-        """Wait until the generation has got to these offsets."""
-        while not at_or_past(await self.places(), offsets):
-            self.check()
-            await step()
-            await asyncio.sleep(LOOK_INTERVAL)
 
     async def places(self) -> dict[int, int]:
         """Return how far the generation has got: partition → next offset."""

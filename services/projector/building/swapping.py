@@ -10,7 +10,6 @@ import structlog
 from projector.building.catching_up import CatchingUp, at_or_past
 from projector.building.record import BuildJob
 from readmodels import ReadModel
-from readmodels.assignment import Checkpoint
 from readmodels.checkpoints import Checkpoints, hand_over
 from readmodels.generations import LOCK_GENERATIONS, live_generations, make_live, publish
 
@@ -66,10 +65,12 @@ async def _come_level(
 ) -> None:
     """Lock both generations' checkpoints, the new one's at or past the old one's. Raises _NotYet."""
     theirs = await Checkpoints(generation.name, old, topic).lock(conn)
-    due = await _due(theirs, catching_up)
+    # What a topic that was deleted since had says nothing of this one.
+    topic_id = await catching_up.topic_id()
+    due = {number: each.next_offset for number, each in theirs.items() if each.topic_id == topic_id}
     await _make_up(due, catching_up)
     ours = await Checkpoints(generation.name, generation.generation, topic).lock(conn)
-    if not at_or_past(_offsets(ours), due):
+    if not at_or_past({number: each.next_offset for number, each in ours.items()}, due):
         raise _NotYet("the live generation is ahead")
     if any(found[partition].place.replaying for found in (ours, theirs) for partition in due):
         raise _NotYet("a rewind is being made up for")
@@ -80,16 +81,6 @@ async def _change_places(conn: asyncpg.Connection, build: BuildJob, old: int, ne
     await make_live(conn, new.name, new.generation)
     if not await conn.fetchval(_SWAPPED, build.id):
         raise _NotYet("the operator wants something else by now")
-
-
-async def _due(theirs: Mapping[int, Checkpoint], catching_up: CatchingUp) -> dict[int, int]:
-    """Return the offsets to get to; those of a topic that was deleted since say nothing of this one."""
-    topic_id = await catching_up.topic_id()
-    return {number: place.next_offset for number, place in theirs.items() if place.topic_id == topic_id}
-
-
-def _offsets(places: Mapping[int, Checkpoint]) -> dict[int, int]:
-    return {number: place.next_offset for number, place in places.items()}
 
 
 async def _make_up(due: Mapping[int, int], catching_up: CatchingUp) -> None:
