@@ -3,14 +3,13 @@
 The command service does this with what comes in; `till recover` with what a restored database has lost.
 """
 
-from commands.context import Context, Domain
+from commands.context import Context
 from commands.contexts import CONTEXTS, ORDERS
 from commands.deciding import (
     ACCEPTED,
     DEAD_LETTERED,
     REPEATED,
     UNKNOWN_FINGERPRINT,
-    CommandKey,
     Decided,
     Deciding,
 )
@@ -35,11 +34,9 @@ __all__ = [
     "ORDERS",
     "REPEATED",
     "UNKNOWN_FINGERPRINT",
-    "CommandKey",
     "Context",
     "Decided",
     "Deciding",
-    "Domain",
     "NamesNoCommand",
     "Record",
     "Request",

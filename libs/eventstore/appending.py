@@ -8,7 +8,7 @@ from asyncpg.exceptions import UniqueViolationError
 from eventstore.connection import Connection
 from eventstore.errors import ClockWentBack, OutcomeConflict, VersionConflict
 from eventstore.loading import find_outcomes, key_columns
-from eventstore.records import Append, Batch, NewEvent, OutboxMessage, Outcome, Snapshot, StreamKey
+from eventstore.records import Append, Batch, NewEvent, StreamKey
 from eventstore.tables import Tables
 
 # Nothing is inserted unless every stream is where the batch takes it to be: at expected_version, which a
@@ -111,11 +111,12 @@ async def append(conn: Connection, tables: Tables, batch: Batch) -> None:
             if batch.appends or batch.unchanged:
                 await _insert_events(conn, tables, batch)
             if batch.outcomes:
-                await conn.execute(tables.sql(_OUTCOMES), *_columns(batch.outcomes, len(Outcome._fields)))
+                await conn.execute(tables.sql(_OUTCOMES), *zip(*batch.outcomes, strict=True))
             if batch.messages:
-                await conn.execute(_MESSAGES, *_columns(batch.messages, len(OutboxMessage._fields)))
+                await conn.execute(_MESSAGES, *zip(*batch.messages, strict=True))
             if batch.snapshots:
-                await conn.execute(tables.sql(_SNAPSHOTS), *_snapshot_columns(batch.snapshots))
+                rows = [(*key, *snapshot) for key, *snapshot in batch.snapshots]
+                await conn.execute(tables.sql(_SNAPSHOTS), *zip(*rows, strict=True))
     except UniqueViolationError as error:
         # The rival has committed, or we would still be waiting: now it can be seen who was second where.
         if error.constraint_name == f"{tables.events}_stream_version":
@@ -167,31 +168,11 @@ def _stream_columns(batch: Batch) -> tuple[list[str], list[UUID], list[object], 
     )
 
 
-def _event_columns(appends: Iterable[Append]) -> Iterable[list[object]]:
+def _event_columns(appends: Iterable[Append]) -> Iterable[Sequence[object]]:
     rows = [
         (stream, version, *event)
         for stream, append in enumerate(appends, start=1)
         for version, event in enumerate(append.events, append.expected_version + 1)
     ]
-    return _columns(rows, 2 + len(NewEvent._fields))
-
-
-def _snapshot_columns(snapshots: Iterable[Snapshot]) -> Iterable[list[object]]:
-    rows = [
-        (
-            snapshot.key.tenant_id,
-            snapshot.key.aggregate_id,
-            snapshot.version,
-            snapshot.schema_version,
-            snapshot.state,
-            snapshot.recorded_at,
-            snapshot.max_occurred_at,
-        )
-        for snapshot in snapshots
-    ]
-    return _columns(rows, 7)
-
-
-def _columns(rows: Sequence[tuple[object, ...]], width: int) -> Iterable[list[object]]:
-    """Turn rows into columns, also when there are none."""
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+    # Also when there are none: a batch may have nothing but outcomes.
+    return zip(*rows, strict=True) if rows else [()] * (2 + len(NewEvent._fields))

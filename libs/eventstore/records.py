@@ -108,8 +108,7 @@ class OutboxMessage(NamedTuple):
     shard: int
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """The state of a stream at a version: a cache of the fold, which may be deleted at any time.
 
     `schema_version` is that of the state's shape (`AggregateType.state_version`); `recorded_at` is that of

@@ -35,8 +35,6 @@ __all__ = [
     "OrderKey",
     "OrderSummary",
     "Placed",
-    "ProcessSteps",
-    "ProductMovements",
     "Provenance",
     "ReadModel",
     "Row",

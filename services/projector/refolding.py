@@ -7,6 +7,7 @@ Rows are rewritten in place, page by page in short transactions, each of them fe
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from itertools import accumulate, islice, takewhile
 from typing import TypeAlias, TypeVar
 from uuid import UUID
@@ -35,25 +36,18 @@ T = TypeVar("T")
 Transaction: TypeAlias = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
 
 
+@dataclass(frozen=True)
 class Refolding:
     """Carries out, for the holder of `epochs` (partition → epoch), what assignments decided.
 
     Raises Fenced as soon as another has taken one of the partitions.
     """
 
-    def __init__(
-        self,
-        transaction: Transaction,
-        read_model: ReadModel,
-        projection: Projection,
-        checkpoints: Checkpoints,
-        parking: Parking,
-    ) -> None:
-        self._transaction = transaction
-        self._read_model = read_model
-        self._projection = projection
-        self._checkpoints = checkpoints
-        self._parking = parking
+    transaction: Transaction
+    read_model: ReadModel
+    projection: Projection
+    checkpoints: Checkpoints
+    parking: Parking
 
     async def run(
         self, epochs: Mapping[int, int], decisions: Mapping[int, Decision], partitions: int
@@ -72,16 +66,16 @@ class Refolding:
 
     async def _hold(self, conn: asyncpg.Connection, epochs: Mapping[int, int]) -> None:
         await conn.execute(PATIENCE)
-        if not await self._checkpoints.hold(conn, epochs):
+        if not await self.checkpoints.hold(conn, epochs):
             raise Fenced
 
     async def _refold(self, epochs: Mapping[int, int], from_offset: int, after: OrderKey) -> None:
         """Fold the partition's orders with an event at or past an offset again, each up to its version."""
         (partition,) = epochs
         while True:
-            async with self._transaction() as conn:
+            async with self.transaction() as conn:
                 await self._hold(conn, epochs)
-                page = await self._read_model.page(
+                page = await self.read_model.page(
                     conn, partition, from_offset, after=after, limit=REFOLDED_AT_ONCE
                 )
                 if not page:
@@ -89,21 +83,21 @@ class Refolding:
                 page = cut(page, [row.version for row in page.values()])
                 failures = await self._rewrite(conn, page)
                 after = next(reversed(page))
-                await self._checkpoints.refolded_up_to(conn, partition, after)
-            self._parking.know(failures)
+                await self.checkpoints.refolded_up_to(conn, partition, after)
+            self.parking.know(failures)
 
     async def _rewrite(
         self, conn: asyncpg.Connection, page: Mapping[OrderKey, Placed]
     ) -> dict[OrderKey, Failure]:
         """Write orders anew, delete those that the store doesn't know, and park those that fail."""
         # A row never goes back: what it has not seen yet the topic brings.
-        folded = await self._projection.fold_stored(conn, {key: row.version for key, row in page.items()})
+        folded = await self.projection.fold_stored(conn, {key: row.version for key, row in page.items()})
         changes, failures = sort_out(folded, page)
         unknown = [key for key, now in folded.items() if not (now.order.version or now.failure)]
         if unknown:
-            await self._read_model.delete(conn, unknown)
-        failures.update(await write_apart(conn, self._read_model.rewrite, changes))
-        await self._parking.park(conn, failures, page)
+            await self.read_model.delete(conn, unknown)
+        failures.update(await write_apart(conn, self.read_model.rewrite, changes))
+        await self.parking.park(conn, failures, page)
         return failures
 
     async def _fill(self, epochs: Mapping[int, int], partitions: int) -> None:
@@ -113,12 +107,12 @@ class Refolding:
         """
         after: StreamKey | None = None
         while True:
-            async with self._transaction() as conn:
+            async with self.transaction() as conn:
                 await self._hold(conn, epochs)
-                page = dict(await self._projection.store.streams(conn, after, LOOKED_AT_AT_ONCE))
+                page = dict(await self.projection.store.streams(conn, after, LOOKED_AT_AT_ONCE))
                 if not page:
                     return
-                placed = await self._read_model.placed(conn, page)
+                placed = await self.read_model.placed(conn, page)
                 lagging: dict[OrderKey, Placed] = {}
                 events = 0
                 for key, version in page.items():
@@ -133,7 +127,7 @@ class Refolding:
                     if events >= EVENTS_AT_ONCE:
                         break
                 failures = await self._write_lagging(conn, lagging)
-            self._parking.know(failures)
+            self.parking.know(failures)
 
     async def _write_lagging(
         self, conn: asyncpg.Connection, lagging: Mapping[OrderKey, Placed]
@@ -141,13 +135,13 @@ class Refolding:
         """Write orders as the store has them, unless they are parked, and park those that fail."""
         if not lagging:
             return {}
-        parked = await self._parking.among(conn, lagging)
+        parked = await self.parking.among(conn, lagging)
         up_to = {key: place.version for key, place in lagging.items() if key not in parked}
-        folded = await self._projection.fold_stored(conn, up_to)
+        folded = await self.projection.fold_stored(conn, up_to)
         changes, failures = sort_out(folded, lagging)
         # Another partition's owner may have written the order since it was looked at: what is newer stays.
-        failures.update(await write_apart(conn, self._read_model.write, changes))
-        await self._parking.park(conn, failures, lagging)
+        failures.update(await write_apart(conn, self.read_model.write, changes))
+        await self.parking.park(conn, failures, lagging)
         return failures
 
     async def _finish(self, epochs: Mapping[int, int], from_offset: int) -> None:
@@ -155,18 +149,18 @@ class Refolding:
         (partition,) = epochs
         after = BEFORE_ALL
         while True:
-            async with self._transaction() as conn:
+            async with self.transaction() as conn:
                 await self._hold(conn, epochs)
-                waiting = await self._parking.find(
+                waiting = await self.parking.find(
                     conn, epochs, after=after, limit=REFOLDED_AT_ONCE, from_offset=from_offset
                 )
                 if not waiting:
-                    await self._read_model.settle(conn, partition)
-                    await self._checkpoints.refolded(conn, partition)
+                    await self.read_model.settle(conn, partition)
+                    await self.checkpoints.refolded(conn, partition)
                     return
                 waiting = cut(waiting, [place.version for place in waiting.values()])
-                tried = await try_again(conn, self._read_model, self._projection, self._parking, waiting)
-            self._parking.release(tried.unparked)
+                tried = await try_again(conn, self.read_model, self.projection, self.parking, waiting)
+            self.parking.release(tried.unparked)
             after = next(reversed(waiting))
 
 

@@ -14,13 +14,12 @@ from operations.rebuild.builds import (
     request_build,
     under_way,
 )
-from operations.rebuild.following import FollowedBuild, Silence, follow
+from operations.rebuild.following import FollowedBuild, follow
 
 __all__ = [
     "Build",
     "BuildKind",
     "FollowedBuild",
-    "Silence",
     "ask_for_rebuild",
     "ask_for_rollback",
     "await_dropped",

@@ -132,18 +132,13 @@ async def execute(work: Work, found: Survey, time_zones: Mapping[str, str]) -> O
     async with work.conn.transaction():
         if not await work.conn.fetchval(_TAKE_LOCKS, SENDERS_LOCK, SHARDS - 1):
             raise AlreadyUnderWay("relay_runs_in_recovery", "An outbox relay runs.")
-        again = await _restore(work, found, time_zones)
+        if found.events:
+            await _restore_events(work, found)
+        again = await _restore_outcomes(work, time_zones)
+        await _restore_expired(work)
         # Whoever has started meanwhile was not refused for long: it must not be at work over the commit.
         await check_nobody_appends(work)
         await move_group(work.kafka, work.topics, work.context.command_group, again)
-    return again
-
-
-async def _restore(work: Work, found: Survey, time_zones: Mapping[str, str]) -> Offsets:
-    if found.events:
-        await _restore_events(work, found)
-    again = await _restore_outcomes(work, time_zones)
-    await _restore_expired(work)
     return again
 
 

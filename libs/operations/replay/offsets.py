@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
 from aiokafka import TopicPartition
@@ -18,16 +19,16 @@ from operations.replay.scenarios import Offsets
 _ANSWER_TIMEOUT = 20.0
 
 
+@dataclass(frozen=True)
 class Group:
     """The consumer group of a read model, on the topic of events.
 
     Everything it does raises Unreachable when Kafka doesn't answer, NotFound when there is no such topic.
     """
 
-    def __init__(self, kafka: KafkaConnection, name: str, topic: str) -> None:
-        self.kafka = kafka
-        self.name = name
-        self.topic = topic
+    kafka: KafkaConnection
+    name: str
+    topic: str
 
     async def offsets(self, timestamp: int | None) -> dict[int, Offsets]:
         """Return what Kafka knows of each partition, also for a time in milliseconds if one is given."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -90,24 +90,17 @@ async def lag_reader(
         await stop_consumer(consumer)
 
 
+@dataclass
 class LagReader:
     """Reads lags over connections that it was given."""
 
-    def __init__(
-        self,
-        kafka: KafkaConnection,
-        topics: Topics,
-        connection: asyncpg.Connection,
-        consumer: AIOKafkaConsumer,
-        waiting: WaitingReader,
-    ) -> None:
-        self._waiting = waiting
-        self._kafka = kafka
-        self._topics = topics
-        self._connection = connection
-        self._consumer = consumer
-        # When the event at a place was recorded: it is asked for again while it waits.
-        self._recorded: dict[tuple[TopicPartition, int], datetime] = {}
+    kafka: KafkaConnection
+    topics: Topics
+    connection: asyncpg.Connection
+    consumer: AIOKafkaConsumer
+    waiting: WaitingReader
+    # When the event at a place was recorded: it is asked for again while it waits.
+    _recorded: dict[tuple[TopicPartition, int], datetime] = field(default_factory=dict, init=False)
 
     async def read(self) -> Lags:
         """Return the lag of every read model and of the outbox, and the commands that wait.
@@ -117,29 +110,29 @@ class LagReader:
         Unreachable when Kafka doesn't answer, NotFound when the topic is missing, and OperationRefused for a
         record that is no event.
         """
-        topic = self._topics.events
-        outbox = await outbox_depth(self._connection)
-        with reaching_kafka(self._kafka):
+        topic = self.topics.events
+        outbox = await outbox_depth(self.connection)
+        with reaching_kafka(self.kafka):
             async with asyncio.timeout(_ASKING_TIMEOUT):
                 waiting = {
-                    context.topics(self._topics.prefix).commands: await self._waiting.read(context)
+                    context.topics(self.topics.prefix).commands: await self.waiting.read(context)
                     for context in CONTEXTS.values()
                 }
-                found_topic = await fetch_topic(self._kafka, topic)
+                found_topic = await fetch_topic(self.kafka, topic)
                 partitions = [TopicPartition(topic, number) for number in range(found_topic.partitions)]
-                beginnings = await self._consumer.beginning_offsets(partitions)
+                beginnings = await self.consumer.beginning_offsets(partitions)
                 committed = await asyncio.gather(
                     *(
-                        wait_for_committed(self._kafka, self._topics.group(f"projector.{name}"), partitions)
+                        wait_for_committed(self.kafka, self.topics.group(f"projector.{name}"), partitions)
                         for name in READ_MODELS
                     )
                 )
-                statuses = await read_statuses(self._connection, topic, READ_MODELS)
+                statuses = await read_statuses(self.connection, topic, READ_MODELS)
                 checkpoints = {
-                    name: (await live_checkpoints(self._connection, name, topic))[1] for name in READ_MODELS
+                    name: (await live_checkpoints(self.connection, name, topic))[1] for name in READ_MODELS
                 }
                 # Last, so that what was applied meanwhile is not counted as ahead of them.
-                ends = await self._consumer.end_offsets(partitions)
+                ends = await self.consumer.end_offsets(partitions)
                 places = {
                     name: {
                         p: place_of(
@@ -187,11 +180,11 @@ class LagReader:
         while missing:
             # The consumer is at one place of a partition at a time; the read models mostly are at few.
             wanted = dict(missing)
-            self._consumer.assign(list(wanted))
+            self.consumer.assign(list(wanted))
             for partition, at in wanted.items():
-                self._consumer.seek(partition, at)
+                self.consumer.seek(partition, at)
             while wanted:
-                for partition, records in (await self._consumer.getmany(*wanted, timeout_ms=1000)).items():
+                for partition, records in (await self.consumer.getmany(*wanted, timeout_ms=1000)).items():
                     place = (partition, wanted.pop(partition))
                     self._recorded[place] = event_in(records[0], ORDERS.type_prefix).recorded_at
                     missing.discard(place)
