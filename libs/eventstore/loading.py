@@ -15,10 +15,11 @@ from eventstore.tables import Tables
 NEWEST: Final = 2**63 - 1
 """As a version to read up to: however many there are."""
 
+# A stream's newest usable snapshot and the events after it, up to a version.
 # A row is a snapshot (its event_type is null, payload the state, occurred_at the greatest one) or an event
 # after it. The lateral subqueries keep their ORDER BY, so each stream is one walk along the index, however
 # the planner guesses. `after` is a column, since under row-level security the index takes no expressions.
-_LOAD = """
+LOAD = """
 WITH base AS MATERIALIZED (
     SELECT w.tenant_id, w.aggregate_id, w.up_to, w.ordinal,
         s.version, coalesce(s.version, 0) AS after, s.state, s.recorded_at, s.max_occurred_at
@@ -51,10 +52,11 @@ CROSS JOIN LATERAL (
 ORDER BY ordinal, version
 """
 
+# The longest prefix of a stream whose every event was recorded, or had occurred, by a time.
 # Both times of a snapshot are the greatest of its events' (recorded_at never runs backwards within a stream),
 # so one that is not after $3 holds only events of the prefix, and the prefix ends before the first later
 # event after it.
-_LOAD_AS_OF = """
+LOAD_AS_OF = """
 WITH base AS MATERIALIZED (
     SELECT s.version, coalesce(s.version, 0) AS after, s.state, s.recorded_at, s.max_occurred_at
     FROM (SELECT) AS one
@@ -106,7 +108,7 @@ ORDER BY w.ordinal, e.version
 """
 
 # One walk along the unique index, as long as the page.
-_PAGE = """
+PAGE = """
 SELECT tenant_id, aggregate_id, max(version) AS version
 FROM {events}
 WHERE (tenant_id, aggregate_id) > ($1, $2)
@@ -115,10 +117,10 @@ ORDER BY tenant_id, aggregate_id
 LIMIT $3
 """
 # No tenant's name is empty, and none comes before it.
-_BEFORE_ALL = StreamKey("", UUID(int=0))
+BEFORE_ALL = StreamKey("", UUID(int=0))
 
 # Here and below, LIMIT 1 keeps the planner from turning a few hundred key lookups into a scan of the table.
-_FIND = """
+FIND = """
 SELECT w.tenant_id, w.aggregate_id, w.version, e.event_id
 FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS w (tenant_id, aggregate_id, version)
 CROSS JOIN LATERAL (
@@ -129,7 +131,7 @@ CROSS JOIN LATERAL (
 ) AS e
 """
 
-_NEWEST = """
+NEWEST_VERSIONS = """
 SELECT w.tenant_id, w.aggregate_id, e.version
 FROM unnest($1::text[], $2::uuid[]) AS w (tenant_id, aggregate_id)
 CROSS JOIN LATERAL (
@@ -158,22 +160,6 @@ LEFT JOIN (
 """
 
 
-async def select_streams(
-    conn: Connection, tables: Tables, up_to: Mapping[StreamKey, int], state_version: int
-) -> list[Record]:
-    """Read each stream's newest usable snapshot and the events after it, up to a version, in their order."""
-    return await conn.fetch(tables.sql(_LOAD), *key_columns(up_to), list(up_to.values()), state_version)
-
-
-async def select_stream_as_of(
-    conn: Connection, tables: Tables, key: StreamKey, time: datetime, *, occurred: bool, state_version: int
-) -> list[Record]:
-    """Read the longest prefix of a stream whose every event was recorded, or had occurred, by a time."""
-    return await conn.fetch(
-        tables.sql(_LOAD_AS_OF), key.tenant_id, key.aggregate_id, time, occurred, state_version
-    )
-
-
 async def select_histories(
     conn: Connection, tables: Tables, ranges: Mapping[StreamKey, tuple[int, int | None]], limit: int | None
 ) -> list[Record]:
@@ -181,32 +167,6 @@ async def select_histories(
     after = [after for after, _ in ranges.values()]
     up_to = [NEWEST if up_to is None else up_to for _, up_to in ranges.values()]
     return await conn.fetch(tables.sql(_HISTORIES), *key_columns(ranges), after, up_to, limit)
-
-
-async def select_page(conn: Connection, tables: Tables, after: StreamKey | None, limit: int) -> list[Record]:
-    """Read the keys and newest versions of the next streams after a key."""
-    return await conn.fetch(tables.sql(_PAGE), *(after or _BEFORE_ALL), limit)
-
-
-async def find_event_ids(
-    conn: Connection, tables: Tables, places: Sequence[tuple[StreamKey, int]]
-) -> dict[tuple[StreamKey, int], UUID]:
-    """Give the id of the event at each stream and version; a place without an event is absent."""
-    rows = await conn.fetch(
-        tables.sql(_FIND), *key_columns(key for key, _ in places), [version for _, version in places]
-    )
-    return {
-        (StreamKey(tenant_id, aggregate_id), version): found
-        for tenant_id, aggregate_id, version, found in rows
-    }
-
-
-async def newest_versions(
-    conn: Connection, tables: Tables, keys: Sequence[StreamKey]
-) -> dict[StreamKey, int]:
-    """Give each stream's newest version; a stream without events is absent."""
-    rows = await conn.fetch(tables.sql(_NEWEST), *key_columns(keys))
-    return {StreamKey(tenant_id, aggregate_id): version for tenant_id, aggregate_id, version in rows}
 
 
 async def find_outcomes(

@@ -78,8 +78,8 @@ class EventStore(Generic[S]):
         """
         if time.tzinfo is None:
             raise ValueError("the time needs a time zone")
-        rows = await loading.select_stream_as_of(
-            conn, self.tables, key, time, occurred=clock == "occurred", state_version=self._type.state_version
+        rows = await conn.fetch(
+            self.tables.sql(loading.LOAD_AS_OF), *key, time, clock == "occurred", self._type.state_version
         )
         return self._fold(key, rows)
 
@@ -108,18 +108,21 @@ class EventStore(Generic[S]):
 
         A key's tenants are compared by code point. Page by page that is all streams, but of no one moment.
         """
-        rows = await loading.select_page(conn, self.tables, after, limit)
-        return [(StreamKey(tenant_id, aggregate_id), version) for tenant_id, aggregate_id, version in rows]
+        rows = await conn.fetch(self.tables.sql(loading.PAGE), *(after or loading.BEFORE_ALL), limit)
+        return [(StreamKey(*key), version) for *key, version in rows]
 
     async def find_event_ids(
         self, conn: Connection, places: Sequence[tuple[StreamKey, int]]
     ) -> dict[tuple[StreamKey, int], UUID]:
         """Give the id of the event at each stream and version; a place without an event is absent."""
-        return await loading.find_event_ids(conn, self.tables, places)
+        keys = loading.key_columns(key for key, _ in places)
+        rows = await conn.fetch(self.tables.sql(loading.FIND), *keys, [version for _, version in places])
+        return {(StreamKey(*key), version): found for *key, version, found in rows}
 
     async def newest_versions(self, conn: Connection, keys: Sequence[StreamKey]) -> dict[StreamKey, int]:
         """Give each stream's newest version; a stream without events is absent."""
-        return await loading.newest_versions(conn, self.tables, keys)
+        rows = await conn.fetch(self.tables.sql(loading.NEWEST_VERSIONS), *loading.key_columns(keys))
+        return {StreamKey(*key): version for *key, version in rows}
 
     async def find_outcomes(
         self, conn: Connection, ids: Sequence[tuple[str, UUID]]
@@ -174,7 +177,8 @@ class EventStore(Generic[S]):
     async def _load_up_to(
         self, conn: Connection, versions: Mapping[StreamKey, int]
     ) -> dict[StreamKey, Loaded[S]]:
-        rows = await loading.select_streams(conn, self.tables, versions, self._type.state_version)
+        keys, up_to = loading.key_columns(versions), list(versions.values())
+        rows = await conn.fetch(self.tables.sql(loading.LOAD), *keys, up_to, self._type.state_version)
         streams = {ordinal: list(stream) for ordinal, stream in groupby(rows, key=lambda row: row["ordinal"])}
         return {key: self._fold(key, streams.get(n, [])) for n, key in enumerate(versions, start=1)}
 
