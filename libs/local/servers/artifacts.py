@@ -129,7 +129,14 @@ def _fill(folder: Path, wanted: Sequence[Artifact]) -> None:
     logging.getLogger("jgo").setLevel(logging.ERROR)
     scratch = folder / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)
-    with _progress() as progress:
+    with Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    ) as progress:
         task = progress.add_task("Kafka (once)", total=sum(artifact.size for artifact in wanted))
 
         def fetch(artifact: Artifact) -> None:
@@ -197,17 +204,6 @@ def _check(jar: Path, artifact: Artifact) -> None:
             f"{artifact.coordinate} has the SHA-256 {found}, not {artifact.sha256} as in {LOCK_FILE}.",
             "Don't use it. Try again; if it stays so, ask who changed the registry's file.",
         )
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
 
 
 @contextmanager

@@ -84,7 +84,8 @@ def replay(
     read model whole throughout.
     """
     settings = till_settings()
-    group = _group(settings, read_model)
+    kafka, topics = kafka_of(settings)
+    group = Group(kafka, topics.group(f"projector.{read_model}"), topics.events)
     makers: dict[Callable[[], Scenario], bool] = {
         lambda: Scenario(ScenarioKind.EARLIEST): to_earliest,
         lambda: Scenario(ScenarioKind.LATEST): to_latest,
@@ -119,11 +120,6 @@ def replay(
         raise typer.Exit(_INTERRUPTED) from None
     if output is Output.json:
         print_json(answer)
-
-
-def _group(settings: TillSettings, name: str) -> Group:
-    kafka, topics = kafka_of(settings)
-    return Group(kafka, topics.group(f"projector.{name}"), topics.events)
 
 
 def _ago(text: str) -> datetime:
