@@ -7,6 +7,8 @@ STAY ?= 1
 TESTS ?= tests
 # Tests wait more than they compute. WORKERS=0 runs them one by one, in this process.
 WORKERS ?= 4
+# Each process that a test starts would compile all modules anew.
+PYTEST = env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/pytest
 XDIST = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -38,13 +40,13 @@ compose-env: ## passwords for docker-compose.yml, made once and kept in .env
 	@deploy/compose-env
 
 test: setup ## unit, integration and end-to-end tests on a real PostgreSQL and a real Kafka
-	$(VENV)/bin/pytest $(XDIST) $(TESTS)
+	$(PYTEST) $(XDIST) $(TESTS)
 
 quick: setup ## unit tests alone, in half a minute
-	$(VENV)/bin/pytest -n 2 --dist loadfile tests/unit
+	$(PYTEST) -n 2 --dist loadfile tests/unit
 
 faults: setup ## all that `make test` leaves out: random kills, every window, a million events; takes half an hour
-	$(VENV)/bin/pytest $(TESTS) -m long
+	$(PYTEST) $(TESTS) -m long
 
 lint: setup ## ruff, mypy and the floors of the house
 	$(VENV)/bin/ruff check .

@@ -29,6 +29,7 @@ THERE_FROM_THE_START = {
 # What is found out beside the work, every second or two, by each service in its own time.
 _OLDEST = "tillstream_consumer_oldest_seconds"
 LOOKED_AT = {
+    "tillstream_consumer_held_seconds",
     "tillstream_consumer_lag_records",
     _OLDEST,
     "tillstream_query_read_model_behind",
