@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from commands.requests import Record, Request
 from eventstore import NewEvent, OutboxMessage, encode_headers, shard_of
 from messaging import JSON_CONTENT, SOURCE, Message, Unrecoverable, event_headers, format_time
-from messaging.header_names import written_out
+from messaging.aiokafka_fixes.header_names import written_out
 from messaging.topics import MEBIBYTE
 
 LONGEST_REASON = 1_000

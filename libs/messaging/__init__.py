@@ -1,6 +1,8 @@
 """Kafka as Tillstream speaks it: topics, CloudEvents messages, offsets that follow a database."""
 
 from messaging.acls import Acl, AppliedAcls, apply_acls, read_acls
+from messaging.aiokafka_fixes.stopping import stop_consumer
+from messaging.aiokafka_fixes.topic_id import TopicFacts, fetch_topic, fetch_topic_id
 from messaging.attributes import Attributes, InvalidAttribute
 from messaging.batch_handler import Assigned, Fenced, Unrecoverable
 from messaging.cloudevents import JSON_CONTENT, Envelope, Undecodable, format_time, open_envelope
@@ -12,9 +14,7 @@ from messaging.partitioning import partition_of
 from messaging.producer import Message, Producer
 from messaging.read_range import read_again
 from messaging.refusals import KafkaRefused
-from messaging.stopping import stop_consumer
 from messaging.tail import RecordsGone, TopicMadeAnew, TopicTail
-from messaging.topic_id import TopicFacts, fetch_topic, fetch_topic_id
 from messaging.topic_position import BadVector, Vector
 from messaging.topic_reader import Offsets, TopicReader
 from messaging.topic_settings import TopicSetting, check_topics_keep, differing_settings, mend_settings

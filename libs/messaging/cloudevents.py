@@ -12,8 +12,8 @@ from typing import Any
 
 import jiter
 
+from messaging.aiokafka_fixes.header_names import is_utf8, written_out
 from messaging.attributes import Attributes
-from messaging.header_names import is_utf8, written_out
 
 JSON_CONTENT = "application/json"
 STRUCTURED_JSON_CONTENT = "application/cloudevents+json"

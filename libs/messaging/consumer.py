@@ -19,16 +19,16 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, UnknownTopicOr
 from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import Counter, Histogram
 
+from messaging.aiokafka_fixes.header_names import accept_any_header_name
 from messaging.batch_handler import Assigned, BatchHandler, Fenced, Unrecoverable
 from messaging.connection import KafkaConnection
 from messaging.fetching import Fetched, GetMany, fetch_batch
 from messaging.groups import MARKER, committed_offsets
-from messaging.header_names import accept_any_header_name
 from messaging.progress import Progress
 from messaging.refusals import telling_refusals
-from messaging.retrying import Budget
 from messaging.subscription import raw_batches
 from runtime import EXIT_FATAL, Health, Settings
+from runtime.retry import Budget
 
 log = structlog.get_logger(__name__)
 

@@ -12,8 +12,8 @@ from prometheus_client import Gauge
 from messaging.batch_handler import Unrecoverable
 from messaging.connection import KafkaConnection
 from messaging.lag import OldestUnhandled
-from messaging.retrying import Budget
 from runtime import Settings
+from runtime.retry import Budget
 
 log = structlog.get_logger(__name__)
 

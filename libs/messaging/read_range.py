@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from aiokafka import ConsumerRecord, TopicPartition
 
+from messaging.aiokafka_fixes.stopping import stop_consumer
 from messaging.connection import KafkaConnection
-from messaging.stopping import stop_consumer
 
 # How long nothing may come. A stretch as a whole takes as long as it is large.
 STALL_TIMEOUT = 15.0

@@ -11,11 +11,12 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 
+from messaging.aiokafka_fixes.stopping import stop_consumer
+from messaging.aiokafka_fixes.topic_id import TopicFacts, fetch_topic
 from messaging.connection import KafkaConnection
 from messaging.refusals import telling_refusals
-from messaging.stopping import stop_consumer
-from messaging.topic_id import TopicFacts, fetch_topic
 from messaging.topic_reader import Offsets, numbered
+from runtime.retry import Backoff
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +25,6 @@ CONNECT_TIMEOUT = 15.0
 STALLED_AFTER = 10.0
 # How soon new partitions, and a topic made anew, are noticed.
 LOOK_INTERVAL = 5.0
-FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 _POLL_MS = 500
 _PAGE_RECORDS = 2_000
 # Who comes back after longer than this was away, not Kafka.
@@ -50,7 +50,7 @@ class TopicTail:
         self._kafka = kafka
         self._topic = topic
         self._consumer: AIOKafkaConsumer | None = None
-        self._delay = FIRST_DELAY
+        self._backoff = Backoff()
         self._look_at = 0.0
         self._asked_at = self._left_at = time.monotonic()
         self._polls: dict[int, int | None] = {}
@@ -109,10 +109,10 @@ class TopicTail:
         except OffsetOutOfRangeError as error:
             raise await self._explained(error) from error
         except (KafkaError, OSError, TimeoutError) as error:
-            log.warning("tail.interrupted", topic=self._topic, error=repr(error), delay=self._delay)
+            delay = self._backoff.next_delay()
+            log.warning("tail.interrupted", topic=self._topic, error=repr(error), delay=delay)
             await self._disconnect()
-            await asyncio.sleep(self._delay)
-            self._delay = min(self._delay * 2, LONGEST_DELAY)
+            await asyncio.sleep(delay)
             return []
         # From here on nothing is waited for: what was taken from the consumer is given.
         self._listen(consumer, found)
@@ -222,7 +222,7 @@ class TopicTail:
             if records := found.get(partition):
                 self.positions[number] = records[-1].offset + 1
                 self.ends[number] = max(self.ends[number], self.positions[number])
-        self._delay = FIRST_DELAY
+        self._backoff.reset()
 
     async def _explained(self, error: OffsetOutOfRangeError) -> Exception:
         """Return what it means that an offset is not there."""

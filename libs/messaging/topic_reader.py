@@ -8,10 +8,10 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from messaging.aiokafka_fixes.stopping import stop_consumer
+from messaging.aiokafka_fixes.topic_id import fetch_topic
 from messaging.connection import KafkaConnection
 from messaging.refusals import telling_refusals
-from messaging.stopping import stop_consumer
-from messaging.topic_id import fetch_topic
 
 Offsets = Mapping[int, int]
 """Partition → offset."""

@@ -18,8 +18,8 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from commands import COMMAND_ID_REUSED, Context
 from eventstore import StreamKey, decode_headers
 from messaging import Attributes, KafkaConnection, TopicReader, Topics, Unrecoverable, check_topics_keep
-from messaging.retrying import Budget
 from runtime import Database, Settings, is_passing_fault
+from runtime.retry import Budget
 
 log = structlog.get_logger(__name__)
 

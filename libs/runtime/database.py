@@ -1,18 +1,18 @@
 """One held PostgreSQL connection for a service's loop, and which of its faults pass by themselves."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 
 import asyncpg
 import structlog
 from pydantic import SecretStr
 
+from runtime.retry import Budget
+
 log = structlog.get_logger(__name__)
 
 CONNECT_TIMEOUT = 10.0
 COMMAND_TIMEOUT = 30.0
-FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 
 _PASSING = (
     asyncpg.PostgresConnectionError,
@@ -102,16 +102,16 @@ class Database:
 
     async def reachable(self, budget: float) -> asyncpg.Connection:
         """Return the open connection, trying for `budget` seconds; then raise what the last try raised."""
-        delay, deadline = FIRST_DELAY, time.monotonic() + budget
+        tries = Budget(budget)
         while True:
             try:
                 return await self.connection()
             except Exception as error:
-                if not is_passing_fault(error) or time.monotonic() + delay > deadline:
+                delay = tries.next_delay()
+                if delay is None or not is_passing_fault(error):
                     raise
                 log.warning("database.unreachable", error=repr(error), delay=delay)
             await asyncio.sleep(delay)
-            delay = min(delay * 2, LONGEST_DELAY)
 
     def discard(self) -> None:
         """Drop the connection without waiting for the server; the next use makes a new one."""

@@ -13,6 +13,7 @@ from messaging import KafkaConnection, Message, Producer, Unrecoverable
 from outbox_relay.floor import Floor
 from outbox_relay.shards import Shards
 from runtime import EXIT_FATAL, Database, Health, Settings
+from runtime.retry import Budget
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +29,6 @@ LOCK_INTERVAL = 0.5
 # An empty outbox is looked at again after 1 ms, then less and less often: NOTIFY on every commit would take a
 # lock that makes commits queue up behind each other.
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.02
-FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 
 SESSION = {
     # A relay that stands still in mid-life (a stopped process, a lost host) gives its locks back after this.
@@ -96,9 +96,7 @@ class Relay:
         That is when nothing worked for the retry budget, or the database behind a new connection must not be
         sent from.
         """
-        pause, delay = FIRST_PAUSE, FIRST_DELAY
-        failing_since: float | None = None
-        status = 0
+        pause, status, budget = FIRST_PAUSE, 0, Budget(self._settings.retry_budget)
         while not stop.is_set():
             try:
                 moved = await self._step()
@@ -107,17 +105,16 @@ class Relay:
                 status = EXIT_FATAL
                 break
             except Exception as error:
-                failing_since = failing_since or time.monotonic()
                 await self._start_over()
-                if time.monotonic() - failing_since > self._settings.retry_budget:
+                delay = budget.next_delay()
+                if delay is None:
                     log.exception("outbox.gave_up")
                     status = EXIT_FATAL
                     break
                 log.warning("outbox.publish_failed", error=repr(error), delay=delay)
                 await _wait(stop, delay)
-                delay = min(delay * 2, LONGEST_DELAY)
                 continue
-            failing_since, delay = None, FIRST_DELAY
+            budget = Budget(self._settings.retry_budget)
             pause = FIRST_PAUSE if moved else min(pause * 2, LONGEST_PAUSE)
             if not moved:
                 await _wait(stop, pause if self._shards.held else LOCK_INTERVAL)

@@ -23,8 +23,8 @@ from messaging import (
     committed_offsets,
     ensure_topics,
     fetch_topic,
-    header_names,
 )
+from messaging.aiokafka_fixes import header_names
 from runtime import EXIT_FATAL, Health, Settings
 
 GROUP = "test"

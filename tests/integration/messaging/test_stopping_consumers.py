@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher
 
 from commands import ORDERS
-from messaging import KafkaConnection, TopicReader, TopicTail, ensure_topics, read_again, stopping
+from messaging import KafkaConnection, TopicReader, TopicTail, ensure_topics, read_again
+from messaging.aiokafka_fixes import stopping
 
 
 @asynccontextmanager

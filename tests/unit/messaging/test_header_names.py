@@ -10,8 +10,8 @@ from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBa
 from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
 
 from harness.raw_records import raw_batch
-from messaging import header_names
-from messaging.header_names import _Records, is_utf8, written_out
+from messaging.aiokafka_fixes import header_names
+from messaging.aiokafka_fixes.header_names import _Records, is_utf8, written_out
 
 
 @pytest.fixture(params=["C extension", "without"])
