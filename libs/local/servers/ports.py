@@ -1,7 +1,11 @@
 """Which port of 127.0.0.1 a server takes: the one it had, the usual one, or a free one."""
 
+import fcntl
+import functools
+import os
 import random
 import socket
+import tempfile
 from pathlib import Path
 
 # Below the range that Linux gives to outgoing connections, so that none of those takes the port meanwhile.
@@ -22,13 +26,16 @@ def is_free(port: int) -> bool:
 
 
 def free_port(usual: int | None = None) -> int:
-    """Give the usual port when it is free, else any free one."""
-    if usual is not None and is_free(usual):
+    """Give the usual port when it is free, else any free one; no other process of ours is given it meanwhile.
+
+    Without that, two that start at the same time are given the same port, and one takes the other's server
+    for its own.
+    """
+    if usual is not None and _take(usual):
         return usual
     while True:
-        # Drawn, not counted up, so that servers started at the same time seldom want the same one.
         port = random.randint(_FIRST, _LAST)  # noqa: S311 - no secret
-        if is_free(port):
+        if _take(port):
             return port
 
 
@@ -41,6 +48,24 @@ def kept_port(file: Path, usual: int) -> int:
         kept = int(file.read_text())
     except (FileNotFoundError, ValueError):
         kept = usual
-    port = free_port(kept if is_free(kept) else usual)
+    port = kept if _take(kept) else free_port(usual)
     file.write_text(f"{port}\n")
     return port
+
+
+def _take(port: int) -> bool:
+    """Reserve a free port for this process, as long as it lives; say whether it was to be had."""
+    if not is_free(port):
+        return False
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@functools.cache
+def _reservations() -> int:
+    """Return the open file whose byte N, locked, is port N reserved; closed only by the process's end."""
+    file = Path(tempfile.gettempdir()) / f"tillstream-ports-{os.getuid()}"
+    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

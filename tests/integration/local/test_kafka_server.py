@@ -5,17 +5,14 @@ from pathlib import Path
 
 import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from harness.topics import make_topic
 from local.servers import Kafka, free_port
 
 
 async def send_one(bootstrap: str, topic: str) -> None:
     """Make a topic and send one record to it."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    await admin.create_topics([NewTopic(topic, 1, 1)])
-    await admin.close()
+    await make_topic(bootstrap, topic)
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
         await producer.send_and_wait(topic, b"kept")
 

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaError
 from prometheus_client import REGISTRY
 
 from commands import ORDERS
 from harness.raw_records import send_raw
+from harness.topics import widen_topic
 from harness.waiting import eventually
 from messaging import (
     Assigned,
@@ -351,16 +352,8 @@ async def test_a_partition_that_is_added_is_taken_up(consuming: Consuming) -> No
     await consuming.send(b"first")
     await eventually(lambda: _holds(handler, b"first"))
     kafka = KafkaConnection.of(consuming.settings)
-    admin = AIOKafkaAdminClient(**kafka.options())
-    await admin.start()
     before = (await fetch_topic(kafka, consuming.topic)).partitions
-    await admin.create_partitions({consuming.topic: NewPartitions(before + 1)})
-    await admin.close()
-
-    async def known() -> bool:
-        return (await fetch_topic(kafka, consuming.topic)).partitions > before
-
-    await eventually(known)
+    await widen_topic(kafka.bootstrap_servers, consuming.topic, before + 1)
     async with AIOKafkaProducer(**kafka.options()) as producer:
         await producer.send_and_wait(consuming.topic, b"added", partition=before)
     await eventually(lambda: _holds(handler, b"added"))

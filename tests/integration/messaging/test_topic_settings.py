@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import UnknownTopicOrPartitionError
 
 from commands import ORDERS
+from harness.topics import make_topic
 from harness.waiting import eventually
 from messaging import (
     KafkaConnection,
@@ -16,7 +16,6 @@ from messaging import (
     check_topics_keep,
     differing_settings,
     ensure_topics,
-    fetch_topic,
     mend_settings,
 )
 from messaging.topic_settings import TopicLosesRecords
@@ -33,21 +32,8 @@ class Made:
     async def by_others(self, topic: str, **settings: str) -> None:
         """Make one of ours as it should be but for these settings (named with underscores)."""
         named = {name.replace("_", "."): value for name, value in settings.items()}
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka.bootstrap_servers)
-        await admin.start()
-        configs = COMMON | self.topics.configurations()[topic] | named
-        response = await admin.create_topics([NewTopic(topic, 1, 1, topic_configs=configs)])
-        await admin.close()
-        assert [error[1] for error in response.topic_errors] == [0]
-        await eventually(lambda: self._known(topic))
-
-    async def _known(self, topic: str) -> bool:
-        """Tell whether the broker that was asked has heard of it."""
-        try:
-            await fetch_topic(self.kafka, topic)
-        except UnknownTopicOrPartitionError:
-            return False
-        return True
+        settings = COMMON | self.topics.configurations()[topic] | named
+        await make_topic(self.kafka.bootstrap_servers, topic, settings=settings)
 
     async def differing(self, *names: str) -> list[tuple[str, str, str]]:
         found = await differing_settings(self.kafka, self.topics, names)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from harness.topics import make_topic, widen_topic
 from local.servers import Kafka, free_port
 from messaging import KafkaConnection, RecordsGone, TopicMadeAnew, TopicTail
 from messaging import tail as tail_module
@@ -23,8 +24,7 @@ class Topic:
         self.name = name
 
     async def make(self, partitions: int = 2) -> None:
-        async with self._admin() as admin:
-            await admin.create_topics([NewTopic(self.name, partitions, 1)])
+        await make_topic(self.kafka.bootstrap_servers, self.name, partitions)
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[Any]:
@@ -36,8 +36,7 @@ class Topic:
             await admin.close()
 
     async def widen(self, partitions: int) -> None:
-        async with self._admin() as admin:
-            await admin.create_partitions({self.name: NewPartitions(partitions)})
+        await widen_topic(self.kafka.bootstrap_servers, self.name, partitions)
 
     async def remove(self) -> None:
         async with self._admin() as admin:

@@ -140,6 +140,9 @@ class LiveService:
     ) -> None:
         """Send events of one order, as the relay does."""
         order = str(order_id or uuid4())
+        # A partition that was added meanwhile is news to this producer.
+        while partition not in await self._producer.partitions_for(self.topics.events):
+            await self._producer.client.force_metadata_update()
         for version in versions:
             headers = event_headers(
                 event_id=str(uuid4()),

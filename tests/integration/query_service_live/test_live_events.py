@@ -13,8 +13,9 @@ from uuid import uuid4
 import httpx
 import psutil
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin import AIOKafkaAdminClient
 
+from harness.topics import widen_topic
 from harness.waiting import eventually
 from integration.query_service_live.following import DEADLINE, LiveService
 from messaging import KafkaConnection, Vector, ensure_topics
@@ -404,10 +405,7 @@ async def test_events_of_an_added_partition_come_too(
     monkeypatch.setattr("messaging.tail.LOOK_INTERVAL", 0.0)
     async with live.reader() as reader:
         before = reader.place
-        admin = AIOKafkaAdminClient(bootstrap_servers=live.service.settings.kafka_bootstrap_servers)
-        await admin.start()
-        await admin.create_partitions({live.topics.events: NewPartitions(4)})
-        await admin.close()
+        await widen_topic(live.service.settings.kafka_bootstrap_servers, live.topics.events, 4)
         await live.publish(1, partition=3)
         assert await reader.numbers(1) == [1]
         assert Vector.parse(reader.place).offsets == (0, 0, 0, 1)
