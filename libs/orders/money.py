@@ -23,6 +23,12 @@ _MODES = {
     Rounding.DOWN: ROUND_DOWN,
 }
 _STEPS = tuple(Decimal((0, (1,), -decimals)) for decimals in range(7))
+_NOTHING = tuple(0 * step for step in _STEPS)
+
+
+def no_money(decimals: int) -> Decimal:
+    """Return zero as an amount with so many decimals: sums begun with a bare 0 may print without them."""
+    return _NOTHING[decimals]
 
 
 def round_money(amount: Decimal, decimals: int, rounding: Rounding) -> Decimal:

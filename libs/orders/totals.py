@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from orders.lines import Line, LineDiscount, OrderDiscount
-from orders.money import Rounding, apportion, round_money
+from orders.money import Rounding, apportion, no_money, round_money
 
 _ZERO, _HUNDRED = Decimal(0), Decimal(100)
 
@@ -44,7 +44,7 @@ def compute_totals(
     lines: Sequence[Line], discount: OrderDiscount | None, decimals: int, rounding: Rounding
 ) -> Totals:
     """Return the totals of these lines under this order discount, in a currency with so many decimals."""
-    zero = round_money(_ZERO, decimals, rounding)
+    zero = no_money(decimals)
     gross = line_discount = zero
     nets = []
     amounts = []

@@ -65,7 +65,7 @@ async def product_quantities(
         f"""
         SELECT product_id, currency,
                (array_agg(name ORDER BY recorded_at DESC, order_id, line_id) FILTER (WHERE quantity > 0))[1],
-               sum(quantity), sum(gross), sum(discount), sum(net)
+               trim_scale(sum(quantity)), sum(gross), sum(discount), sum(net)
         FROM read_models.product_movements WHERE {conditions}
         GROUP BY product_id, currency HAVING sum(quantity) <> 0
         ORDER BY product_id, currency LIMIT {conditions.parameter(limit + 1)}

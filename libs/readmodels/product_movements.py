@@ -102,4 +102,5 @@ def _lines(order: Order, sign: int) -> Iterable[Row]:
     for line, amounts in zip(order.lines, order.totals.lines, strict=True):
         discount = amounts.discount + amounts.order_discount
         moved = (line.quantity, amounts.gross, discount, amounts.gross - discount)
-        yield (line.line_id, line.product_id, line.name, *sale, *(sign * each for each in moved))
+        signed = moved if sign > 0 else tuple(-each for each in moved)
+        yield (line.line_id, line.product_id, line.name, *sale, *signed)

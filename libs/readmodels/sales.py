@@ -8,10 +8,10 @@ The moves themselves are kept too, each with its time: their sum up to a moment 
 """
 
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import ClassVar
 
 from orders import Order, OrderConfirmed, OrderVoided
+from orders.money import no_money
 from readmodels.columns import Columns
 from readmodels.event_rows import EventRows, Row, time_of, timed_ctes, timed_upsert, with_occurred_by
 from readmodels.read_model import OrderChange
@@ -128,25 +128,23 @@ SELECT {_KEY}, {_each("sum(@)")} FROM {_ORDERS.table}
 WHERE partition = $1 AND business_day IS NOT NULL GROUP BY {_KEY}
 """  # noqa: S608 - constants of ours
 
-# One statement, so that both sides are of one moment.
+# One statement, so that both sides are of one moment. What is missing is zero, with the other's decimals.
 _CHECK = f"""
 WITH contributed AS (
     SELECT {_KEY}, {_each("sum(@) AS @")} FROM {_ORDERS.table} WHERE business_day IS NOT NULL GROUP BY {_KEY}
 )
-SELECT {_KEY}, {_each("coalesce(t.@, 0) AS found_@, coalesce(c.@, 0) AS due_@")}
+SELECT {_KEY}, {_each("coalesce(t.@, 0 * c.@) AS found_@, coalesce(c.@, 0 * t.@) AS due_@")}
 FROM {_TOTALS_TABLE} AS t FULL JOIN contributed AS c USING ({_KEY})
 WHERE ({_each("coalesce(t.@, 0)")}) <> ({_each("coalesce(c.@, 0)")})
 ORDER BY {_KEY}
 """  # noqa: S608 - constants of ours
-
-_NOTHING = (0, Decimal(0), Decimal(0), Decimal(0), 0)
 
 
 class Sales(EventRows):
     """Orders, gross, discount (of lines and orders together), net = gross - discount, and voids."""
 
     name: ClassVar = "sales"
-    version: ClassVar = 2
+    version: ClassVar = 3
     orders_table: ClassVar = _ORDERS.table
     further_tables: ClassVar = (_CHANGES.table,)
     further_views: ClassVar = ("sales_changes",)
@@ -165,7 +163,9 @@ class Sales(EventRows):
         if order.status == "confirmed":
             contributed = _sold(order, 1)
         else:
-            contributed = (*_NOTHING[:-1], int(order.confirmed))
+            # With the currency's decimals like any amount: a bare 0 makes totals print as their batches fell.
+            nothing = no_money(order.minor_unit)
+            contributed = (0, nothing, nothing, nothing, int(order.confirmed))
         place = _place(order) if order.confirmed else (None, None, order.cashier_id, order.currency)
         return ((*row, *place, *contributed, *time_of(change)),)
 
@@ -192,4 +192,5 @@ def _sold(order: Order, sign: int) -> Row:
     """Return a sale's orders, gross, discount, net and voids, or those that take it back."""
     totals = order.totals
     amounts = (totals.gross, totals.gross - totals.total, totals.total)
-    return (sign, *(sign * amount for amount in amounts), 0)
+    # -1 * 0.00 would be -0.00.
+    return (sign, *(amount if sign > 0 else -amount for amount in amounts), 0)

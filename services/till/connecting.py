@@ -59,7 +59,6 @@ async def query_connection(where: Settings) -> AsyncIterator[asyncpg.Connection]
     takes too long.
     """
     async with _connection(where.database_url) as connection:
-        await read_numbers_as_written(connection)
         try:
             yield connection
         except TimeoutError as error:
@@ -160,6 +159,7 @@ async def _connection(secret: SecretStr) -> AsyncIterator[asyncpg.Connection]:
             f"PostgreSQL at {address.hostname}:{address.port} does not let us in: {error!r}."
         ) from error
     try:
+        await read_numbers_as_written(connection)
         yield connection
     finally:
         await connection.close(timeout=CONNECT_TIMEOUT)
