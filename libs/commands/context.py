@@ -17,7 +17,10 @@ class Domain(Protocol):
 
     @property
     def Command(self) -> Callable[..., Any]:  # noqa: N802 - a class
-        """Make a command of its id, aggregate id, tenant, actor, time, data, expected version, time zone."""
+        """Make a command of its id, aggregate id, tenant, actor, time, data, expected version, and settings.
+
+        The tenant's settings are its time zone (IANA) and the local time at which its business days end.
+        """
 
     @property
     def Rejected(self) -> type[Any]:  # noqa: N802 - a class

@@ -14,6 +14,7 @@ from commands.context import Context
 from eventstore import Outcome
 from messaging import Attributes, Envelope, InvalidAttribute, Undecodable, open_envelope
 from messaging.attributes import LONGEST_CORRELATION_ID, LONGEST_SOURCE
+from runtime import UNNAMED_TENANT, TenantSettings
 
 Record: TypeAlias = ConsumerRecord[bytes, bytes]
 
@@ -93,14 +94,14 @@ def read_name(record: Record) -> Named:
         raise NamesNoCommand("; ".join(_wrong_attributes(envelope.attributes))) from None
 
 
-def read_request(record: Record, context: Context[Any], time_zones: Mapping[str, str]) -> Request:
-    """Read one record of the context's topic of commands; `time_zones` maps tenants to their IANA names.
+def read_request(record: Record, context: Context[Any], tenants: Mapping[str, TenantSettings]) -> Request:
+    """Read one record of the context's topic of commands; `tenants` has the settings of those that have any.
 
     Raises NamesNoCommand for a record that does not name its command id and its tenant.
     """
     named = read_name(record)
     try:
-        return _readable(record, named, context, time_zones)
+        return _readable(record, named, context, tenants.get(named.tenant_id, UNNAMED_TENANT))
     except InvalidAttribute:
         wrong = "; ".join(_wrong_attributes(named.envelope.attributes, context.type_prefix))
         return _malformed(record, named, context, context.domain.Rejected(MALFORMED, wrong))
@@ -112,7 +113,7 @@ def read_request(record: Record, context: Context[Any], time_zones: Mapping[str,
         return _malformed(record, named, context, refusal.with_traceback(None))
 
 
-def _readable(record: Record, named: Named, context: Context[Any], time_zones: Mapping[str, str]) -> Request:
+def _readable(record: Record, named: Named, context: Context[Any], tenant: TenantSettings) -> Request:
     envelope, tenant_id, command_id = named
     attributes, domain = envelope.attributes, context.domain
     if attributes.get("specversion") != "1.0":
@@ -137,7 +138,6 @@ def _readable(record: Record, named: Named, context: Context[Any], time_zones: M
     short_type = command_type.removeprefix(context.type_prefix)
     parsed = domain.parse_command(short_type, envelope.data())
     data = domain.canonical_json(parsed)
-    time_zone = time_zones.get(tenant_id, "UTC")
     request = Request(
         record=record,
         tenant_id=tenant_id,
@@ -152,7 +152,15 @@ def _readable(record: Record, named: Named, context: Context[Any], time_zones: M
         occurred_at=occurred_at,
         data=data,
         command=domain.Command(
-            command_id, aggregate_id, tenant_id, actor, occurred_at, parsed, expected_version, time_zone
+            command_id,
+            aggregate_id,
+            tenant_id,
+            actor,
+            occurred_at,
+            parsed,
+            expected_version,
+            tenant.time_zone,
+            tenant.day_ends_at,
         ),
     )
     if record.key == subject.encode() or (record.key or b"").lower() == subject.encode():

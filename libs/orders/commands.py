@@ -1,7 +1,7 @@
 """What can be asked of an order: the commands' bounded fields, and what `decide` needs beside them."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from typing import Annotated, Literal, Self, get_args
 from uuid import UUID
 
@@ -28,7 +28,7 @@ class _CommandData(BaseModel):
 
 
 class CreateOrder(_CommandData):
-    """Begin an order. Without `business_day` it counts for the local day of the tenant."""
+    """Begin an order. Without `business_day` it counts for the tenant's business day at the time."""
 
     type: Literal["CreateOrder"] = "CreateOrder"
     cashier_id: Identifier
@@ -165,7 +165,8 @@ class Command:
     """A command with all that `decide` needs to know beside the order: it reads no clock and no settings.
 
     `occurred_at` is the terminal's clock, aware, UTC. `time_zone` is the tenant's IANA zone, for the business
-    day and the hour. `expected_version` is the version the sender has seen, or None if any will do.
+    day and the hour, and `day_ends_at` the local time at which its business days end. `expected_version` is
+    the version the sender has seen, or None if any will do.
     """
 
     command_id: UUID
@@ -176,3 +177,4 @@ class Command:
     data: CommandData
     expected_version: int | None = None
     time_zone: str = "UTC"
+    day_ends_at: time = time(0)

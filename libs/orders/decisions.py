@@ -1,9 +1,11 @@
 """The rules: which events a command leads to, or why it is refused."""
 
+from datetime import date
 from decimal import Decimal
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
+from orders.business_day import business_day_of
 from orders.commands import (
     AddItem,
     ApplyDiscount,
@@ -104,8 +106,7 @@ def _check_open(order: Order) -> None:
 
 
 def _create(data: CreateOrder, command: Command) -> OrderCreated:
-    local = command.occurred_at.astimezone(ZoneInfo(command.time_zone))
-    business_day = local.date() if data.business_day is None else data.business_day
+    business_day = _business_day(command) if data.business_day is None else data.business_day
     try:
         decimals = minor_unit(data.currency, business_day)
     except NotMoney as error:
@@ -117,6 +118,10 @@ def _create(data: CreateOrder, command: Command) -> OrderCreated:
         rounding=data.rounding,
         business_day=business_day,
     )
+
+
+def _business_day(command: Command) -> date:
+    return business_day_of(command.occurred_at, command.time_zone, command.day_ends_at)
 
 
 def _confirm(command: Command, order: Order) -> tuple[Event, ...]:
@@ -131,7 +136,7 @@ def _confirm(command: Command, order: Order) -> tuple[Event, ...]:
         subtotal=totals.subtotal,
         discount=totals.order_discount,
         total=totals.total,
-        business_day=order.business_day or local.date(),
+        business_day=order.business_day or _business_day(command),
         hour=local.hour,
     )
     return (Event(confirmed, command.occurred_at),)

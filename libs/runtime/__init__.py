@@ -12,15 +12,18 @@ from runtime.settings import (
     WrongSettings,
     read_settings,
 )
+from runtime.tenants import UNNAMED_TENANT, TenantSettings
 
 __all__ = [
     "EXIT_FATAL",
+    "UNNAMED_TENANT",
     "Database",
     "DatabaseUrl",
     "Health",
     "SaslMechanism",
     "SecurityProtocol",
     "Settings",
+    "TenantSettings",
     "WrongSettings",
     "is_content_fault",
     "is_passing_fault",

@@ -1,9 +1,9 @@
 """Settings of our own processes, read from the environment under the names `TILLSTREAM_*`."""
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
-from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -14,15 +14,10 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-
-def _known_time_zone(name: str) -> str:
-    if name not in available_timezones():
-        msg = f"{name!r} is no IANA time zone; use a name such as Europe/Berlin"
-        raise ValueError(msg)
-    return name
-
+from runtime.tenants import TenantSettings
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:[0-9]{1,5})?")
 
@@ -46,8 +41,14 @@ def _address(url: SecretStr) -> SecretStr:
     return url
 
 
+def _taken_into_tenants(zones: str | None) -> None:
+    if zones is not None:
+        raise ValueError(
+            'is now part of TILLSTREAM_TENANTS: write {"store-7": {"time_zone": "Europe/Berlin"}} there'
+        )
+
+
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_address)]
-TimeZoneName = Annotated[str, AfterValidator(_known_time_zone)]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"]
 
@@ -95,8 +96,10 @@ class Settings(BaseSettings):
     dead_letter_limit: Annotated[int, Field(ge=0, le=1000)] = 100
     # More parked orders of a read model than this stop its projector.
     parked_limit: Annotated[int, Field(ge=0, le=100_000)] = 100
-    # Tenants not named here are on UTC.
-    tenant_time_zones: dict[str, TimeZoneName] = {}
+    # Tenants not named here are on UTC, and their days end at midnight.
+    tenants: dict[str, TenantSettings] = {}
+    # An earlier name: whoever still sets it alone would have UTC's days without a word.
+    tenant_time_zones: Annotated[str | None, AfterValidator(_taken_into_tenants)] = None
 
     @model_validator(mode="after")
     def _kafka_settings_agree(self) -> Self:
@@ -137,15 +140,26 @@ S = TypeVar("S", bound=Settings)
 _FIELD = re.compile(r'field "(\w+)"')
 
 
+def _rule(error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
+        return "is no setting; look for a misspelling"
+    return error["msg"].removeprefix("Value error, ")
+
+
+def _place(loc: Sequence[int | str]) -> Iterator[str]:
+    """Name a setting as the environment does, and the place within it."""
+    for name in loc[:1]:
+        yield f"TILLSTREAM_{name}".upper()
+    if loc[1:]:
+        yield ".".join(map(str, loc[1:]))
+
+
 def read_settings(kind: type[S]) -> S:
     """Read settings of a kind from the environment. Raises WrongSettings."""
     try:
         return kind()
     except ValidationError as error:
-        wrong = "; ".join(
-            ": ".join([*(f"TILLSTREAM_{name}".upper() for name in part["loc"][:1]), part["msg"]])
-            for part in error.errors()
-        )
+        wrong = "; ".join(": ".join([*_place(part["loc"]), _rule(part)]) for part in error.errors())
         raise WrongSettings(wrong) from None
     except SettingsError as error:
         # A mapping that is no JSON: the library's text names the field, in its own words.

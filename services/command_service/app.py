@@ -29,7 +29,7 @@ async def command_service(context: Context[S], settings: Settings) -> int:
         database,
         context,
         topics,
-        settings.tenant_time_zones,
+        settings.tenants,
         limit,
         reconnected=check,
     )

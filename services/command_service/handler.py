@@ -24,7 +24,7 @@ from commands import (
 )
 from eventstore import Loaded, OutcomeConflict, StreamKey, VersionConflict
 from messaging import Assigned, Topics
-from runtime import Database, is_content_fault, is_passing_fault
+from runtime import Database, TenantSettings, is_content_fault, is_passing_fault
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,7 @@ class CommandHandler(Generic[S]):
         database: Database,
         context: Context[S],
         topics: Topics,
-        time_zones: Mapping[str, str],
+        tenants: Mapping[str, TenantSettings],
         limit: DeadLetterLimit,
         *,
         reconnected: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
@@ -60,7 +60,7 @@ class CommandHandler(Generic[S]):
         self._database = database
         self._context, self._store = context, context.store
         self._topics = topics
-        self._time_zones = time_zones
+        self._tenants = tenants
         self._limit = limit
         self._cache: LRUCache[StreamKey, Loaded[S]] = LRUCache(CACHED)
         self._session = 0
@@ -104,7 +104,7 @@ class CommandHandler(Generic[S]):
             for record in records:
                 await pace.step()
                 try:
-                    work.append(read_request(record, self._context, self._time_zones))
+                    work.append(read_request(record, self._context, self._tenants))
                 except NamesNoCommand as error:
                     work.append((record, str(error)))
         await self._limit.check([item for item in work if not isinstance(item, Request)])

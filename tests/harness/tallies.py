@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 from uuid import UUID
 
@@ -81,6 +81,7 @@ class Command:
     data: dict[str, Any]
     expected_version: int | None
     time_zone: str
+    day_ends_at: time
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from operations.recover.lost_messages import LostEvent, LostOutcome
 from operations.recover.work import Work
 from operations.recover.writing import DatedOutcome
 
-_OTHERWISE = "is this the build, and are these the time zones, that it was decided with?"
+_OTHERWISE = "is this the build, and are these the settings (TILLSTREAM_TENANTS), that it was decided with?"
 
 
 class Happened(NamedTuple):

@@ -14,6 +14,7 @@ from operations.recover.republishing import check_nobody_appends
 from operations.recover.restoring import execute
 from operations.recover.survey import survey
 from operations.recover.work import Work
+from runtime import TenantSettings
 
 # Two recoveries at a time would each take what the other writes for a contradiction.
 _LOCK = 0x7469_6C6C_7265_636F  # "tillreco"
@@ -41,11 +42,11 @@ class Recovery(NamedTuple):
 
 
 async def recover(
-    work: Work, actor: str, time_zones: Mapping[str, str], *, carry_out: bool = False
+    work: Work, actor: str, tenants: Mapping[str, TenantSettings], *, carry_out: bool = False
 ) -> Recovery:
     """Compare the topics with the database, and with `carry_out` take back what it lacks, on the record.
 
-    `time_zones` (tenant → zone) are what the lost commands were decided with. Raises Contradiction,
+    `tenants` are the settings that the lost commands were decided with. Raises Contradiction,
     AlreadyUnderWay while a service or another recovery is at work, and Unreachable.
     """
     with reaching_kafka(work.kafka):
@@ -59,7 +60,7 @@ async def recover(
             async with recorded(work.conn, actor, "recover", recovery._asdict()) as action:
                 if found.contradictions:
                     raise Contradiction(found.contradictions)
-                again = await execute(work, found, time_zones)
+                again = await execute(work, found, tenants)
                 action.details["handled_again_from"] = again
             return recovery._replace(handled_again_from=again, executed=True)
 

@@ -25,6 +25,7 @@ from operations.recover.scratch import Scratch
 from operations.recover.survey import Survey, dead_letters, handled_up_to
 from operations.recover.work import Work
 from operations.recover.writing import DatedOutcome, insert_events, insert_lost_events, insert_outcomes
+from runtime import TenantSettings
 
 _HAPPENED = """
 SELECT w.ordinal, e.version, e.event_id, e.recorded_at, e.actor, e.correlation_id
@@ -120,7 +121,7 @@ def _order(request: Request) -> StreamKey:
     return StreamKey(request.tenant_id, request.aggregate_id or UUID(int=0))
 
 
-async def execute(work: Work, found: Survey, time_zones: Mapping[str, str]) -> Offsets:
+async def execute(work: Work, found: Survey, tenants: Mapping[str, TenantSettings]) -> Offsets:
     """Write what `survey` has found on this connection and move the command service's offsets.
 
     Returns partitions of the topic of commands and the first offsets to handle again. The events that are
@@ -134,7 +135,7 @@ async def execute(work: Work, found: Survey, time_zones: Mapping[str, str]) -> O
             raise AlreadyUnderWay("relay_runs_in_recovery", "An outbox relay runs.")
         if found.events:
             await _restore_events(work, found)
-        again = await _restore_outcomes(work, time_zones)
+        again = await _restore_outcomes(work, tenants)
         await _restore_expired(work)
         # Whoever has started meanwhile was not refused for long: it must not be at work over the commit.
         await check_nobody_appends(work)
@@ -164,7 +165,7 @@ class _Again:
             self.first[partition] = min(self.first.get(partition, offset), offset)
 
 
-async def _restore_outcomes(work: Work, time_zones: Mapping[str, str]) -> Offsets:
+async def _restore_outcomes(work: Work, tenants: Mapping[str, TenantSettings]) -> Offsets:
     again, letters = _Again(await handled_up_to(work)), await dead_letters(work)
     done, commands, number = 0, _Commands(work), 0
     async for records in work.whole(work.topics.commands):
@@ -174,7 +175,7 @@ async def _restore_outcomes(work: Work, time_zones: Mapping[str, str]) -> Offset
         requests = []
         for record in records:
             try:
-                requests.append(read_request(record, work.context, time_zones))
+                requests.append(read_request(record, work.context, tenants))
             except NamesNoCommand:
                 if (record.partition, record.offset) not in letters:
                     again.note(record)

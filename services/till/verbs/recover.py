@@ -25,7 +25,7 @@ def recover(*, execute: ExecuteOption = False, output: OutputOption = Output.tab
             lambda conn: take_back(
                 Work(conn, kafka, ORDERS, topics, status.update),
                 operator_name(),
-                where.tenant_time_zones,
+                where.tenants,
                 carry_out=execute,
             ),
         )

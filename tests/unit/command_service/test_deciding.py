@@ -1,7 +1,9 @@
 """What one batch of commands comes to, without a database."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -11,17 +13,20 @@ from commands import ORDERS, UNKNOWN_FINGERPRINT, Decided, Deciding, Request, de
 from eventstore import Loaded, StoredOutcome, StreamKey, decode_headers
 from harness.plain_client import command
 from orders import ORDER, Order
+from runtime import TenantSettings
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 CREATE = {"cashier_id": "anna", "currency": "EUR"}
 ITEM = {"product_id": "p", "name": "Tea", "quantity": "1", "unit_price": "1.00"}
 
 
-def request(sent: dict[str, Any], offset: int = 0) -> Request:
+def request(
+    sent: dict[str, Any], offset: int = 0, tenants: Mapping[str, TenantSettings] = MappingProxyType({})
+) -> Request:
     record = ConsumerRecord(
         "orders.commands", 0, offset, 0, 0, sent["key"], sent["value"], None, 0, 0, sent["headers"]
     )
-    return read_request(record, ORDERS, {})
+    return read_request(record, ORDERS, tenants)
 
 
 def decide(
@@ -148,6 +153,24 @@ def test_tenants_do_not_share_command_ids_or_orders() -> None:
     assert [result for _, result in decided.results] == ["accepted", "accepted", "order_not_found"]
     ids = [event.event_id for append in decided.batch.appends for event in append.events]
     assert len(set(ids)) == 2
+
+
+def test_a_tenants_own_settings_give_the_business_day() -> None:
+    """The same moment counts for the day before where days end late, and for the next one elsewhere."""
+    night = "2026-01-31T23:30:00Z"
+    tenants = {
+        "bar": TenantSettings(time_zone="Europe/Berlin", day_ends_at="04:00"),
+        "shop": TenantSettings(time_zone="Europe/Berlin"),
+    }
+    sent = [
+        command("CreateOrder", str(uuid4()), CREATE, tenant=name, time=night) for name in ("bar", "shop", "x")
+    ]
+    decided = decide(*(request(each, tenants=tenants) for each in sent))
+    days = {
+        append.key.tenant_id: json.loads(append.events[0].payload)["business_day"]
+        for append in decided.batch.appends
+    }
+    assert days == {"bar": "2026-01-31", "shop": "2026-02-01", "x": "2026-01-31"}
 
 
 def test_recorded_time_never_runs_backwards_within_an_order() -> None:

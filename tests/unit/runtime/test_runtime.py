@@ -5,13 +5,14 @@ import json
 import logging
 import urllib.error
 import urllib.request
+from datetime import time
 
 import asyncpg
 import pytest
 import structlog
 from pydantic import ValidationError
 
-from runtime import Health, Settings, is_content_fault, is_passing_fault, serve_http
+from runtime import UNNAMED_TENANT, Health, Settings, is_content_fault, is_passing_fault, serve_http
 from runtime.logs import configure_logging
 
 
@@ -22,13 +23,17 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         Settings()
 
 
-def test_tenants_have_known_time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenant's time zone is an IANA name; another one is refused with advice."""
-    monkeypatch.setenv("TILLSTREAM_TENANT_TIME_ZONES", '{"store-1": "Europe/Berlin"}')
-    assert Settings().tenant_time_zones == {"store-1": "Europe/Berlin"}
-    monkeypatch.setenv("TILLSTREAM_TENANT_TIME_ZONES", '{"store-1": "Berlin"}')
-    with pytest.raises(ValidationError, match="Europe/Berlin"):
-        Settings()
+def test_what_is_set_of_a_tenant_is_read_from_one_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenant has a time zone and an end of its days; what it doesn't say is as for tenants not named."""
+    zone, late = {"time_zone": "Europe/Berlin"}, {"day_ends_at": "04:30"}
+    monkeypatch.setenv("TILLSTREAM_TENANTS", json.dumps({"a": zone, "b": late, "c": {**zone, **late}}))
+    tenants = Settings().tenants
+    assert [(tenant.time_zone, tenant.day_ends_at) for tenant in tenants.values()] == [
+        ("Europe/Berlin", time(0)),
+        ("UTC", time(4, 30)),
+        ("Europe/Berlin", time(4, 30)),
+    ]
+    assert (UNNAMED_TENANT.time_zone, UNNAMED_TENANT.day_ends_at) == ("UTC", time(0))
 
 
 def test_a_password_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:

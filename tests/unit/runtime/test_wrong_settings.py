@@ -10,8 +10,21 @@ from pydantic_core import from_json
 from runtime import Settings, WrongSettings, read_settings
 
 WRONG = [
-    ("TENANT_TIME_ZONES", '{"store-7": "Mars/Base"}', "'Mars/Base' is no IANA time zone"),
-    ("TENANT_TIME_ZONES", "store-7=Europe/Berlin", "must be JSON"),
+    ("TENANTS", '{"7": {"time_zone": "Mars/Base"}}', "7.time_zone: 'Mars/Base' is no IANA time zone"),
+    (
+        "TENANTS",
+        '{"7": {"day_ends_at": "16:00"}}',
+        "7.day_ends_at: must be a time of day from 00:00 to 12:00",
+    ),
+    (
+        "TENANTS",
+        '{"7": {"day_ends_at": "12:01"}}',
+        "7.day_ends_at: must be a time of day from 00:00 to 12:00",
+    ),
+    ("TENANTS", '{"7": {"day_ends_at": 4}}', "7.day_ends_at: must be a time of day from 00:00 to 12:00"),
+    ("TENANTS", '{"7": {"timezone": "UTC"}}', "7.timezone: is no setting; look for a misspelling"),
+    ("TENANTS", "store-7=Europe/Berlin", "must be JSON"),
+    ("TENANT_TIME_ZONES", '{"store-7": "Europe/Berlin"}', "is now part of TILLSTREAM_TENANTS: write"),
     ("HTTP_PORT", "http", "valid integer"),
     ("DATABASE_URL", "postgresql://a:secret@x@host/db", "is no address of PostgreSQL"),
 ]
