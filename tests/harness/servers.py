@@ -6,6 +6,7 @@ pytest-xdist asks that process, so that no server ends with the worker that happ
 
 import hashlib
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -22,6 +23,8 @@ from local.servers import Kafka, Postgres, free_port, kafka_tool
 
 # Several workers' tests, each with several processes that have a pool.
 _MAX_CONNECTIONS = 400
+# A whole session leaves some hundred megabytes in each server's folder.
+_MEMORY_WANTED = 8 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,16 @@ class Choice:
     servers: str
     admin_database_url: str
     kafka_bootstrap_servers: str
+
+
+def _in_memory() -> Path | None:
+    """Return the memory's file system where there is one with room, else None: the usual place.
+
+    The servers flush as ever, it is only done at once: on a disk it takes a quarter of the tests' processor
+    time. No test takes the session's servers down; those that kill a server have their own, on the disk.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - a folder with a drawn name is made in it
+    return memory if memory.is_dir() and shutil.disk_usage(memory).free > _MEMORY_WANTED else None
 
 
 class Servers(Protocol):
@@ -183,7 +196,9 @@ class OwnServers:
                 return self._stack.enter_context(Kafka(self._folder(), free_port())).bootstrap_servers
 
     def _folder(self) -> Path:
-        return Path(self._stack.enter_context(TemporaryDirectory(prefix="tillstream-tests-")))
+        return Path(
+            self._stack.enter_context(TemporaryDirectory(prefix="tillstream-tests-", dir=_in_memory()))
+        )
 
     def _databases(self) -> DatabasesAhead:
         ahead: DatabasesAhead = self._once(self._make_databases)
