@@ -91,7 +91,7 @@ def read_name(record: Record) -> Named:
     try:
         return Named(envelope, envelope.attributes.text("tenantid"), envelope.attributes.uuid("id"))
     except InvalidAttribute:
-        raise NamesNoCommand("; ".join(_wrong_attributes(envelope.attributes))) from None
+        raise NamesNoCommand("; ".join(_wrong(envelope))) from None
 
 
 def read_request(record: Record, context: Context[Any], tenants: Mapping[str, TenantSettings]) -> Request:
@@ -103,7 +103,7 @@ def read_request(record: Record, context: Context[Any], tenants: Mapping[str, Te
     try:
         return _readable(record, named, context, tenants.get(named.tenant_id, UNNAMED_TENANT))
     except InvalidAttribute:
-        wrong = "; ".join(_wrong_attributes(named.envelope.attributes, context.type_prefix))
+        wrong = "; ".join(_wrong(named.envelope, context.type_prefix))
         return _malformed(record, named, context, context.domain.Rejected(MALFORMED, wrong))
     except Undecodable as error:
         return _malformed(record, named, context, context.domain.Rejected(MALFORMED, str(error)))
@@ -116,6 +116,8 @@ def read_request(record: Record, context: Context[Any], tenants: Mapping[str, Te
 def _readable(record: Record, named: Named, context: Context[Any], tenant: TenantSettings) -> Request:
     envelope, tenant_id, command_id = named
     attributes, domain = envelope.attributes, context.domain
+    if envelope.faults:
+        raise InvalidAttribute(envelope.faults[0])
     if attributes.get("specversion") != "1.0":
         raise InvalidAttribute("specversion: must be 1.0")
     attributes.text("source", LONGEST_SOURCE)
@@ -170,8 +172,12 @@ def _readable(record: Record, named: Named, context: Context[Any], tenant: Tenan
     return request._replace(command=None, refusal=domain.Rejected(BAD_KEY, text))
 
 
-def _wrong_attributes(attributes: Attributes, type_prefix: str = "") -> Iterator[str]:
-    """Name each attribute that is missing or wrong, with its rule: a sender mends them in one go."""
+def _wrong(envelope: Envelope, type_prefix: str = "") -> Mapping[str, None]:
+    """Name all that is missing or wrong, once and with its rule: a sender mends it in one go."""
+    return dict.fromkeys((*envelope.faults, *_wrong_attributes(envelope.attributes, type_prefix)))
+
+
+def _wrong_attributes(attributes: Attributes, type_prefix: str) -> Iterator[str]:
     if attributes.get("specversion") != "1.0":
         yield "specversion: must be 1.0"
     reads: list[Callable[[], object]] = [
@@ -222,7 +228,7 @@ def _malformed(record: Record, named: Named, context: Context[Any], refusal: Exc
             attributes.get("subject") if aggregate_id is None else str(aggregate_id),
             attributes.get("actor"),
             attributes.get("expectedversion"),
-            _body(record, envelope),
+            _body(record, envelope) + "".join(envelope.faults).encode(),
         ),
         aggregate_id=aggregate_id,
         command_type=command_type.removeprefix(context.type_prefix),

@@ -17,6 +17,7 @@ LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
 _UUID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}")
 # RFC 3339 with an offset; `datetime.fromisoformat` alone takes week dates and naive times too.
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_NONE: Final[Mapping[str, str]] = {}
 _BEYOND_MICROSECONDS = re.compile(r"(\.\d{6})\d+")
 
 
@@ -27,19 +28,23 @@ class InvalidAttribute(ValueError):
 class Attributes:
     """The attributes of one message, checked as they are asked for.
 
-    Each getter raises InvalidAttribute with a text such as `tenantid: is required`.
+    Each getter raises InvalidAttribute with a text such as `tenantid: is required`; where it is in `wrong`,
+    that attribute can't be read, and the text is the one given there.
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("_values", "_wrong")
 
-    def __init__(self, values: Mapping[str, str]) -> None:
+    def __init__(self, values: Mapping[str, str], wrong: Mapping[str, str] = _NONE) -> None:
         self._values = values
+        self._wrong = wrong
 
     def get(self, name: str) -> str | None:
         """Return the attribute's text as it is, None when it is absent."""
         return self._values.get(name)
 
     def _required(self, name: str) -> str:
+        if name in self._wrong:
+            raise InvalidAttribute(self._wrong[name])
         value = self._values.get(name)
         if value is None:
             raise InvalidAttribute(f"{name}: is required")

@@ -149,13 +149,17 @@ def hostile_records(sent: Sent) -> None:
     good = command("AddItem", VICTIM, ITEM)
     for case, extra, reason in (
         ("doubled id", ("ce_id", str(uuid4()).encode()), "header ce_id: is given twice"),
-        ("doubled in capitals", ("CE_Actor", b"anna"), "header CE_Actor: is given twice"),
-        ("null header", ("ce_colour", None), "header ce_colour: has no value"),
+    ):
+        sent.dead_lettered(case, {**good, "headers": [*good["headers"], extra]}, reason)
+    for case, extra, message in (
+        ("doubled in capitals", ("CE_Actor", b"nobody"), "header CE_Actor: is given twice, with different"),
         ("header not UTF-8", ("ce_colour", b"\xff\xfe"), "header ce_colour: is not UTF-8 text"),
         ("lone surrogate in a header", ("ce_colour", b"\xed\xa0\x80"), "header ce_colour: is not UTF-8"),
         ("long header name", (f"ce_{'n' * 100_000}", b"\xff"), "header ce_nnn"),
     ):
-        sent.dead_lettered(case, {**good, "headers": [*good["headers"], extra]}, reason)
+        id_ = str(uuid4())
+        record = command("AddItem", VICTIM, ITEM, command_id=id_)
+        sent.rejected(case, {**record, "headers": [*record["headers"], extra]}, id_, MALFORMED, message)
     strange = [("", None)] * 20_000 + [(f"x-{number}", b"\xff\0") for number in range(20_000)]
     sent.dead_lettered(
         "40,000 headers",
@@ -201,14 +205,22 @@ def hostile_structure(sent: Sent) -> None:
         ("a list", b"[]", "value: a structured CloudEvent must be a JSON object"),
         ("fraction as id", {"id": 1.5}, "id: an attribute must be text or a whole number"),
         ("true as tenant", {"tenantid": True}, "tenantid: an attribute must be text"),
-        ("object as actor", {"actor": {}}, "actor: an attribute must be text"),
         ("4,200 digits as id", {"id": 10**4_200}, "id: must be a UUID"),
-        ("base64", {"data_base64": "e30="}, "data_base64: is not taken"),
-        ("long name", {"n" * 60_000: 1.5}, "nnn"),
         ("megabyte name", {"n" * 900_000: 1.5}, TOO_LARGE),
     ):
         raw = json.dumps({**document, **value}).encode() if isinstance(value, dict) else value
         sent.dead_lettered(case, {"key": VICTIM.encode(), "value": raw, "headers": STRUCTURED}, reason)
+    rejected: tuple[tuple[str, dict[str, Any], str], ...] = (
+        ("object as actor", {"actor": {}}, "actor: an attribute must be text"),
+        ("base64", {"data_base64": "e30="}, "data_base64: is not taken"),
+        ("long name", {"n" * 60_000: 1.5}, "nnn"),
+    )
+    for case, changes, message in rejected:
+        id_ = str(uuid4())
+        raw = json.dumps({**document, **changes, "id": id_}).encode()
+        sent.rejected(
+            case, {"key": VICTIM.encode(), "value": raw, "headers": STRUCTURED}, id_, MALFORMED, message
+        )
 
 
 def neighbours(count: int) -> list[dict[str, Any]]:
@@ -218,6 +230,9 @@ def neighbours(count: int) -> list[dict[str, Any]]:
         order_id, structured = str(uuid4()), bool(number % 2)
         create = command("CreateOrder", order_id, CREATE, structured=structured)
         create["headers"] = [*create["headers"], ("x-null", None), ("x-odd", b"\xff"), ("x-odd", b"")]
+        if not structured:
+            # As CloudEvents' JavaScript SDK writes them.
+            create["headers"] += [("ce_datacontenttype", b"application/json"), ("ce_dataschema", None)]
         confirm = {**command("ConfirmOrder", order_id), "value": None}
         commands += [create, command("AddItem", order_id, ITEM, structured=structured), confirm]
     return commands
