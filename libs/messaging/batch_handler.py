@@ -33,8 +33,13 @@ class BatchHandler(Protocol):
         The partitions are paused meanwhile, so this may take long; it is cancelled when they are taken away.
         """
 
-    async def handle(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]) -> None:
+    async def handle(
+        self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]
+    ) -> Mapping[TopicPartition, int] | None:
         """Handle the records in one database transaction.
+
+        Returns where partitions are held back, if any are: their records from that offset on were not
+        handled, and come again a little later, while the other partitions go on.
 
         When it raises, the same batch comes again, until it succeeds, the partitions are taken away, or the
         retry budget is spent and the process ends.

@@ -40,6 +40,8 @@ SECONDS = Histogram(
 
 REVOKE_WAIT = 10.0
 COMMIT_WAIT = 10.0
+# How soon a partition goes on once its handler lets it.
+HELD_BACK_LOOK = 2.0
 # A commit for a partition that has been taken away meanwhile: the next owner goes on from the database.
 _GONE = (CommitFailedError, IllegalStateError)
 # Work → what is told when it is tried again, and when it is given up.
@@ -220,18 +222,33 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             if record.offset >= self._positions.get(partition, record.offset + 1):
                 batch.setdefault(partition, []).append(record)
         await self._check_nothing_lost(batch)
-        await self._handler.handle(batch)
-        positions = {partition: found[-1].offset + 1 for partition, found in batch.items()}
-        HANDLED.labels(self._topic).inc(sum(map(len, batch.values())))
+        held = await self._handler.handle(batch) or {}
+        positions = {p: held.get(p, found[-1].offset + 1) for p, found in batch.items()}
+        HANDLED.labels(self._topic).inc(
+            sum(record.offset < positions[p] for p, found in batch.items() for record in found)
+        )
         if epoch != self._epoch:
             # The partitions are another's by now, who goes on from the database.
             return
         self._positions.update(positions)
+        self._hold_back(held, epoch)
         try:
             await self._commit(positions)
         except (*_GONE, TimeoutError) as error:
             # Nothing is lost: the database has it, and the next commit covers this one.
             log.info("consumer.commit_failed", topic=self._topic, error=repr(error))
+
+    def _hold_back(self, held: Mapping[TopicPartition, int], epoch: int) -> None:
+        """Fetch partitions no further than where they are held, and look again in a while."""
+        for partition, offset in held.items():
+            self._consumer.pause(partition)
+            self._consumer.seek(partition, offset)
+        if held:
+            asyncio.get_running_loop().call_later(HELD_BACK_LOOK, self._look_again, list(held), epoch)
+
+    def _look_again(self, partitions: Sequence[TopicPartition], epoch: int) -> None:
+        if epoch == self._epoch and not self._stopping.is_set():
+            self._consumer.resume(*partitions)
 
     async def _check_nothing_lost(self, batch: Fetched) -> None:
         """Raise Unrecoverable where Kafka has deleted records before we got to them.
