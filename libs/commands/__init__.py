@@ -13,15 +13,25 @@ from commands.deciding import (
     Decided,
     Deciding,
 )
-from commands.messages import LARGEST_DEAD_LETTER, dead_letter, derived_id, outcome_content, outcome_message
+from commands.holds import Hold, SetAside
+from commands.messages import (
+    LARGEST_DEAD_LETTER,
+    LONGEST_REASON,
+    dead_letter,
+    derived_id,
+    outcome_content,
+    outcome_message,
+)
 from commands.requests import (
     COMMAND_ID_REUSED,
     LARGEST_VALUE,
+    NO_SOURCE,
     NamesNoCommand,
     Record,
     Request,
     read_name,
     read_request,
+    read_source,
 )
 
 __all__ = [
@@ -31,19 +41,24 @@ __all__ = [
     "DEAD_LETTERED",
     "LARGEST_DEAD_LETTER",
     "LARGEST_VALUE",
+    "LONGEST_REASON",
+    "NO_SOURCE",
     "ORDERS",
     "REPEATED",
     "UNKNOWN_FINGERPRINT",
     "Context",
     "Decided",
     "Deciding",
+    "Hold",
     "NamesNoCommand",
     "Record",
     "Request",
+    "SetAside",
     "dead_letter",
     "derived_id",
     "outcome_content",
     "outcome_message",
     "read_name",
     "read_request",
+    "read_source",
 ]

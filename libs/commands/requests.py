@@ -21,6 +21,9 @@ Record: TypeAlias = ConsumerRecord[bytes, bytes]
 # The codes of what is refused here: each domain has them among its own.
 MALFORMED, BAD_KEY, COMMAND_ID_REUSED = "malformed", "bad_key", "command_id_reused"
 
+# Of a record that tells no source: no source is empty.
+NO_SOURCE = ""
+
 LARGEST_VALUE = 64 * 1024
 """Bytes of a command's value: its fields need far less, and a megabyte of JSON can take seconds to parse."""
 
@@ -92,6 +95,20 @@ def read_name(record: Record) -> Named:
         return Named(envelope, envelope.attributes.text("tenantid"), envelope.attributes.uuid("id"))
     except InvalidAttribute:
         raise NamesNoCommand("; ".join(_wrong(envelope))) from None
+
+
+def read_source(record: Record) -> str:
+    """Return the source of a record that names no command, as far as it can be read, else NO_SOURCE."""
+    try:
+        attributes = open_envelope(record.headers, record.value, LARGEST_VALUE).attributes
+    except Undecodable:
+        # Whatever else is wrong with the record. Of what is given twice it is the first.
+        given = (raw for name, raw in record.headers if name.lower() == "ce_source" and raw is not None)
+        attributes = Attributes({"source": next(given, b"").decode(errors="replace")})
+    try:
+        return attributes.text("source", LONGEST_SOURCE)
+    except InvalidAttribute:
+        return NO_SOURCE
 
 
 def read_request(record: Record, context: Context[Any], tenants: Mapping[str, TenantSettings]) -> Request:

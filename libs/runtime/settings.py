@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     batch_records: Annotated[int, Field(ge=1, le=10_000)] = 500
     # Work that waits longer than this without progress makes a service unready.
     stalled_after: Annotated[float, Field(gt=0, le=3600)] = 30.0
-    # More dead letters than this among a partition's last 1,000 records stop the command service.
+    # More dead letters than this among a partition's last 1,000 records set their source aside, or hold it.
     dead_letter_limit: Annotated[int, Field(ge=0, le=1000)] = 100
     # More parked orders of a read model than this stop its projector.
     parked_limit: Annotated[int, Field(ge=0, le=100_000)] = 100

@@ -1,11 +1,14 @@
 """The command service's composition root."""
 
 import argparse
+import asyncio
 from functools import partial
 from typing import TypeVar
 
-from command_service.dead_letter_limit import DeadLetterLimit, dead_offsets
+from command_service.dead_letter_limit import DeadLetterLimit, dead_before
 from command_service.handler import CommandHandler
+from command_service.holding import Holding
+from command_service.releasing import keep_releasing
 from commands import CONTEXTS, ORDERS, Context
 from messaging import BatchConsumer, KafkaConnection
 from operations import check_database_has_topics, refused
@@ -18,10 +21,14 @@ async def command_service(context: Context[S], settings: Settings) -> int:
     """Run one command service of a context until SIGTERM or SIGINT; returns its exit status."""
     health, topics = Health(), context.topics(settings.topic_prefix)
     database = Database(settings.database_url, context.command_group)
-    limit = DeadLetterLimit(settings.dead_letter_limit, dead_offsets(KafkaConnection.of(settings)))
+    kafka = KafkaConnection.of(settings)
+    limit = DeadLetterLimit(settings.dead_letter_limit, dead_before(kafka))
+    holding = Holding(topics.commands, limit)
+    health.add("held_back", holding.problem)
+    health.add_state("set_aside", holding.state)
     check = partial(
         check_database_has_topics,
-        kafka=KafkaConnection.of(settings),
+        kafka=kafka,
         prefix=settings.topic_prefix,
         context=context,
     )
@@ -30,7 +37,7 @@ async def command_service(context: Context[S], settings: Settings) -> int:
         context,
         topics,
         settings.tenants,
-        limit,
+        holding,
         reconnected=check,
     )
     consumer = BatchConsumer(
@@ -45,7 +52,12 @@ async def command_service(context: Context[S], settings: Settings) -> int:
         try:
             if await refused(settings, database, check, {topics: [topics.commands]}):
                 return EXIT_FATAL
-            return await consumer.run()
+            releasing = asyncio.create_task(keep_releasing(handler, kafka, topics.commands))
+            try:
+                return await consumer.run()
+            finally:
+                releasing.cancel()
+                await asyncio.wait({releasing})
         finally:
             await database.close()
 

@@ -1,6 +1,8 @@
 """Handles a batch of command records: read, look up, decide, store in one transaction."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
 import asyncpg
@@ -9,7 +11,7 @@ from aiokafka import TopicPartition
 from cachetools import LRUCache
 from prometheus_client import Counter
 
-from command_service.dead_letter_limit import DeadLetterLimit
+from command_service.holding import Holding, Judged, Letter
 from command_service.pacing import Pace
 from commands import (
     DEAD_LETTERED,
@@ -20,24 +22,31 @@ from commands import (
     NamesNoCommand,
     Record,
     Request,
+    SetAside,
     read_request,
+    read_source,
 )
+from commands.holds import judged, read_released
 from eventstore import Loaded, OutcomeConflict, StreamKey, VersionConflict
 from messaging import Assigned, Topics
 from runtime import Database, TenantSettings, is_content_fault, is_passing_fault
 
 log = structlog.get_logger(__name__)
 
+SET_ASIDE = "set_aside"
 COMMANDS = Counter("tillstream_commands", "Commands, by what became of them.", ["result"])
 # A counter that begins with its first dead letter shows no rise to who watches it.
 COMMANDS.labels(DEAD_LETTERED)
+COMMANDS.labels(SET_ASIDE)
 CONFLICTS = Counter("tillstream_append_conflicts", "Batches decided anew after another writer's append.")
 
 CACHED = 20_000
 ATTEMPTS = 20
+# Of what is released at a time: each may have the 1 MiB that its topic takes.
+RELEASED_RECORDS = 20
 
 S = TypeVar("S")
-Work = Sequence[Request | tuple[Record, str]]
+Work = Sequence[Request | Letter]
 
 
 class CommandHandler(Generic[S]):
@@ -53,7 +62,7 @@ class CommandHandler(Generic[S]):
         context: Context[S],
         topics: Topics,
         tenants: Mapping[str, TenantSettings],
-        limit: DeadLetterLimit,
+        holding: Holding,
         *,
         reconnected: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
     ) -> None:
@@ -61,16 +70,18 @@ class CommandHandler(Generic[S]):
         self._context, self._store = context, context.store
         self._topics = topics
         self._tenants = tenants
-        self._limit = limit
+        self._holding = holding
         self._cache: LRUCache[StreamKey, Loaded[S]] = LRUCache(CACHED)
         self._session = 0
         # Looks at a new connection's database before it is written to: it may have been restored meanwhile.
         self._reconnected = reconnected
+        # What is released is judged beside the batches, over the same connection.
+        self._one_at_a_time = asyncio.Lock()
 
     async def assigned(self, partitions: Mapping[TopicPartition, Assigned]) -> Mapping[TopicPartition, int]:
         """Go on from the committed offsets; commands are idempotent, so without one from the beginning."""
         self._cache.clear()
-        self._limit.forget()
+        self._holding.assigned(partitions)
         positions = {}
         for partition, (committed, beginning, end) in partitions.items():
             if committed is not None and not beginning <= committed.offset <= end:
@@ -91,56 +102,114 @@ class CommandHandler(Generic[S]):
     async def revoked(self) -> None:
         """Forget the states: their next commands go to another service."""
         self._cache.clear()
+        self._holding.revoked()
 
-    async def handle(self, batch: Mapping[TopicPartition, Sequence[Record]]) -> None:
-        """Decide and store all commands of the batch.
+    async def handle(self, batch: Mapping[TopicPartition, Sequence[Record]]) -> Mapping[TopicPartition, int]:
+        """Decide and store all commands of the batch, but for what is held back.
 
-        Raises Unrecoverable where dead letters have become the rule: with nothing stored, unless it was the
-        database that refused the last of them.
+        Returns where partitions are held.
         """
-        work: list[Request | tuple[Record, str]] = []
-        pace = Pace()
-        for records in batch.values():
-            for record in records:
-                await pace.step()
-                try:
-                    work.append(read_request(record, self._context, self._tenants))
-                except NamesNoCommand as error:
-                    work.append((record, str(error)))
-        await self._limit.check([item for item in work if not isinstance(item, Request)])
-        await self._store_all(work)
+        async with self._one_at_a_time:
+            records = [record for found in batch.values() for record in found]
+            requests, letters = await self._read(records)
+            verdict = await self._judge(batch, letters)
+            COMMANDS.labels(SET_ASIDE).inc(verdict.set_aside)
+            await self._store_all([*requests, *verdict.letters], verdict.held)
+            return verdict.held
 
-    async def _store_all(self, work: Work) -> None:
-        """Store the work in one transaction; when its content is refused, in halves, to find the culprit."""
+    async def look(self) -> list[SetAside]:
+        """Look at what is held back; return the first of what is released, to be judged anew."""
+        async with self._one_at_a_time, self._discarding():
+            connection = await self._connection()
+            await self._holding.look(connection)
+            return await read_released(
+                connection, self._topics.commands, self._holding.partitions, RELEASED_RECORDS
+            )
+
+    async def judge_anew(self, released: Sequence[SetAside], records: Sequence[Record]) -> None:
+        """Carry out what of these records names a command by now; the others become dead letters."""
+        async with self._one_at_a_time, self._discarding():
+            requests, letters = await self._read(records)
+            held: dict[TopicPartition, int] = {}
+            await self._store_all([*requests, *letters], held)
+            if not held:
+                await judged(await self._connection(), released)
+
+    async def _read(self, records: Iterable[Record]) -> tuple[list[Request], list[Letter]]:
+        requests, letters, pace = list[Request](), list[Letter](), Pace()
+        for record in records:
+            await pace.step()
+            try:
+                requests.append(read_request(record, self._context, self._tenants))
+            except NamesNoCommand as error:
+                letters.append(Letter(record, str(error), read_source(record)))
+        return requests, letters
+
+    async def _judge(
+        self, batch: Mapping[TopicPartition, Sequence[Record]], letters: Sequence[Letter]
+    ) -> Judged:
+        if not self._holding.concerns(letters):
+            return Judged([], {}, 0)
+        async with self._discarding():
+            return await self._holding.judge(await self._connection(), batch, letters)
+
+    async def _connection(self) -> asyncpg.Connection:
+        """Return the connection, once a new one's database is known to be the one it was."""
+        connection = await self._database.connection()
+        if self._session != self._database.generation:
+            # The first connection was looked at before the start.
+            if self._database.generation > 1 and self._reconnected is not None:
+                await self._reconnected(connection)
+            self._cache.clear()
+            self._session = self._database.generation
+        return connection
+
+    @asynccontextmanager
+    async def _discarding(self) -> AsyncIterator[None]:
+        """Drop a connection that was lost."""
         try:
-            await self._store_together(work)
+            yield
         except Exception as error:
             if is_passing_fault(error):
                 self._database.discard()
-                raise
+            raise
+
+    async def _store_all(self, work: Work, held: dict[TopicPartition, int]) -> None:
+        """Store the work in one transaction, but for what lies where its partition is held, or beyond.
+
+        When its content is refused, it is stored in halves, to find the culprit. With one too many of those
+        the partition is held from there on.
+        """
+        work = [
+            each
+            for each in work
+            if each.record.offset < held.get(_partition(each.record), each.record.offset + 1)
+        ]
+        if not work:
+            return
+        try:
+            async with self._discarding():
+                await self._store_together(work)
+        except Exception as error:
             if not is_content_fault(error):
                 raise
             if len(work) > 1:
                 middle = len(work) // 2
-                await self._store_all(work[:middle])
-                await self._store_all(work[middle:])
+                await self._store_all(work[:middle], held)
+                await self._store_all(work[middle:], held)
                 return
-            if not isinstance(work[0], Request):
+            refused = work[0]
+            if not isinstance(refused, Request):
                 raise
-            log.exception("command.not_storable", command_id=str(work[0].command_id))
-            letter = (work[0].record, f"the database refused it: {error}")
-            await self._limit.check([letter])
-            await self._store_all([letter])
+            log.exception("command.not_storable", command_id=str(refused.command_id))
+            letter = Letter(refused.record, f"the database refused it: {error}", None)
+            verdict = await self._judge({_partition(letter.record): [letter.record]}, [letter])
+            held.update(verdict.held)
+            await self._store_all(verdict.letters, held)
 
     async def _store_together(self, work: Work) -> None:
         for attempt in range(ATTEMPTS):
-            connection = await self._database.connection()
-            if self._session != self._database.generation:
-                # The first connection was looked at before the start.
-                if self._database.generation > 1 and self._reconnected is not None:
-                    await self._reconnected(connection)
-                self._cache.clear()
-                self._session = self._database.generation
+            connection = await self._connection()
             decided = await self._decide(connection, work)
             try:
                 await self._store.append(connection, decided.batch)
@@ -176,7 +245,7 @@ class CommandHandler(Generic[S]):
             if isinstance(item, Request):
                 deciding.decide(item)
             else:
-                deciding.dead_letters([item])
+                deciding.dead_letters([(item.record, item.reason)])
         return deciding.result()
 
     def _tell(self, decided: Decided[S], work: Work) -> None:
@@ -196,8 +265,14 @@ class CommandHandler(Generic[S]):
                 )
         for item in work:
             if not isinstance(item, Request):
-                record, reason = item
                 COMMANDS.labels(DEAD_LETTERED).inc()
                 log.warning(
-                    "command.dead_lettered", partition=record.partition, offset=record.offset, reason=reason
+                    "command.dead_lettered",
+                    partition=item.record.partition,
+                    offset=item.record.offset,
+                    reason=item.reason,
                 )
+
+
+def _partition(record: Record) -> TopicPartition:
+    return TopicPartition(record.topic, record.partition)

@@ -45,6 +45,7 @@ ADVICE = {
     "no_duration": "Write it as PT15M, PT1H30M or P2D.",
     "no_event_of_ours": "Only the outbox relay may write this topic: see Kafka's ACLs.",
     "no_generation_kept": "`till rebuild {read_model}` makes a new one.",
+    "no_hold": "`till dead-letters held` gives what is held back.",
     "no_offsets_file": "Its lines are topic,partition,offset.",
     "no_partition": "It has {partitions}, from 0.",
     "no_partitions": "Write them as 0,3.",
@@ -53,8 +54,8 @@ ADVICE = {
     "no_topic": "`till migrate` makes it.",
     "not_parked": "`till parked list` gives those that are.",
     "not_readable": (
-        "Sent again it becomes a dead letter once more, and counts towards the limit that stops the"
-        " command service. `resolve` settles it; --anyway sends it."
+        "Sent again it becomes a dead letter once more, and counts towards the limit of dead"
+        " letters. `resolve` settles it; --anyway sends it."
     ),
     "nothing_moves": (
         "Read the services' logs in .tillstream/logs; then see `till up --detach` and `till lag`."

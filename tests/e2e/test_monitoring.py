@@ -22,6 +22,7 @@ JUNK = {"key": None, "value": b"not \x1b[31ma command", "headers": [("ce_type", 
 # Prometheus sees no rise in a series that begins with it.
 THERE_FROM_THE_START = {
     ("tillstream_commands_total", "dead_lettered"),
+    ("tillstream_commands_total", "set_aside"),
     ("tillstream_batch_retries_total", "orders.commands"),
     ("tillstream_batch_retries_total", "orders.events"),
 }
@@ -33,6 +34,9 @@ LOOKED_AT = {
     "tillstream_consumer_lag_records",
     _OLDEST,
     "tillstream_query_read_model_behind",
+    "tillstream_partition_held_back",
+    "tillstream_records_set_aside",
+    "tillstream_sources_set_aside",
 }
 
 

@@ -1,5 +1,6 @@
 """Which dead letters a list has: the newest that are wanted, with what was decided about them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,6 +9,7 @@ import asyncpg
 
 from messaging import KafkaConnection, Offsets, TopicReader
 from operations.dead_letters.deciding import LetterDecision, read_decisions
+from operations.dead_letters.holds import HeldBack, list_held_back
 from operations.dead_letters.letters import DeadLetter, look_back
 from operations.dead_letters.rows import letter_row
 from operations.reaching_kafka import reaching_kafka
@@ -42,13 +44,15 @@ class LetterFilter:
 class Found:
     """Rows of `letter_row`, newest first; how many records were looked through, and how many were not ours.
 
-    `there_is_more` when further ones could be found by a higher limit, or further back.
+    `there_is_more` when further ones could be found by a higher limit, or further back. `held_back` is what
+    the limit keeps from becoming dead letters.
     """
 
     rows: list[dict[str, Any]]
     records: int = 0
     foreign: int = 0
     there_is_more: bool = False
+    held_back: Sequence[HeldBack] = ()
 
 
 async def list_letters(
@@ -80,6 +84,7 @@ async def list_letters(
     rows = sorted(letters.values(), key=lambda each: each[0].at, reverse=True)
     found.there_is_more |= len(rows) > wanted.limit
     found.rows = [letter_row(*each) for each in rows[: wanted.limit]]
+    found.held_back = await list_held_back(conn)
     return found
 
 

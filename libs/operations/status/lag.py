@@ -1,7 +1,7 @@
 """How far each read model is behind the topic of events, and how much waits to be published."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from commands import CONTEXTS, ORDERS
 from eventstore.outbox_depth import OutboxDepth, outbox_depth
 from messaging import Assigned, KafkaConnection, Topics, fetch_topic, stop_consumer
+from operations.dead_letters import HeldBack, list_held_back
 from operations.groups import wait_for_committed
 from operations.reaching_kafka import event_in, reaching_kafka
 from operations.status.waiting import Waiting, WaitingReader
@@ -59,11 +60,15 @@ class Lag:
 
 
 class Lags(NamedTuple):
-    """What till tells of an installation's lag; `waiting` is topic → partition → the commands that wait."""
+    """What till tells of an installation's lag; `waiting` is topic → partition → the commands that wait.
+
+    `held_back` is what the dead-letter limit holds of them.
+    """
 
     read_models: Mapping[str, Lag]
     outbox: OutboxDepth
     waiting: Mapping[str, Mapping[int, Waiting]]
+    held_back: Sequence[HeldBack]
 
 
 async def read_lags(connection: asyncpg.Connection, kafka: KafkaConnection, topics: Topics) -> Lags:
@@ -112,6 +117,7 @@ class LagReader:
         """
         topic = self.topics.events
         outbox = await outbox_depth(self.connection)
+        held_back = [each for each in await list_held_back(self.connection) if each.released_at is None]
         with reaching_kafka(self.kafka):
             async with asyncio.timeout(_ASKING_TIMEOUT):
                 waiting = {
@@ -148,7 +154,7 @@ class LagReader:
                     {(p, at) for found in places.values() for p, at in found.items() if at < ends[p]}
                 )
         lags = {name: self._lag(statuses[name], found, ends) for name, found in places.items()}
-        return Lags(lags, outbox, waiting)
+        return Lags(lags, outbox, waiting, held_back)
 
     def _lag(
         self,

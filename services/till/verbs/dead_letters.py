@@ -13,6 +13,7 @@ from till.errors import TillError
 from till.output import Output, OutputOption, answers, notices, print_json, print_rows
 from till.settings import till_settings
 from till.times import parse_time
+from till.verbs.holds import held, held_back, let_go_on
 
 dead_letters = typer.Typer(
     name="dead-letters",
@@ -50,6 +51,7 @@ def list_(
         limit,
     )
     kafka, topics = kafka_of(till_settings())
+
     found = run_over(query_connection, lambda conn: list_letters(conn, kafka, topics.dead_letters, wanted))
     if output is Output.json:
         print_json(found.rows)
@@ -72,6 +74,8 @@ def list_(
             f"Only the newest {found.records:,} were looked through: --limit gives more, --until older ones.",
             highlight=False,
         )
+    if told := held_back(found.held_back):
+        notices.print(told, soft_wrap=True)
     if found.foreign:
         notices.print(f"{found.foreign:,} records on the topic are no dead letters of ours.", highlight=False)
 
@@ -138,6 +142,10 @@ def resolve(
             "A note that says nothing settles nothing.", "Say with --note what was done, or why nothing."
         )
     run(_resolve(letter_ids, note))
+
+
+dead_letters.command("held")(held)
+dead_letters.command("release")(let_go_on)
 
 
 async def _retry(ids: list[str], note: str, *, again: bool, anyway: bool) -> None:

@@ -15,6 +15,7 @@ from readmodels.read_model_status import ReadModelStatus, tell_replay
 from till.connecting import kafka_of, query_connection, run, run_over
 from till.output import Output, OutputOption, answers, print_json, print_rows, rows_table
 from till.settings import till_settings
+from till.verbs.holds import held_back
 
 _REFRESH_SECONDS = 1.0
 _MINUTE, _HOUR = 60, 3600
@@ -49,6 +50,8 @@ def lag(
     else:
         print_rows(_rows(lags), _COLUMNS, output, title="Not yet applied")
     answers.print(_commands(lags), soft_wrap=True)
+    if told := held_back(lags.held_back):
+        answers.print(told, soft_wrap=True)
     answers.print(_outbox(lags, None), soft_wrap=True)
 
 
@@ -83,6 +86,7 @@ def _picture(lags: Lags, rates: Rates, *, partitions: bool) -> Group:
         Text("Not yet applied", style="bold"),
         table,
         _commands(lags),
+        *([told] if (told := held_back(lags.held_back)) else []),
         _outbox(lags, rates.outbox_growth()),
         Text(),
         *below,
@@ -162,7 +166,12 @@ def _document(lags: Lags, *, partitions: bool) -> Mapping[str, Any]:
         }
         for topic, found in lags.waiting.items()
     }
-    return {"read_models": read_models, "commands": commands, "outbox": lags.outbox._asdict()}
+    return {
+        "read_models": read_models,
+        "commands": commands,
+        "held_back": [{**each.hold._asdict(), "records": each.records} for each in lags.held_back],
+        "outbox": lags.outbox._asdict(),
+    }
 
 
 def _rows(lags: Lags) -> list[dict[str, Any]]:

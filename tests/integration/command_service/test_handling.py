@@ -1,80 +1,22 @@
 """Batches of commands against a real database: refused content, rivals, and what the cache may know."""
 
-import json
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
-from aiokafka import ConsumerRecord, TopicPartition
 from pydantic import SecretStr
 
-from command_service.dead_letter_limit import DeadLetterLimit
 from command_service.handler import CommandHandler
 from commands import ORDERS
 from harness.plain_client import command
 from harness.waiting import eventually
+from integration.command_service.conftest import PARTITION, Services, holding
 from messaging import Assigned, Committed, Unrecoverable
 from runtime import Database, is_passing_fault
 
-PARTITION = TopicPartition("orders.commands", 0)
 CREATE = {"cashier_id": "anna", "currency": "EUR"}
 ITEM = {"product_id": "p", "name": "Tea", "quantity": "1", "unit_price": "1.00"}
-
-
-async def no_dead_letters(_partition: TopicPartition, _first: int, _end: int) -> set[int]:
-    return set()
-
-
-class Services:
-    """Command handlers over one database, as several services would be."""
-
-    def __init__(self, url: str, admin: asyncpg.Connection) -> None:
-        self.url = url
-        self.admin = admin
-        self.offset = 0
-        self.databases: list[Database] = []
-
-    def new(self) -> CommandHandler:
-        database = Database(SecretStr(self.url), "test")
-        self.databases.append(database)
-        limit = DeadLetterLimit(100, no_dead_letters)
-        return CommandHandler(database, ORDERS, ORDERS.topics(), {}, limit)
-
-    async def handle(self, handler: CommandHandler, *sent: dict[str, Any]) -> None:
-        records = []
-        for each in sent:
-            records.append(
-                ConsumerRecord(
-                    *PARTITION, self.offset, 0, 0, each["key"], each["value"], None, 0, 0, each["headers"]
-                )
-            )
-            self.offset += 1
-        await handler.handle({PARTITION: records})
-
-    async def outcomes(self) -> dict[str, str]:
-        """Give command id → accepted or the code."""
-        rows = await self.admin.fetch("SELECT command_id, code FROM command_outcomes")
-        return {str(row["command_id"]): row["code"] or "accepted" for row in rows}
-
-    async def dead_letters(self) -> list[str]:
-        """Give the reasons."""
-        rows = await self.admin.fetch("SELECT headers FROM outbox WHERE topic = 'orders.dead-letters'")
-        return [dict(json.loads(row["headers"]))["deadletter_reason"] for row in rows]
-
-
-@pytest.fixture
-async def services(database: Any) -> AsyncIterator[Services]:
-    """Give the services of a fresh database."""
-    admin = await asyncpg.connect(database.dsn())
-    made = Services(database.dsn("command_service"), admin)
-    try:
-        yield made
-    finally:
-        for each in made.databases:
-            await each.close()
-        await admin.close()
 
 
 def command_id(sent: dict[str, Any]) -> str:
@@ -206,8 +148,7 @@ async def test_a_new_connection_is_looked_at_before_it_is_written_to(services: S
 
     database = Database(SecretStr(services.url), "test")
     services.databases.append(database)
-    limit = DeadLetterLimit(100, no_dead_letters)
-    handler = CommandHandler(database, ORDERS, ORDERS.topics(), {}, limit, reconnected=refuse)
+    handler = CommandHandler(database, ORDERS, ORDERS.topics(), {}, holding(), reconnected=refuse)
     await services.handle(handler, command("CreateOrder", str(uuid4()), CREATE))
     database.discard()
     for _ in "ab":

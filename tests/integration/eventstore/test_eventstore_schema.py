@@ -245,6 +245,29 @@ async def test_an_operator_does_not_choose_what_the_record_says_of_them(
     await operator.close()
 
 
+async def test_what_holds_commands_back_is_the_services_to_say_and_the_operators_to_end(
+    database: Any, admin: Connection
+) -> None:
+    """A service chooses neither time nor release of a hold; an operator changes no more than the release."""
+    columns = await admin.fetch(
+        """
+        SELECT role, privilege, string_agg(attname, ' ' ORDER BY attnum) AS columns
+        FROM pg_attribute CROSS JOIN (VALUES ('operator'), ('command_service')) AS roles (role)
+        CROSS JOIN (VALUES ('INSERT'), ('UPDATE')) AS kinds (privilege)
+        WHERE attrelid = 'operations.holds'::regclass AND attnum > 0
+        AND has_column_privilege('tillstream_' || role, attrelid, attnum, privilege) GROUP BY 1, 2 ORDER BY 1
+        """
+    )
+    assert [tuple(row) for row in columns] == [
+        ("command_service", "INSERT", "topic partition source first_offset reason"),
+        ("operator", "UPDATE", "released_to released_by"),
+    ]
+    service = await asyncpg.connect(database.dsn("command_service"))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await service.execute("SELECT * FROM operations.actions")
+    await service.close()
+
+
 async def test_a_projector_reads_of_operations_what_it_acts_on(admin: Connection) -> None:
     """Who did what is none of a projector's business; what it may make is an upgrade."""
     tables = await admin.fetch(

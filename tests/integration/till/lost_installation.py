@@ -14,8 +14,9 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from command_service.dead_letter_limit import DeadLetterLimit, dead_offsets
+from command_service.dead_letter_limit import DeadLetterLimit, dead_before
 from command_service.handler import CommandHandler
+from command_service.holding import Holding
 from commands import ORDERS
 from eventstore import decode_headers
 from harness.plain_client import command
@@ -100,9 +101,8 @@ class Lost:
             await move_group(self.kafka, self.topics, ORDERS.command_group, reader.ends)
         records.sort(key=lambda record: record.timestamp)
         database = Database(SecretStr(self.lost), "test")
-        handler = CommandHandler(
-            database, ORDERS, self.topics, {}, DeadLetterLimit(0, dead_offsets(self.kafka))
-        )
+        holding = Holding(self.topics.commands, DeadLetterLimit(0, dead_before(self.kafka)))
+        handler = CommandHandler(database, ORDERS, self.topics, {}, holding)
         conn = await asyncpg.connect(self.lost)
         for number, record in enumerate(
             records, 1 + max((each.command for each in self.messages), default=-1)

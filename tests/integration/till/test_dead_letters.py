@@ -75,6 +75,21 @@ class Letters:
 
         asyncio.run(send())
 
+    def hold(self, source: str | None) -> None:
+        """Hold the commands' partition 1 back, or a source in it, as the command service does."""
+
+        async def hold() -> None:
+            conn = await asyncpg.connect(self.database.dsn("command_service"))
+            await conn.execute(
+                "INSERT INTO operations.holds (topic, partition, source, first_offset, reason)"
+                " VALUES ($1, 1, $2, 0, 'too many')",
+                self.topics.commands,
+                source,
+            )
+            await conn.close()
+
+        asyncio.run(hold())
+
     def commands(self) -> list[ConsumerRecord[bytes, bytes]]:
         """Give what is on the commands' partition 1, the one that all letters came from."""
 
@@ -263,7 +278,7 @@ def test_a_letter_can_be_sent_again_and_every_decision_stays(till: Till, letters
 def test_what_still_cannot_be_read_is_not_sent(
     till: Till, letters: Letters, letter: dict[str, Any], reason: str
 ) -> None:
-    """It would only count towards the limit that stops the command service: it goes out with --anyway."""
+    """It would only count towards the limit of dead letters: it goes out with --anyway."""
     good, bad = letters.put(0, **sound()), letters.put(1, **letter)
     with pytest.raises(OperationRefused, match=f"{bad} can't be read by this build either: {reason}"):
         letters.till("retry", good, bad)
@@ -317,6 +332,33 @@ def test_a_send_that_fails_is_recorded_and_decides_nothing(
         letters.till("retry", id_)
     assert letters.recorded() == [("dead-letters retry", id_, None, None, "failed")]
     assert listed(till) == [0]
+
+
+def test_what_is_held_back_is_released_on_the_record(till: Till, letters: Letters) -> None:
+    """All or those named go on, each as an action, up to where its partition ends; a slip does nothing."""
+    with pytest.raises(OperationRefused, match="Nothing is held back"):
+        letters.till("release", "--all")
+    topic = letters.topics.commands
+    letters.send(topic, None, b"junk", [], at=NOW_MS, partition=1)
+    letters.hold(None)
+    letters.hold("/till/\x1b7")
+    told = letters.till("held").stdout
+    assert "/till/\\x1b7 on " in told
+    assert "\x1b" not in told
+    assert "`till dead-letters release 2` lets it go on" in letters.till("list").stderr
+    for wrong in (["release"], ["release", "1", "--all"]):
+        with pytest.raises(TillError, match="or say --all"):
+            letters.till(*wrong)
+    with pytest.raises(OperationRefused, match="Nothing is held back by 9"):
+        letters.till("release", "1", "9")
+    assert [each["released_at"] for each in till("dead-letters", "held")] == [None, None]
+    assert f"{topic}/1 goes on" in letters.till("release", "1", "--note", "a bad build").stderr
+    assert [each["hold"] for each in till("dead-letters", "held")] == [2]
+    letters.till("release", "--all")
+    assert till("dead-letters", "held") == []
+    recorded = till("actions", "--action", "dead-letters release")
+    assert [each["details"] for each in recorded] == [{"records": 0, "released_to": 1}] * 2
+    assert recorded[1]["arguments"] == {"hold": 1, "held": f"{topic}/1", "note": "a bad build"}
 
 
 def test_records_that_are_no_dead_letters_are_counted(till: Till, letters: Letters) -> None:

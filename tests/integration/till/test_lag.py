@@ -284,6 +284,30 @@ def test_commands_that_wait_are_told(till: Till, events: EventTopic) -> None:
     assert f"Commands: 2 on {topic} wait to be handled, the oldest for" in told
 
 
+def test_what_is_held_back_is_told(till: Till, events: EventTopic, books: Bookkeeping) -> None:
+    """Partitions and sources are named with since when, why and the verb that lets them go on."""
+    assert till("lag")["held_back"] == []
+    topic = events.topics.commands
+    for source in (None, "/till/\x1b7", ""):
+        books.execute(
+            "INSERT INTO operations.holds (topic, partition, source, first_offset, reason)"
+            " VALUES ($1, 1, $2, 5, 'too many')",
+            topic,
+            source,
+        )
+    books.execute("INSERT INTO operations.set_aside SELECT 2, generate_series(5, 9)")
+    assert [(each["source"], each["records"]) for each in till("lag")["held_back"]] == [
+        (None, 0),
+        ("/till/\x1b7", 5),
+        ("", 0),
+    ]
+    told = " ".join(CliRunner().invoke(app, ["lag"]).output.split())
+    assert f"{topic}/1 is held back since 20" in told
+    assert f"/till/\\x1b7 on {topic}/1 is set aside since 20" in told
+    assert "(5 records): too many. `till dead-letters release 2` lets it go on" in told
+    assert f"what tells no source on {topic}/1" in told
+
+
 @pytest.mark.usefixtures("books")
 def test_a_transaction_that_holds_a_partition_is_named(till: Till, events: EventTopic) -> None:
     """Its partition, its place and the cause are told; what was taken back waits for nobody."""

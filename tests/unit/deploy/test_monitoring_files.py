@@ -77,6 +77,19 @@ def test_alert_names_are_ours_alone() -> None:
     assert all(name.startswith("Tillstream") for name in names)
 
 
+@pytest.mark.parametrize("name", ["tillstream_consumer_lag_records", "tillstream_consumer_oldest_seconds"])
+def test_commands_that_wait_are_watched_by_partition(name: str) -> None:
+    """Their number and their age have a panel that shows each partition; how old they get is an alert too."""
+    found = [
+        where
+        for where, expression in expressions()
+        for read, labels in selectors(expression)
+        if read == name and "topic" in labels and {"topic", "partition"} <= labels_spoken_of(expression)
+    ]
+    assert len([where for where in found if not where.startswith("Tillstream")]) == 1
+    assert ("TillstreamCommandsWait" in found) == (name == "tillstream_consumer_oldest_seconds")
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_what_is_exported_is_used(name: str) -> None:
     """Each metric of ours is on the dashboard or in an alert; else nobody would see it."""
