@@ -18,6 +18,7 @@ import pytest
 from e2e.security.conftest import PREFIX, Dsn, SecuredKafka, client_of
 from harness.plain_client import command, headers_of
 from harness.processes import ServiceProcess
+from harness.till_process import run_till
 from harness.waiting import eventually
 
 BASKET = [
@@ -82,21 +83,15 @@ async def test_every_service_works_under_its_own_principal(
         order = await client.get(f"/orders/{order_id}", params={"min_version": 4, "timeout": 20})
         assert (order.status_code, order.json()["status"]) == (200, "voided"), order.text
 
+    environment = secured_kafka.environment(
+        "operator",
+        topic_prefix=PREFIX,
+        database_url=secured_dsn("query"),
+        operator_database_url=secured_dsn("operator"),
+    )
+
     def till(*arguments: str) -> str:
-        environment = secured_kafka.environment(
-            "operator",
-            topic_prefix=PREFIX,
-            database_url=secured_dsn("query"),
-            operator_database_url=secured_dsn("operator"),
-        )
-        ran = subprocess.run(
-            [sys.executable, "-m", "till", *arguments],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        ran = run_till(environment, tmp_path, *arguments)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return ran.stdout
 
@@ -104,16 +99,21 @@ async def test_every_service_works_under_its_own_principal(
         return bool(json.loads(till("lag", "-o", "json"))["read_models"]["order_summary"]["records"] == 0)
 
     await eventually(lambda: asyncio.to_thread(level))
-    describing = asyncio.create_task(
-        asyncio.to_thread(
-            till, "kafka", "consumer-groups", "--describe", "--group", f"{PREFIX}projector.order_summary"
-        )
+    # Afresh, as an operator does.
+    describing = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "till", "kafka", "consumer-groups", "--describe"],
+        *["--group", f"{PREFIX}projector.order_summary"],
+        env=environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
     )
+    described = asyncio.create_task(describing.communicate())
     arguments = ""
-    while not describing.done():
+    while not described.done():
         arguments += await asyncio.to_thread(arguments_of_all_processes)
-        await asyncio.sleep(0.1)
-    assert re.search(rf"{PREFIX}projector\.order_summary\s+{PREFIX}orders\.events\s", await describing)
+        await asyncio.sleep(0.5)
+    table = (await described)[0].decode()
+    assert re.search(rf"{PREFIX}projector\.order_summary\s+{PREFIX}orders\.events\s", table)
     # Kafka's own tool was among them, and so were the services.
     assert "ConsumerGroupCommand" in arguments
     assert "outbox_relay" in arguments

@@ -4,8 +4,6 @@ import asyncio
 import json
 import os
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from demo.selection import order_id_of
 from eventstore import LOGIN_ROLES
 from harness.arrival import wait_for_arrival
 from harness.installation import Installation
+from harness.till_process import run_till
 from readmodels import READ_MODELS
 from runtime import Settings
 from till.connecting import query_connection
@@ -56,14 +55,8 @@ async def test_an_installation_is_made_by_settings_alone(
     }
 
     def till(*arguments: str, **more: str) -> Any:
-        done = subprocess.run(
-            [sys.executable, "-m", "till", *arguments, "--output", "json"],
-            cwd=tmp_path,
-            check=False,
-            capture_output=True,
-            text=True,
-            env={**os.environ, **environment, **more},
-        )
+        whole = {**os.environ, **environment, **more}
+        done = run_till(whole, tmp_path, *arguments, "--output", "json")
         assert done.returncode == 0, done.stderr
         assert not any(password in done.stdout + done.stderr for password in passwords.values())
         return json.loads(done.stdout)
