@@ -15,6 +15,7 @@ from commands.deciding import (
 )
 from commands.holds import Hold, SetAside
 from commands.messages import (
+    CLOCK_AHEAD_ATTRIBUTE,
     LARGEST_DEAD_LETTER,
     LONGEST_REASON,
     dead_letter,
@@ -36,6 +37,7 @@ from commands.requests import (
 
 __all__ = [
     "ACCEPTED",
+    "CLOCK_AHEAD_ATTRIBUTE",
     "COMMAND_ID_REUSED",
     "CONTEXTS",
     "DEAD_LETTERED",

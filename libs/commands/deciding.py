@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from commands.context import Context
 from commands.messages import dead_letter, derived_id, event_message, outcome_content, outcome_message
-from commands.requests import COMMAND_ID_REUSED, Record, Request
+from commands.requests import CLOCK_AHEAD, COMMAND_ID_REUSED, Record, Request
 from eventstore import (
     Aggregate,
     Append,
@@ -51,6 +51,8 @@ class Decided(Generic[S]):
     states: Mapping[StreamKey, Loaded[S]]
     results: list[tuple[Request, str]]
     """Each request with its result: accepted, repeated, or the code it was refused with."""
+    clocks_ahead: list[tuple[Request, int]]
+    """What was not a repeat and came from a clock too far ahead, with by how many seconds."""
 
 
 class Deciding(Generic[S]):
@@ -74,6 +76,7 @@ class Deciding(Generic[S]):
         self._outcomes: list[Outcome] = []
         self._messages: list[OutboxMessage] = []
         self._results: list[tuple[Request, str]] = []
+        self._clocks_ahead: list[tuple[Request, int]] = []
 
     def dead_letters(self, records: Iterable[tuple[Record, str]]) -> None:
         """Send records that name no command to the dead letters, each with its reason."""
@@ -103,6 +106,8 @@ class Deciding(Generic[S]):
         self._known[command_key] = StoredOutcome(request.fingerprint, headers, value)
         self._messages.append(outcome_message(self._topics.outcomes, request, headers, value))
         self._results.append((request, code or "accepted"))
+        if (ahead := request.clock_ahead(self._now)) is not None:
+            self._clocks_ahead.append((request, ahead))
 
     def _repeat(self, request: Request, stored: StoredOutcome) -> None:
         if stored.fingerprint in {request.fingerprint, UNKNOWN_FINGERPRINT}:
@@ -124,6 +129,12 @@ class Deciding(Generic[S]):
         """Return the version after the command and the ids of its events; raises the domain's Rejected."""
         if request.command is None or request.aggregate_id is None or request.subject is None:
             raise request.refusal
+        if request.tenant.refuse_clock_ahead and (ahead := request.clock_ahead(self._now)) is not None:
+            raise self._domain.Rejected(
+                CLOCK_AHEAD,
+                f"The terminal's clock is {ahead:,} seconds ahead of ours, and at most "
+                f"{request.tenant.clock_ahead_limit:,} are allowed: set it, then send this under a new id.",
+            )
         working = self._aggregate(StreamKey(request.tenant_id, request.aggregate_id))
         event_ids = []
         for number, event in enumerate(self._domain.decide(request.command, working.aggregate.state)):
@@ -215,4 +226,5 @@ class Deciding(Generic[S]):
             ),
             states,
             self._results,
+            self._clocks_ahead,
         )

@@ -15,6 +15,8 @@ from messaging.aiokafka_fixes.header_names import written_out
 from messaging.topics import MEBIBYTE
 
 LONGEST_REASON = 1_000
+CLOCK_AHEAD_ATTRIBUTE = "clockahead"
+"""Of an outcome: by how many seconds its terminal's clock was ahead of ours, where that was too much."""
 # What the topic takes, less the frame of a batch.
 LARGEST_DEAD_LETTER = 2 * MEBIBYTE - 1_024
 _SOURCE, _CONTENT_TYPE = SOURCE.encode(), JSON_CONTENT.encode()
@@ -67,7 +69,8 @@ def outcome_content(
 ) -> tuple[str, bytes]:
     """Return the headers (as the outbox keeps them) and the value of the message that answers a command.
 
-    `of` tells apart the answers to different bodies under one command id.
+    `of` tells apart the answers to different bodies under one command id. A terminal's clock that was too far
+    ahead at that time is told among the headers.
     """
     headers = [
         ("ce_specversion", b"1.0"),
@@ -82,6 +85,8 @@ def outcome_content(
     ]
     if request.subject is not None:
         headers.append(("ce_subject", request.subject.encode()))
+    if (ahead := request.clock_ahead(at)) is not None:
+        headers.append((f"ce_{CLOCK_AHEAD_ATTRIBUTE}", str(ahead).encode()))
     return encode_headers(headers), to_json(data)
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
@@ -20,12 +20,14 @@ Record: TypeAlias = ConsumerRecord[bytes, bytes]
 
 # The codes of what is refused here: each domain has them among its own.
 MALFORMED, BAD_KEY, COMMAND_ID_REUSED = "malformed", "bad_key", "command_id_reused"
+CLOCK_AHEAD = "clock_ahead"
 
 # Of a record that tells no source: no source is empty.
 NO_SOURCE = ""
 
 LARGEST_VALUE = 64 * 1024
 """Bytes of a command's value: its fields need far less, and a megabyte of JSON can take seconds to parse."""
+_SECOND = timedelta(seconds=1)
 
 
 class NamesNoCommand(ValueError):
@@ -38,7 +40,8 @@ class Request(NamedTuple):
     Exactly one of `command` and `refusal` is given: what can be decided, or why it makes no sense. What a
     malformed command doesn't give in readable form is None. `data` is its normalised data, JSON text;
     `command_ref` and `subject` are the command id and the aggregate id as text; `command_type` is the type
-    without the context. `command` and `refusal` are the domain's own.
+    without the context. `command` and `refusal` are the domain's own. `tenant` is what is set for
+    the tenant.
     """
 
     record: Record
@@ -55,6 +58,14 @@ class Request(NamedTuple):
     data: str | None
     command: Any = None
     refusal: Any = None
+    tenant: TenantSettings = UNNAMED_TENANT
+
+    def clock_ahead(self, now: datetime) -> int | None:
+        """Return by how many seconds the terminal's clock was ahead of ours at a time, if by too many."""
+        if self.occurred_at is None:
+            return None
+        ahead = (self.occurred_at - now) // _SECOND
+        return ahead if ahead > self.tenant.clock_ahead_limit else None
 
     def outcome(self, code: str | None, version: int | None, headers: str, value: bytes) -> Outcome:
         """Return its row: accepted, up to `version`, or refused with `code`; `headers` and `value` answer."""
@@ -117,17 +128,18 @@ def read_request(record: Record, context: Context[Any], tenants: Mapping[str, Te
     Raises NamesNoCommand for a record that does not name its command id and its tenant.
     """
     named = read_name(record)
+    tenant = tenants.get(named.tenant_id, UNNAMED_TENANT)
     try:
-        return _readable(record, named, context, tenants.get(named.tenant_id, UNNAMED_TENANT))
+        return _readable(record, named, context, tenant)
     except InvalidAttribute:
         wrong = "; ".join(_wrong(named.envelope, context.type_prefix))
-        return _malformed(record, named, context, context.domain.Rejected(MALFORMED, wrong))
+        return _malformed(record, named, context, context.domain.Rejected(MALFORMED, wrong), tenant)
     except Undecodable as error:
-        return _malformed(record, named, context, context.domain.Rejected(MALFORMED, str(error)))
+        return _malformed(record, named, context, context.domain.Rejected(MALFORMED, str(error)), tenant)
     except context.domain.Rejected as refusal:
         # Its traceback would keep all that was parsed while the batch lasts: garbage collection then takes
         # seconds at a time.
-        return _malformed(record, named, context, refusal.with_traceback(None))
+        return _malformed(record, named, context, refusal.with_traceback(None), tenant)
 
 
 def _readable(record: Record, named: Named, context: Context[Any], tenant: TenantSettings) -> Request:
@@ -181,6 +193,7 @@ def _readable(record: Record, named: Named, context: Context[Any], tenant: Tenan
             tenant.time_zone,
             tenant.day_ends_at,
         ),
+        tenant=tenant,
     )
     if record.key == subject.encode() or (record.key or b"").lower() == subject.encode():
         return request
@@ -220,7 +233,9 @@ def _wrong_attributes(attributes: Attributes, type_prefix: str) -> Iterator[str]
         yield f"type: must begin with {type_prefix}"
 
 
-def _malformed(record: Record, named: Named, context: Context[Any], refusal: Exception) -> Request:
+def _malformed(
+    record: Record, named: Named, context: Context[Any], refusal: Exception, tenant: TenantSettings
+) -> Request:
     """Keep what is readable of a command that makes no sense, for its outcome and the audit trail."""
     envelope, tenant_id, command_id = named
     attributes = envelope.attributes
@@ -253,6 +268,7 @@ def _malformed(record: Record, named: Named, context: Context[Any], refusal: Exc
         occurred_at=readable(attributes.time, "time"),
         data=None,
         refusal=refusal,
+        tenant=tenant,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Annotated, Any, Final, NamedTuple
 from uuid import UUID
@@ -27,7 +27,7 @@ _COLUMNS = """
 tenant_id, order_id, version, kind, actor, authorised_by, occurred_at, recorded_at, command_id,
 correlation_id, undoes, redoes, before, after, command_type, code, message, line_id, product_id
 """
-COLUMNS: Final = _COLUMNS.replace(",", "").split()
+COLUMNS: Final = [*_COLUMNS.replace(",", "").split(), "clock_ahead"]
 # A refused command has no version, and may name no order: nulls stand where this order has them.
 _ORDER = "recorded_at DESC, tenant_id, order_id, version DESC NULLS FIRST, command_id"
 _AFTER = """
@@ -51,7 +51,8 @@ _PLACE: Final = {
 class AuditFilter(NamedTuple):
     """What entries must have; None where anything goes. `since` is included, `until` is not.
 
-    Both are times of record. Texts are identifiers: of printable characters.
+    Both are times of record. Texts are identifiers: of printable characters. `clock_ahead_min` is by how many
+    seconds at least the terminal's clock must have been ahead of the time of record.
     """
 
     order_id: UUID | None = None
@@ -62,6 +63,7 @@ class AuditFilter(NamedTuple):
     until: datetime | None = None
     product_id: str | None = None
     line_id: str | None = None
+    clock_ahead_min: int | None = None
 
 
 ANY_ENTRY: Final = AuditFilter()
@@ -75,6 +77,7 @@ _CONDITIONS: Mapping[str, str] = {
     "until": "recorded_at < {}",
     "product_id": "product_id = {}",
     "line_id": "line_id = {}",
+    "clock_ahead_min": "occurred_at >= recorded_at + {}::integer * interval '1 second'",
 }
 
 
@@ -101,6 +104,10 @@ class AuditEntry:
     command_type: Annotated[str | None, Field(description="Of a refused command.")]
     code: Annotated[str | None, Field(description="Of a refused command: why.")]
     message: Annotated[str | None, Field(description="Of a refused command: why, for people.")]
+    clock_ahead: Annotated[
+        int | None,
+        Field(description="By how many seconds the terminal's clock was ahead of the time of record."),
+    ]
 
 
 async def audit_trail(
@@ -138,4 +145,6 @@ async def audit_trail(
 
 def _entry(row: asyncpg.Record) -> AuditEntry:
     changed = {name: row[name] and jiter.from_json(row[name].encode()) for name in ("before", "after")}
-    return AuditEntry(**{**row, **changed})
+    occurred_at = row["occurred_at"]
+    ahead = 0 if occurred_at is None else (occurred_at - row["recorded_at"]) // timedelta(seconds=1)
+    return AuditEntry(**{**row, **changed}, clock_ahead=ahead if ahead > 0 else None)

@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     dead_letter_limit: Annotated[int, Field(ge=0, le=1000)] = 100
     # More parked orders of a read model than this stop its projector.
     parked_limit: Annotated[int, Field(ge=0, le=100_000)] = 100
-    # Tenants not named here are on UTC, and their days end at midnight.
+    # Tenants not named here have what UNNAMED_TENANT has: UTC, and days that end at midnight.
     tenants: dict[str, TenantSettings] = {}
     # An earlier name: whoever still sets it alone would have UTC's days without a word.
     tenant_time_zones: Annotated[str | None, AfterValidator(_taken_into_tenants)] = None

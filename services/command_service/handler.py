@@ -38,6 +38,9 @@ COMMANDS = Counter("tillstream_commands", "Commands, by what became of them.", [
 # A counter that begins with its first dead letter shows no rise to who watches it.
 COMMANDS.labels(DEAD_LETTERED)
 COMMANDS.labels(SET_ASIDE)
+CLOCKS_AHEAD = Counter(
+    "tillstream_commands_clock_ahead", "Commands whose terminal's clock was too far ahead of ours."
+)
 CONFLICTS = Counter("tillstream_append_conflicts", "Batches decided anew after another writer's append.")
 
 CACHED = 20_000
@@ -263,6 +266,16 @@ class CommandHandler(Generic[S]):
                     correlation_id=request.correlation_id,
                     **{aggregate_id: request.aggregate_id and str(request.aggregate_id)},
                 )
+        for request, ahead in decided.clocks_ahead:
+            CLOCKS_AHEAD.inc()
+            log.warning(
+                "command.clock_ahead",
+                seconds=ahead,
+                source=read_source(request.record),
+                command_id=str(request.command_id),
+                tenant_id=request.tenant_id,
+                actor=request.actor,
+            )
         for item in work:
             if not isinstance(item, Request):
                 COMMANDS.labels(DEAD_LETTERED).inc()

@@ -66,9 +66,14 @@ class CommandOutcome(BaseModel):
     event_ids: list[UUID] | None = Field(None, description="Of an accepted command: its events.")
     code: str | None = Field(None, description="Of a rejected command: why; see docs/rejections.md.")
     message: str | None = Field(None, description="Of a rejected command: why, for people.")
+    clock_ahead: int | None = Field(
+        None,
+        description="By how many seconds the terminal's clock was ahead of ours, where that is more than the "
+        "tenant's limit.",
+    )
 
 
-def outcome_of(row: Any, told: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - a row of asyncpg
+def outcome_of(row: Any, told: dict[str, Any], clock_ahead: int | None) -> dict[str, Any]:  # noqa: ANN401 - a row of asyncpg
     """Return the fields of a `CommandOutcome` from a row of command_outcomes and its message."""
     return {
         "command_id": row["command_id"],
@@ -82,4 +87,5 @@ def outcome_of(row: Any, told: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN40
         "event_ids": told.get("event_ids"),
         "code": row["code"],
         "message": told.get("message"),
+        "clock_ahead": clock_ahead,
     }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from commands import ORDERS
+from commands import CLOCK_AHEAD_ATTRIBUTE, ORDERS
 from messaging import JSON_CONTENT, SOURCE
 from messaging.attributes import LONGEST_CORRELATION_ID, LONGEST_ID, LONGEST_SOURCE
 from query_service.documents.schemas import UUID_SCHEMA, Schema
@@ -95,8 +95,13 @@ def outcome_headers(outcome_type: str) -> Schema:
         "ce_correlationid": _text(LONGEST_CORRELATION_ID, "As the command gave it, or its id."),
         "ce_causationid": _told(UUID_SCHEMA, "The command id."),
         "ce_subject": _told(UUID_SCHEMA, "The order id, where the command has named one."),
+        f"ce_{CLOCK_AHEAD_ATTRIBUTE}": _told(
+            _WHOLE_NUMBER,
+            "By how many seconds the terminal's clock was ahead of ours, where that is more than the "
+            "tenant's limit (300 unless set).",
+        ),
     }
-    return _headers(outcome_type, own, frozenset({"ce_subject"}))
+    return _headers(outcome_type, own, frozenset({"ce_subject", f"ce_{CLOCK_AHEAD_ATTRIBUTE}"}))
 
 
 def dead_letter_headers() -> Schema:

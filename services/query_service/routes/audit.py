@@ -53,6 +53,12 @@ class AuditQuery(BaseModel):
     until: Moment | None = None
     product_id: Annotated[Identifier | None, Field(examples=["p-apple"])] = None
     line_id: Annotated[Identifier | None, Field(examples=["1"])] = None
+    clock_ahead_min: int | None = Field(
+        None,
+        ge=1,
+        le=2**31 - 1,
+        description="By how many seconds at least the terminal's clock was ahead of the time of record.",
+    )
     limit: int = Field(100, ge=1, le=MOST_AT_ONCE, description="Of JSON alone: the other forms give all.")
     cursor: Cursor = None
     format: Form | None = Field(None, description="In place of the header Accept.")

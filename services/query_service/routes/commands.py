@@ -11,7 +11,8 @@ from fastapi import Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
-from commands import ORDERS, UNKNOWN_FINGERPRINT
+from commands import CLOCK_AHEAD_ATTRIBUTE, ORDERS, UNKNOWN_FINGERPRINT
+from eventstore import decode_headers
 from queries.answers import CommandOutcome, outcome_of
 from query_service.access import Caller, Role
 from query_service.commands import NotSent, Sent, Waiting, read_body
@@ -25,7 +26,7 @@ from query_service.service import Service, TheCaller, TheService
 
 _OUTCOME = """
 SELECT command_id, command_type, aggregate_id, actor, occurred_at, recorded_at, code, version, value,
-       fingerprint
+       fingerprint, headers
 FROM command_outcomes WHERE tenant_id = $1 AND command_id = $2
 """
 
@@ -102,7 +103,7 @@ async def show_command(service: TheService, caller: TheCaller, command_id: Comma
     row = await service.database.ask(caller.tenant, lambda conn: _stored(conn, caller.tenant, command_id))
     if row is None or (caller.role is Role.CASHIER and row["actor"] != caller.actor):
         raise Problem.of("not-found", "There is no outcome of such a command.")
-    return outcome_of(row, jiter.from_json(row["value"]))
+    return outcome_of(row, jiter.from_json(row["value"]), _clock_ahead(row))
 
 
 async def _body(request: Request, largest: int) -> bytes:
@@ -150,7 +151,12 @@ async def _answer(service: Service, caller: Caller, sent: Sent, waiting: Waiting
         told = jiter.from_json(row["value"])
         if row["code"] is not None:
             raise _rejected(sent, row["code"], told["message"])
-        return outcome_of(row, told)
+        return outcome_of(row, told, _clock_ahead(row))
+
+
+def _clock_ahead(row: asyncpg.Record) -> int | None:
+    seconds = dict(decode_headers(row["headers"])).get(f"ce_{CLOCK_AHEAD_ATTRIBUTE}")
+    return None if seconds is None else int(seconds)
 
 
 async def _stored(conn: asyncpg.Connection, tenant: str, command_id: UUID) -> asyncpg.Record | None:

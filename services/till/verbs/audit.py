@@ -39,6 +39,15 @@ def audit(
     ] = None,
     since: Annotated[str | None, typer.Option(help=f"Recorded at or after a time {_TIME}")] = None,
     until: Annotated[str | None, typer.Option(help=f"Recorded before a time {_TIME}")] = None,
+    clock_ahead: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=2**31 - 1,
+            metavar="SECONDS",
+            help="From terminals whose clock was ahead of the time of record by this much at least.",
+        ),
+    ] = None,
     tenant: Annotated[str | None, typer.Option(help="Of this tenant only.")] = None,
     limit: Annotated[
         int, typer.Option(min=1, max=MOST_ENTRIES, help="This many entries at most, the newest.")
@@ -55,6 +64,7 @@ def audit(
         kind=kind,
         since=None if since is None else parse_time(since),
         until=None if until is None else parse_time(until),
+        clock_ahead_min=clock_ahead,
     )
     with read_models_may_be_missing(
         "There is no audit trail yet: its projector has not started.",
@@ -64,7 +74,8 @@ def audit(
     rows = [entry_row(entry) for entry in page.items]
     # What belongs to one order needs not name it in each row.
     whose = () if order else ("tenant_id", "order_id")
-    print_rows(rows, (*_COLUMNS[:2], *whose, *_COLUMNS[2:]), output, title="Audit trail")
+    ahead = () if clock_ahead is None else ("clock_ahead",)
+    print_rows(rows, (*_COLUMNS[:2], *ahead, *whose, *_COLUMNS[2:]), output, title="Audit trail")
     if not rows:
         notices.print("Nothing matches; `till lag` says whether the trail lags behind.", highlight=False)
     if page.next_cursor is not None:

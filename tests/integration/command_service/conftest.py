@@ -1,7 +1,8 @@
 """Command handlers over a real database, fed without Kafka."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -13,7 +14,7 @@ from command_service.dead_letter_limit import DeadLetterLimit
 from command_service.handler import CommandHandler
 from command_service.holding import Holding
 from commands import ORDERS, Record
-from runtime import Database
+from runtime import Database, TenantSettings
 
 PARTITION = TopicPartition("orders.commands", 0)
 
@@ -35,10 +36,12 @@ class Services:
         self.offset = 0
         self.databases: list[Database] = []
 
-    def new(self, limit: int = 100) -> CommandHandler:
+    def new(
+        self, limit: int = 100, tenants: Mapping[str, TenantSettings] = MappingProxyType({})
+    ) -> CommandHandler:
         database = Database(SecretStr(self.url), "test")
         self.databases.append(database)
-        return CommandHandler(database, ORDERS, ORDERS.topics(), {}, holding(limit))
+        return CommandHandler(database, ORDERS, ORDERS.topics(), tenants, holding(limit))
 
     def records(self, *sent: dict[str, Any]) -> list[Record]:
         """Give what was sent as the next records of the partition."""

@@ -1,11 +1,14 @@
 """Batches of commands against a real database: refused content, rivals, and what the cache may know."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from command_service.handler import CommandHandler
 from commands import ORDERS
@@ -13,8 +16,9 @@ from harness.plain_client import command
 from harness.waiting import eventually
 from integration.command_service.conftest import PARTITION, Services, holding
 from messaging import Assigned, Committed, Unrecoverable
-from runtime import Database, is_passing_fault
+from runtime import Database, TenantSettings, is_passing_fault
 
+CLOCKS = "tillstream_commands_clock_ahead_total"
 CREATE = {"cashier_id": "anna", "currency": "EUR"}
 ITEM = {"product_id": "p", "name": "Tea", "quantity": "1", "unit_price": "1.00"}
 
@@ -37,6 +41,29 @@ async def test_a_command_that_the_database_refuses_does_not_fail_its_neighbours(
     assert len(reasons) == 2
     assert all(reason.startswith("the database refused it: ") for reason in reasons)
     assert await services.admin.fetchval("SELECT count(*) FROM order_events") == 19
+
+
+async def test_clocks_that_are_ahead_are_counted_once(services: Services) -> None:
+    """By the database's clock; a command that comes again is neither counted nor refused again."""
+    handler = services.new(tenants={"strict": TenantSettings(refuse_clock_ahead=True)})
+    now = datetime.now(UTC)
+    sent = [
+        command("CreateOrder", str(uuid4()), CREATE, tenant=tenant, time=(now + ahead).isoformat())
+        for tenant in ("store-1", "strict")
+        for ahead in (timedelta(minutes=-1), timedelta(minutes=1), timedelta(minutes=10))
+    ]
+    counted = REGISTRY.get_sample_value(CLOCKS) or 0
+    with capture_logs() as logs:
+        await services.handle(handler, *sent, *sent)
+        await services.handle(handler, *sent)
+    assert REGISTRY.get_sample_value(CLOCKS) == counted + 2
+    told = [each for each in logs if each["event"] == "command.clock_ahead"]
+    assert [(each["source"], each["tenant_id"]) for each in told] == [
+        ("/till/7", "store-1"),
+        ("/till/7", "strict"),
+    ]
+    expected = {command_id(each): "accepted" for each in sent} | {command_id(sent[-1]): "clock_ahead"}
+    assert await services.outcomes() == expected
 
 
 async def test_a_fault_of_the_installation_dead_letters_nothing(services: Services) -> None:

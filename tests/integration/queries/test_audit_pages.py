@@ -1,7 +1,8 @@
 """Pages of the audit trail."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -53,8 +54,13 @@ async def test_filters_pick_entries_of_the_whole_trail(asked: Ask, database: Any
     admin = await asyncpg.connect(database.dsn())
     key = next(key for key in log.orders if key.tenant_id == "store-1")
     await refuse(admin, key)
+    # Of terminals whose clocks are ahead, and of a command that gives no time.
+    for ahead in (60, 4_000, None):
+        occurred_at = ahead and datetime.now(UTC) + timedelta(seconds=ahead)
+        await refuse(admin, key, command_id=uuid4(), occurred_at=occurred_at)
     await admin.close()
     whole = await entries(conn, "store-1", AuditFilter(), 10_000)
+    nearest, _ = sorted(entry.clock_ahead for entry in whole if entry.clock_ahead)
     later = RECORDED_AT + timedelta(seconds=1)
     filters: list[tuple[AuditFilter, Any]] = [
         (AuditFilter(order_id=key.aggregate_id), lambda e: e.order_id == key.aggregate_id),
@@ -66,6 +72,9 @@ async def test_filters_pick_entries_of_the_whole_trail(asked: Ask, database: Any
         (AuditFilter(line_id="2"), lambda e: e.line_id == "2"),
         (AuditFilter(until=later), lambda e: e.recorded_at < later),
         (AuditFilter(since=later), lambda e: e.recorded_at >= later),
+        (AuditFilter(clock_ahead_min=1), lambda e: e.clock_ahead is not None),
+        (AuditFilter(clock_ahead_min=nearest), lambda e: (e.clock_ahead or 0) >= nearest),
+        (AuditFilter(clock_ahead_min=nearest + 1), lambda e: (e.clock_ahead or 0) > nearest),
     ]
     for wanted, matches in filters:
         due = [entry for entry in whole if matches(entry)]

@@ -186,6 +186,22 @@ async def test_what_became_of_a_command_is_told(town_client: Clients) -> None:
     assert refused["message"]
 
 
+async def test_a_clock_that_was_ahead_is_told(shop: Shop, new_client: Clients) -> None:
+    """The outcome says so where it was too far ahead; the audit trail finds what was so, by any measure."""
+    late, early = StreamKey("store-1", uuid4()), StreamKey("store-1", uuid4())
+    ahead = NOON + timedelta(minutes=10)
+    create = {"cashier_id": "anna", "currency": "EUR"}
+    (right,) = await shop.send(late, Sent("CreateOrder", create))
+    (wrong,) = await shop.send(early, Sent("CreateOrder", create, occurred_at=ahead), recorded_at=NOON)
+    await shop.catch_up(["audit_log"])
+    client = await new_client()
+    assert (await answer(client, f"/v1/commands/{right}"))["clock_ahead"] is None
+    assert (await answer(client, f"/v1/commands/{wrong}"))["clock_ahead"] == 600
+    (entry,) = (await answer(client, "/v1/audit", clock_ahead_min=600))["entries"]
+    assert (entry["order_id"], entry["clock_ahead"]) == (str(early.aggregate_id), 600)
+    assert (await answer(client, "/v1/audit", clock_ahead_min=601))["entries"] == []
+
+
 async def test_read_models_tell_how_they_stand(town_client: Clients) -> None:
     """Each read model tells its generation and how far it is; without Kafka's word not how far behind."""
     found = await answer(await town_client("operator"), "/v1/read-models")

@@ -56,6 +56,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("/v1/process", {"day_to": "tomorrow"}, "query.day_to"),
     ("/v1/audit", {"kind": "Voided"}, "query.kind"),
     ("/v1/audit", {"format": "xlsx"}, "query.format"),
+    ("/v1/audit", {"clock_ahead_min": "0"}, "query.clock_ahead_min"),
     ("/v1/audit", {"order_id": "17"}, "query.order_id"),
     ("/v1/audit", {"cursor": "WyJhIl0"}, "query.cursor"),
     ("/v1/read-models", {"tenant": "store-2"}, "query.tenant"),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,6 +17,7 @@ from integration.projector.consuming import Consumer
 from integration.projector.order_log import (
     CONFIRM,
     PARTITIONS,
+    RECORDED_AT,
     TOPIC,
     VOID,
     OrderLog,
@@ -58,10 +60,10 @@ async def project(dsn: str, log: OrderLog) -> None:
     await held.close()
 
 
-async def refuse_all(dsn: str, keys: Iterable[StreamKey]) -> None:
+async def refuse_all(dsn: str, keys: Iterable[StreamKey], **fields: Any) -> None:
     conn = await asyncpg.connect(dsn)
     for key in keys:
-        await refuse(conn, key)
+        await refuse(conn, key, **fields)
     await conn.close()
 
 
@@ -94,11 +96,26 @@ def trail(database: Any) -> Any:
          ["ItemQuantityChanged"]),
         (["--until", "2026-03-02T00:00:00Z"], []),
         (["--actor", "nobody"], []),
+        (["--clock-ahead", "300"], []),
     ],
 )  # fmt: skip
 def test_filters_leave_what_they_name(till: Till, filters: list[str], kinds: list[str]) -> None:
     """Each filter leaves the entries it names and all of them, newest first; several must all hold."""
     assert [row["kind"] for row in till("audit", *filters)] == kinds
+
+
+def test_terminals_whose_clocks_are_ahead_are_found(till: Till, trail: Any) -> None:
+    """--clock-ahead gives what came from them, refused or not, with by how many seconds."""
+    ahead = datetime.now(UTC) + timedelta(hours=1)
+    log = OrderLog(moment=RECORDED_AT + timedelta(minutes=5))
+    log.do(order_key("early"), create())
+    asyncio.run(refuse_all(trail.dsn(), [order_key("early")], occurred_at=ahead))
+    asyncio.run(project(trail.dsn("projector"), log))
+    refused, created = till("audit", "--clock-ahead", "300")
+    assert (refused["kind"], created["kind"]) == ("refused", "OrderCreated")
+    assert 3_500 < refused["clock_ahead"] <= 3_600
+    assert created["clock_ahead"] == 360
+    assert [row["kind"] for row in till("audit", "--clock-ahead", "361")] == ["refused"]
 
 
 @pytest.mark.usefixtures("trail")

@@ -173,6 +173,72 @@ def test_a_tenants_own_settings_give_the_business_day() -> None:
     assert days == {"bar": "2026-01-31", "shop": "2026-02-01", "x": "2026-01-31"}
 
 
+def told_ahead(decided: Decided) -> list[int | None]:
+    """Give what each outcome says of the terminal's clock."""
+    headers = [
+        dict(decode_headers(each.headers))
+        for each in decided.batch.messages
+        if each.topic == "orders.outcomes"
+    ]
+    return [None if (seconds := each.get("ce_clockahead")) is None else int(seconds) for each in headers]
+
+
+def from_clock(
+    ahead: float, kind: str = "CreateOrder", tenant: str = "store-1", command_id: str | None = None
+) -> dict[str, Any]:
+    """Make a command of a terminal whose clock is so many seconds ahead of NOW."""
+    time = (NOW + timedelta(seconds=ahead)).isoformat()
+    return command(kind, str(uuid4()), CREATE, time=time, tenant=tenant, command_id=command_id)
+
+
+def test_a_clock_too_far_ahead_is_told_and_the_command_taken() -> None:
+    """Beyond the limit, 300 seconds unless set, the outcome says by how much; up to it, nothing."""
+    sent = [from_clock(ahead) for ahead in (-90_000, 0, 300, 300.9, 301, 86_400.5)]
+    strict = from_clock(11, tenant="strict")
+    tenants = {"strict": TenantSettings(clock_ahead_limit=10)}
+    requests = [request(each, tenants=tenants) for each in (*sent, strict)]
+    decided = decide(*requests)
+    assert {result for _, result in decided.results} == {"accepted"}
+    assert told_ahead(decided) == [None, None, None, None, 301, 86_400, 11]
+    assert decided.clocks_ahead == list(zip(requests[4:], (301, 86_400, 11), strict=True))
+
+
+def test_a_clock_too_far_ahead_is_refused_only_where_the_tenant_says_so() -> None:
+    """The refusal has a code of its own and says what to do; what makes no sense stays malformed."""
+    tenants = {"strict": TenantSettings(refuse_clock_ahead=True)}
+    sent = [
+        from_clock(301, tenant="strict"),
+        from_clock(301),
+        from_clock(300, tenant="strict"),
+        from_clock(301, "StealItem", tenant="strict"),
+    ]
+    decided = decide(*(request(each, tenants=tenants) for each in sent))
+    codes = [result for _, result in decided.results]
+    assert codes == ["clock_ahead", "accepted", "accepted", "malformed"]
+    assert told_ahead(decided) == [301, 301, None, 301]
+    assert outcome_of(decided, 0)["message"] == (
+        "The terminal's clock is 301 seconds ahead of ours, and at most 300 are allowed: set it, then send "
+        "this under a new id."
+    )
+    assert len(decided.batch.appends) == 2
+
+
+def test_a_command_keeps_what_was_decided_of_its_clock() -> None:
+    """Sent again when its time has come, or after the setting has changed, it gets its first outcome."""
+    strict = {"store-1": TenantSettings(refuse_clock_ahead=True)}
+    sent = from_clock(400, command_id=str(uuid4()))
+    first = decide(request(sent, tenants=strict))
+    (outcome,) = first.batch.outcomes
+    known = {
+        (outcome.tenant_id, outcome.command_id): StoredOutcome(
+            outcome.fingerprint, outcome.headers, outcome.value
+        )
+    }
+    later = decide(request(sent), known=known, now=NOW + timedelta(hours=1))
+    assert later.batch.messages == first.batch.messages
+    assert (later.batch.appends, later.batch.outcomes, later.clocks_ahead) == ([], [], [])
+
+
 def test_recorded_time_never_runs_backwards_within_an_order() -> None:
     """A database clock behind the order's last event does not take the order back in time."""
     order_id = str(uuid4())

@@ -126,6 +126,15 @@ def test_headers_are_documented_as_they_are_sent() -> None:
             assert example.headers.keys() <= told.keys()
 
 
+def test_the_header_of_a_clock_that_is_ahead_is_documented() -> None:
+    """An outcome that tells it fits the headers that are documented, which don't ask for it."""
+    told = jsonschema_rs.validator_for(DOCUMENT["components"]["messages"]["CommandAccepted"]["headers"])
+    plain = next(each for each in conversation() if each.message_type == "CommandAccepted").headers
+    told.validate(plain)
+    told.validate({**plain, "ce_clockahead": "301"})
+    assert not told.is_valid({**plain, "ce_clockahead": "five minutes"})
+
+
 @given(st.sampled_from(COMMAND_TYPES).flatmap(lambda name: st.tuples(st.just(name), FIELDS[name])))
 def test_what_a_command_may_be_fits_its_schema(drawn: tuple[str, dict[str, Any]]) -> None:
     """Commands that are taken fit, as texts and as numbers; with a field more or less, or of none, not."""

@@ -22,6 +22,16 @@ WRONG = [
         "7.day_ends_at: must be a time of day from 00:00 to 12:00",
     ),
     ("TENANTS", '{"7": {"day_ends_at": 4}}', "7.day_ends_at: must be a time of day from 00:00 to 12:00"),
+    (
+        "TENANTS",
+        '{"7": {"clock_ahead_limit": 0}}',
+        "7.clock_ahead_limit: Input should be greater than or equal",
+    ),
+    (
+        "TENANTS",
+        '{"7": {"refuse_clock_ahead": "no"}}',
+        "7.refuse_clock_ahead: Input should be a valid boolean",
+    ),
     ("TENANTS", '{"7": {"timezone": "UTC"}}', "7.timezone: is no setting; look for a misspelling"),
     ("TENANTS", "store-7=Europe/Berlin", "must be JSON"),
     ("TENANT_TIME_ZONES", '{"store-7": "Europe/Berlin"}', "is now part of TILLSTREAM_TENANTS: write"),
