@@ -110,15 +110,16 @@ def read_name(record: Record) -> Named:
 
 def read_source(record: Record) -> str:
     """Return the source of a record that names no command, as far as it can be read, else NO_SOURCE."""
+    # Whatever else is wrong with the record. Of what is given twice it is the first.
+    headers = (raw for name, raw in record.headers if name.lower() == "ce_source" and raw is not None)
+    given = next(headers, None)
     try:
-        attributes = open_envelope(record.headers, record.value, LARGEST_VALUE).attributes
-    except Undecodable:
-        # Whatever else is wrong with the record. Of what is given twice it is the first.
-        given = (raw for name, raw in record.headers if name.lower() == "ce_source" and raw is not None)
-        attributes = Attributes({"source": next(given, b"").decode(errors="replace")})
-    try:
+        if given is None:
+            attributes = open_envelope(record.headers, record.value, LARGEST_VALUE).attributes
+        else:
+            attributes = Attributes({"source": given.decode(errors="replace")})
         return attributes.text("source", LONGEST_SOURCE)
-    except InvalidAttribute:
+    except (Undecodable, InvalidAttribute):
         return NO_SOURCE
 
 
