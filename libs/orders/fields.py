@@ -21,7 +21,10 @@ _PLAIN_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _LONGEST_NUMBER = 40
 # Control characters, the line and paragraph separators, and lone surrogates. PostgreSQL's text refuses NUL
 # and the last; all of them garble a receipt. Zero-width characters stay: Thai text needs them.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROLS = "\x00-\x1f\x7f-\x9f\u2028\u2029"
+_UNPRINTABLE = re.compile(f"[{_CONTROLS}\ud800-\udfff]")
+# What `str.isspace` knows beside those.
+_SPACES = " \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIRST_DAY, _LAST_DAY = date(2000, 1, 1), date(2100, 12, 31)
@@ -166,6 +169,8 @@ def _day(value: object) -> date:
     return day
 
 
+# Patterns mean the same in Python, JavaScript, Java and Go. RE2 knows no `\u0000`, so characters stand for
+# themselves; `$` lets a newline pass in some, so what a text must not hold is a `not`.
 def _as_json(**schema: Any) -> WithJsonSchema:  # noqa: ANN401 - any JSON
     """Tell the rule as JSON Schema: whatever fits it is taken, but for what only words can say."""
     return WithJsonSchema(schema)
@@ -181,9 +186,10 @@ def _number(below: int, decimals: int, *, negative: bool = False, least: str = "
         "type": "string",
         "maxLength": _LONGEST_NUMBER,
         "pattern": rf"^{'-?' if negative else ''}0*[0-9]{{1,{digits}}}(\.[0-9]{{1,{decimals}}}0*)?$",
+        "not": {"pattern": "[^-.0-9]"},
     }
     if least == "exclusiveMinimum":
-        text["not"] = {"pattern": "^[0.]*$"}
+        text["allOf"] = [{"pattern": "[1-9]"}]
     bounds = {"exclusiveMinimum": -below} if negative else {least: 0}
     return _as_json(
         anyOf=[text, {"type": "number", **bounds, "exclusiveMaximum": below}],
@@ -193,16 +199,11 @@ def _number(below: int, decimals: int, *, negative: bool = False, least: str = "
 
 def _printed(longest: int) -> dict[str, Any]:
     # Spelt out: not every reader of JSON Schema knows Unicode's categories.
-    return {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": longest,
-        "pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$",
-    }
+    return {"type": "string", "minLength": 1, "maxLength": longest, "not": {"pattern": f"[{_CONTROLS}]"}}
 
 
 def _words(longest: int) -> WithJsonSchema:
-    return _as_json(**_printed(longest), **{"not": {"pattern": r"^\s*$"}})
+    return _as_json(**_printed(longest), pattern=f"[^{_SPACES}]")
 
 
 Identifier = Annotated[
@@ -223,7 +224,12 @@ Percent = Annotated[Decimal, BeforeValidator(_percent), _number(10**9, 2, negati
 CurrencyCode = Annotated[
     str,
     BeforeValidator(_currency),
-    _as_json(type="string", pattern="^[A-Z]{3}$", description="Three capital letters, as ISO 4217 has them."),
+    _as_json(
+        type="string",
+        pattern="^[A-Z]{3}$",
+        maxLength=3,
+        description="Three capital letters, as ISO 4217 has them.",
+    ),
 ]
 RoundingMode = Annotated[
     Rounding, BeforeValidator(_rounding), _as_json(type="string", enum=[mode.value for mode in Rounding])
@@ -231,5 +237,5 @@ RoundingMode = Annotated[
 BusinessDay = Annotated[
     date,
     BeforeValidator(_day),
-    _as_json(type="string", format="date", pattern="^(20[0-9]{2}|2100)-[0-9]{2}-[0-9]{2}$"),
+    _as_json(type="string", format="date", pattern="^(20[0-9]{2}|2100)-[0-9]{2}-[0-9]{2}$", maxLength=10),
 ]

@@ -51,7 +51,12 @@ def _schema(**members: Any) -> WithJsonSchema:  # noqa: ANN401 - any JSON
     return WithJsonSchema(members)
 
 
-_IDENTIFIER_SCHEMA = {"type": "string", "minLength": 1, "maxLength": MAX_IDENTIFIER, "pattern": r"^[!-~]+$"}
+_IDENTIFIER_SCHEMA = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_IDENTIFIER,
+    "not": {"pattern": "[^!-~]"},
+}
 
 OrderId = Annotated[
     UUID, Path(description="The order's id.", examples=["6f2a1c52-0000-4000-8000-000000000001"])
@@ -79,7 +84,9 @@ Point = Annotated[
 Day = Annotated[BusinessDay, _schema(type="string", format="date", examples=["2026-03-01"])]
 Identifier = Annotated[str, BeforeValidator(identifier), _schema(**_IDENTIFIER_SCHEMA, examples=["anna"])]
 Searched = Annotated[str, BeforeValidator(_searched), _schema(**_IDENTIFIER_SCHEMA, examples=["p-1"])]
-Currency = Annotated[CurrencyCode, _schema(type="string", pattern="^[A-Z]{3}$", examples=["EUR"])]
+Currency = Annotated[
+    CurrencyCode, _schema(type="string", pattern="^[A-Z]{3}$", maxLength=3, examples=["EUR"])
+]
 Total = Annotated[
     Amount, _schema(type="string", pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,6})?$", examples=["12.50"])
 ]

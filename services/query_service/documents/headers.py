@@ -8,7 +8,7 @@ from messaging import JSON_CONTENT, SOURCE
 from messaging.attributes import LONGEST_CORRELATION_ID, LONGEST_ID, LONGEST_SOURCE
 from query_service.documents.schemas import UUID_SCHEMA, Schema
 
-_WHOLE_NUMBER = {"type": "string", "pattern": "^[0-9]{1,10}$"}
+_WHOLE_NUMBER = {"type": "string", "minLength": 1, "maxLength": 10, "not": {"pattern": "[^0-9]"}}
 _VERSIONS = {"type": "string", "pattern": "^[0-9]+(,[0-9]+)*$"}
 
 
@@ -110,7 +110,12 @@ def dead_letter_headers() -> Schema:
         "deadletter_id": _told(UUID_SCHEMA, "Derives from the place that it was read at."),
         "deadletter_topic": {"type": "string", "description": "The topic that it was read from."},
         "deadletter_partition": _WHOLE_NUMBER,
-        "deadletter_offset": {"type": "string", "pattern": "^[0-9]+$"},
+        "deadletter_offset": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 19,
+            "not": {"pattern": "[^0-9]"},
+        },
         "deadletter_reason": {"type": "string", "description": "Why it names no command."},
     }
     return {"type": "object", "properties": properties, "required": list(properties)}

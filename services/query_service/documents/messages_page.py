@@ -71,8 +71,8 @@ def _message(document: Mapping[str, Any], channel: str, name: str) -> Iterator[s
     payload = document["components"]["schemas"].get(name, message["payload"])
     about = message.get("summary") or payload.get("description", "")
     yield f'<article id="{escape(name)}"><h3>{escape(message["title"])}</h3><p>{_prose(about)}</p>'
-    if "x-schema-version" in payload:
-        yield f'<p class="facts">Schema version {payload["x-schema-version"]}.</p>'
+    if "$comment" in payload:
+        yield f'<p class="facts">{escape(payload["$comment"])}</p>'
     yield "<h4>Data</h4>"
     yield from _fields(payload)
     if channel in _WITH_SCHEMAS:
@@ -126,15 +126,17 @@ def _rule(way: Mapping[str, Any]) -> str:
     form = way.get("format")
     if form is not None:
         return _FORMS[form]
-    return kind + _pattern(way.get("pattern", "")) + _bounds(way)
+    return kind + _pattern(way.get("pattern", ""), way.get("not", {}).get("pattern", "")) + _bounds(way)
 
 
-def _pattern(pattern: str) -> str:
-    """Say in words what a pattern of ours asks for, where words are shorter."""
-    if r"\u0000" in pattern:
+def _pattern(pattern: str, unwanted: str) -> str:
+    """Say in words what patterns of ours ask for, where words are shorter."""
+    if "\0" in unwanted:
         return " without control characters"
     if r"(\." in pattern:
         return " such as 12.50"
+    if unwanted == "[^0-9]":
+        return " of digits"
     return f" like {pattern}" if pattern else ""
 
 
