@@ -27,7 +27,8 @@ async def test_a_retried_letter_has_its_effects_once(
     await till(installation, "dead-letters", "retry", row["id"], "--anyway")
     again = (await upstream.read("orders.dead-letters", 2))[1:]
     assert again
-    (row,) = await till(installation, "dead-letters", "list", "-o", "json")
+    (row,) = await till(installation, "dead-letters", "list", "--all", "-o", "json")
+    assert (row["decision"], row["retry_of"]) == ("open", headers_of(letter)["deadletter_id"])
     # Another place, another letter; the first is decided.
     assert row["id"] != headers_of(letter)["deadletter_id"]
     assert row["offset"] > int(headers_of(letter)["deadletter_offset"])
@@ -59,3 +60,5 @@ async def test_a_retried_letter_has_its_effects_once(
     first, second = await upstream.read("orders.outcomes", 2)
     assert (first.value, headers_of(first)) == (second.value, headers_of(second))
     assert await admin.fetchval("SELECT count(*) FROM order_events") == 1
+    (row,) = await till(installation, "dead-letters", "list", "--all", "--reason", "not known", "-o", "json")
+    assert (row["decision"], row["came_of_it"]) == ("retried", "accepted")

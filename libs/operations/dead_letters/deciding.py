@@ -1,10 +1,9 @@
 """What operators decide about dead letters: to send them again, or to settle them with a note."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import suppress
-from datetime import datetime
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import asyncpg
 from aiokafka import AIOKafkaProducer, ConsumerRecord
@@ -12,6 +11,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 from commands import CONTEXTS, NamesNoCommand, read_name
 from messaging import KafkaConnection, Topics
 from operations.actions import recorded
+from operations.dead_letters.decisions import LetterDecision, read_decisions
 from operations.dead_letters.letters import DeadLetter, find_letters
 from operations.errors import OperationRefused
 from operations.reaching_kafka import reaching_kafka
@@ -20,33 +20,10 @@ from runtime.printable import printable
 SEND_TIMEOUT = 15.0
 _REQUEST_BYTES = 4 * 1024 * 1024
 
-_DECISIONS = """
-SELECT dead_letter_id, decision, decided_at, actor, note
-FROM operations.dead_letter_decisions JOIN operations.actions ON id = action_id
-WHERE dead_letter_id = ANY($1::text[]) ORDER BY decided_at, id
-"""
 _DECIDE = """
 INSERT INTO operations.dead_letter_decisions (action_id, dead_letter_id, decision, note)
 VALUES ($1, $2, $3, $4)
 """
-
-
-class LetterDecision(NamedTuple):
-    """What was decided about a dead letter, when and by whom."""
-
-    dead_letter_id: str
-    decision: str
-    decided_at: datetime
-    actor: str
-    note: str
-
-
-async def read_decisions(conn: asyncpg.Connection, ids: Iterable[str]) -> dict[str, list[LetterDecision]]:
-    """Return id → what was decided, in this order; what nothing was decided about is absent."""
-    decisions: dict[str, list[LetterDecision]] = {}
-    for row in await conn.fetch(_DECISIONS, list(ids)):
-        decisions.setdefault(row["dead_letter_id"], []).append(LetterDecision(*row))
-    return decisions
 
 
 async def read_letter(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import NamedTuple
+from uuid import UUID
 
 from aiokafka import ConsumerRecord
 
@@ -34,17 +35,32 @@ class DeadLetter:
     headers: tuple[tuple[str, bytes | None], ...]
     value: bytes | None
 
+    @property
+    def place(self) -> str:
+        """Where it was read, as topic/partition/offset."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @cached_property
+    def command(self) -> tuple[str, UUID] | None:
+        """The tenant and the id of its command, where they can be read."""
+        try:
+            return self.names["tenantid"], UUID(self.names["id"])
+        except (KeyError, ValueError):
+            return None
+
     @cached_property
     def names(self) -> Mapping[str, str]:
         """Its CloudEvents attributes, as far as they can be read; what is given twice is the first."""
+        found: dict[str, str] = {}
+        for name, raw in self.headers:
+            if name.lower().startswith("ce_") and raw is not None:
+                found.setdefault(name.lower().removeprefix("ce_"), raw.decode(errors="backslashreplace"))
+        if found:
+            return found
         try:
             attributes = open_envelope(self.headers, self.value).attributes
         except (Undecodable, InvalidAttribute):
-            found: dict[str, str] = {}
-            for name, raw in self.headers:
-                if name.lower().startswith("ce_") and raw is not None:
-                    found.setdefault(name.lower().removeprefix("ce_"), raw.decode(errors="backslashreplace"))
-            return found
+            return {}
         return {
             name: text
             for name in ("tenantid", "subject", "type", "id")

@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
 
-from operations.dead_letters.deciding import LetterDecision
+from operations.dead_letters.decisions import LetterDecision
 from operations.dead_letters.letters import DeadLetter
 from runtime.printable import printable
 
@@ -23,6 +23,21 @@ def letter_row(letter: DeadLetter, decision: LetterDecision | None) -> dict[str,
         "command_type": letter.names.get("type"),
         "command_id": letter.names.get("id"),
         "decision": decision.decision if decision else "open",
+    }
+
+
+def list_row(
+    letter: DeadLetter, decision: LetterDecision | None, came_of_it: str | None, retry: LetterDecision | None
+) -> dict[str, Any]:
+    """Return a row of a list: the newest decision, what came of it, and the retry that it comes of."""
+    return {
+        **letter_row(letter, decision),
+        "decided_at": decision and decision.decided_at,
+        "decided_by": decision and decision.actor,
+        "came_of_it": came_of_it,
+        "retry_of": retry and retry.dead_letter_id,
+        "retried_at": retry and retry.decided_at,
+        "retried_by": retry and retry.actor,
     }
 
 

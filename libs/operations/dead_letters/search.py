@@ -8,10 +8,10 @@ from typing import Any
 import asyncpg
 
 from messaging import KafkaConnection, Offsets, TopicReader
-from operations.dead_letters.deciding import LetterDecision, read_decisions
+from operations.dead_letters.decisions import LetterDecision, read_decisions, read_retries, what_came_of
 from operations.dead_letters.holds import HeldBack, list_held_back
 from operations.dead_letters.letters import DeadLetter, look_back
-from operations.dead_letters.rows import letter_row
+from operations.dead_letters.rows import list_row
 from operations.reaching_kafka import reaching_kafka
 
 # So many of the newest are looked through for a list: --until looks further back.
@@ -42,7 +42,7 @@ class LetterFilter:
 
 @dataclass
 class Found:
-    """Rows of `letter_row`, newest first; how many records were looked through, and how many were not ours.
+    """Rows of `list_row`, newest first; how many records were looked through, and how many were not ours.
 
     `there_is_more` when further ones could be found by a higher limit, or further back. `held_back` is what
     the limit keeps from becoming dead letters.
@@ -60,7 +60,9 @@ async def list_letters(
 ) -> Found:
     """Return the dead letters that are wanted of those on `topic`. Raises NotFound and Unreachable."""
     # By id: one that was published twice is one.
-    letters: dict[str, tuple[DeadLetter, LetterDecision | None]] = {}
+    letters: dict[str, DeadLetter] = {}
+    decisions: dict[str, list[LetterDecision]] = {}
+    dead: dict[str, str] = {}
     found = Found([])
     with reaching_kafka(kafka):
         async with TopicReader.open(kafka, topic) as reader:
@@ -70,20 +72,32 @@ async def list_letters(
                 found.records += looked.records
                 found.foreign += looked.foreign
                 held = [letter for letter in looked.letters if wanted.holds(letter)]
-                decisions = await read_decisions(conn, [letter.id for letter in held])
+                decisions |= await read_decisions(conn, [letter.id for letter in held])
                 letters |= {
-                    letter.id: (letter, decisions[letter.id][-1] if letter.id in decisions else None)
-                    for letter in held
-                    if wanted.everything or letter.id not in decisions
+                    letter.id: letter for letter in held if wanted.everything or letter.id not in decisions
                 }
+                dead |= {letter.place: letter.id for letter in looked.letters}
+                # What was sent again and is there again is told once, as it is by now.
+                for id_ in letters.keys() & decisions.keys():
+                    newer = {dead.get(each.sent_to or "") for each in decisions[id_]}
+                    if letters.keys() & newer - {id_}:
+                        del letters[id_]
                 found.there_is_more = looked.older_than is not None
-                newest = sorted((letter.at for letter, _ in letters.values()), reverse=True)[: wanted.limit]
+                newest = sorted((letter.at for letter in letters.values()), reverse=True)[: wanted.limit]
                 enough = len(newest) == wanted.limit and (looked.older_than or newest[-1]) <= newest[-1]
                 if enough or found.records >= LOOKED_THROUGH:
                     break
-    rows = sorted(letters.values(), key=lambda each: each[0].at, reverse=True)
+    rows = sorted(letters.values(), key=lambda each: each.at, reverse=True)
     found.there_is_more |= len(rows) > wanted.limit
-    found.rows = [letter_row(*each) for each in rows[: wanted.limit]]
+    rows = rows[: wanted.limit]
+    newest_of = {id_: each[-1] for id_, each in decisions.items()}
+    retried = [
+        (each, newest_of[each.id]) for each in rows if each.id in newest_of and newest_of[each.id].sent_to
+    ]
+    came, retries = await what_came_of(conn, retried, dead), await read_retries(conn, rows)
+    found.rows = [
+        list_row(each, newest_of.get(each.id), came.get(each.id), retries.get(each.place)) for each in rows
+    ]
     found.held_back = await list_held_back(conn)
     return found
 

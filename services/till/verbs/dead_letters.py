@@ -1,6 +1,6 @@
 """`till dead-letters`: look at records that name no command, send them again, or settle them with a note."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -22,7 +22,7 @@ dead_letters = typer.Typer(
 )
 
 _SHOWN_CHARACTERS = 4_000
-_COLUMNS = ("at", "id", "source", "reason", "what")
+_COLUMNS = ("at", "id", "source", "reason", "what", "state")
 _TIME = "such as 2017-01-01T12:00:00Z; UTC unless it says."
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A dead letter's id.")]
 IdsArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="Dead letters' ids.")]
@@ -63,12 +63,12 @@ def list_(
                     **row,
                     "source": f"{row['topic']}/{row['partition']}/{row['offset']}",
                     "what": " ".join(filter(None, (row["tenant_id"], row["command_type"], row["order_id"]))),
+                    "state": _state(row),
                 }.items()
             }
             for row in found.rows
         ]
-        columns = (*_COLUMNS, "decision") if everything else _COLUMNS
-        print_rows(shown, columns, output, title="Dead letters" if everything else "Open dead letters")
+        print_rows(shown, _COLUMNS, output, title="Dead letters" if everything else "Open dead letters")
     if found.there_is_more:
         notices.print(
             f"Only the newest {found.records:,} were looked through: --limit gives more, --until older ones.",
@@ -110,7 +110,7 @@ def show(letter_id: IdArgument, output: OutputOption = Output.table) -> None:
         {**decision._asdict(), "actor": printable(decision.actor), "note": printable(decision.note)}
         for decision in decisions
     ]
-    print_rows(rows, ("decided_at", "decision", "actor", "note"), output, title="Decisions")
+    print_rows(rows, ("decided_at", "decision", "actor", "note", "sent_to"), output, title="Decisions")
 
 
 @dead_letters.command()
@@ -165,6 +165,18 @@ async def _resolve(ids: list[str], note: str) -> None:
     async with operator_connection(settings) as conn:
         async for letter in settle(conn, *kafka_of(settings), ids, actor=operator_name(), note=note):
             notices.print(f"{letter.id} is settled.", highlight=False)
+
+
+def _state(row: dict[str, Any]) -> str:
+    """Say what was decided about a letter, when and by whom, and what came of it."""
+    told = str(row["decision"])
+    if row["decided_at"]:
+        told += f" {row['decided_at']:%Y-%m-%d %H:%M:%SZ} by {row['decided_by']}"
+    if row["came_of_it"]:
+        told += f": {row['came_of_it']}"
+    if row["retry_of"]:
+        told += f"; was sent again {row['retried_at']:%Y-%m-%d %H:%M:%SZ} by {row['retried_by']}"
+    return told
 
 
 def _shown(raw: bytes | None) -> str:

@@ -75,6 +75,24 @@ class Letters:
 
         asyncio.run(send())
 
+    def answer(self, sent: dict[str, Any], code: str | None) -> None:
+        """Keep an outcome of a command: accepted, or the code it was refused with."""
+        named = dict(sent["headers"])
+
+        async def answer() -> None:
+            conn = await asyncpg.connect(self.database.dsn("command_service"))
+            await conn.execute(
+                "INSERT INTO command_outcomes"
+                " (tenant_id, command_id, command_type, actor, fingerprint, code, headers, value)"
+                " VALUES ($1, $2::text::uuid, 'VoidOrder', 'anna', '', $3, '[]', '')",
+                named["ce_tenantid"].decode(),
+                named["ce_id"].decode(),
+                code,
+            )
+            await conn.close()
+
+        asyncio.run(answer())
+
     def hold(self, source: str | None) -> None:
         """Hold the commands' partition 1 back, or a source in it, as the command service does."""
 
@@ -166,6 +184,36 @@ def test_the_open_ones_are_listed_newest_first(till: Till, letters: Letters) -> 
     assert listed(till) == [3, 1, 0, 4]
     assert listed(till, "--all") == [3, 2, 1, 0, 4]
     assert [row["decision"] for row in till("dead-letters", "list", "--all")][:2] == ["open", "resolved"]
+
+
+def test_what_was_sent_again_is_listed_once_with_what_came_of_it(till: Till, letters: Letters) -> None:
+    """Accepted, refused, dead again or waiting, with when and by whom; dead again it is one letter."""
+    accepted, refused, dead, waiting = range(4)
+    sent = [sound() for _ in range(4)]
+    # Behind all that the retries get, which lie from the beginning of the partition on.
+    ids = [letters.put(1_000 + n, reason=f"reason {n}", at=NOW_MS + n, **each) for n, each in enumerate(sent)]
+    letters.till("retry", *ids, "--note", "mended")
+    letters.answer(sent[accepted], None)
+    letters.answer(sent[refused], "order_not_found")
+    again = letters.put(dead, at=NOW_MS + 100)
+    rows = {row["id"]: row for row in till("dead-letters", "list", "--all")}
+    assert rows.keys() == {*ids, again} - {ids[dead]}
+    assert [rows[ids[n]]["came_of_it"] for n in (accepted, refused, waiting)] == [
+        "accepted",
+        "rejected, order_not_found",
+        "waits to be handled",
+    ]
+    assert {row["decision"] for id_, row in rows.items() if id_ != again} == {"retried"}
+    assert "@" in rows[ids[accepted]]["decided_by"]
+    assert (rows[again]["decision"], rows[again]["retry_of"]) == ("open", ids[dead])
+    assert [row["id"] for row in till("dead-letters", "list")] == [again]
+    told = letters.till("list", "--all").stdout
+    assert "retried 20" in told
+    assert ": rejected, order_not_found" in told
+    assert "open; was sent again 20" in told
+    # Where the letter that came of it is not asked for, it is named.
+    (named,) = till("dead-letters", "list", "--all", "--reason", f"reason {dead}")
+    assert named["came_of_it"] == f"a dead letter again, {again}"
 
 
 def test_a_list_has_what_it_is_asked_for(till: Till, letters: Letters) -> None:
@@ -271,7 +319,7 @@ def test_a_letter_can_be_sent_again_and_every_decision_stays(till: Till, letters
     ("letter", "reason"),
     [
         ({"headers": [("ce_type", b"orders.CreateOrder")]}, ".*tenantid: is required"),
-        ({"headers": [("ce_tenantid", b"a"), ("ce_id", None)]}, "header ce_id: has no value"),
+        ({"headers": [("ce_tenantid", b"a"), ("ce_id", None)]}, ".*id: is required"),
         ({"headers": [("content-type", b"application/cloudevents+json")]}, "value: is not JSON"),
     ],
 )
