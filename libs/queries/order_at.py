@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from eventstore import EventStore, StoredEvent, StreamKey, VersionNotFound
+from eventstore import EventStore, Loaded, StoredEvent, StreamKey, VersionNotFound
 from orders import ORDER, Order
 from queries.conditions import Clock
 from queries.errors import NoSuchOrder, NoSuchVersion, NotCreatedYet
@@ -23,7 +23,7 @@ async def order_at(
     order_id: UUID,
     point: Point | None = None,
     clock: Clock = Clock.recorded,
-) -> Order:
+) -> Loaded[Order]:
     """Return an order as it was at a version, or at a time by the clock; None: as it is.
 
     Raises NoSuchOrder, NoSuchVersion and NotCreatedYet.
@@ -34,17 +34,17 @@ async def order_at(
         if not loaded.version:
             (first,) = await order_history(conn, *key, limit=1)
             raise NotCreatedYet(point, first)
-        return loaded.state
+        return loaded
     if point is not None:
         try:
-            return (await STORE.load_at_version(conn, key, point)).state
+            return await STORE.load_at_version(conn, key, point)
         except VersionNotFound:
             newest = await order_at(conn, *key)
             raise NoSuchVersion(point, newest.version) from None
     loaded = await STORE.load(conn, key)
     if not loaded.version:
         raise NoSuchOrder
-    return loaded.state
+    return loaded
 
 
 async def order_history(

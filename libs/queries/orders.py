@@ -5,25 +5,26 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from operator import attrgetter
 from typing import Annotated, Final, Literal, NamedTuple
 from uuid import UUID
 
 import asyncpg
 from pydantic import Field
 
+from eventstore import Loaded
 from orders import Order
 from queries import pages
 from queries.audit import WITH_LINES
 from queries.conditions import Conditions
-from queries.pages import Cursors, NotTold, Page
+from queries.pages import BadCursor, Cursors, NotTold, Page
 from queries.versions import need_version
+from queries.watermarks import Watermark, look, parse_look
 
 MOST_ORDERS = 200
 
 _COLUMNS = """
 o.order_id, o.tenant_id, o.status, o.cashier_id, o.currency, o.business_day, o.line_count, o.subtotal,
-o.discount, o.total, o.version, o.created_at, o.updated_at
+o.discount, o.total, o.version, o.created_at, o.updated_at, o.recorded_at
 """
 _ONE = f"SELECT {_COLUMNS} FROM read_models.order_summary AS o WHERE o.tenant_id = $1 AND o.order_id = $2"  # noqa: S608 - our own columns
 # Whatever became of the line since: each of its events names it. The tenant is said once more, and not taken
@@ -33,6 +34,12 @@ EXISTS (
     SELECT FROM read_models.audit_log AS a
     WHERE a.tenant_id = {{}} AND a.order_id = o.order_id AND a.{column} = {{}}
 )
+"""
+
+# The first of these is for the index.
+_CHANGED = """
+o.changed >= {} AND NOT pg_visible_in_snapshot(o.changed::text::xid8, {}::text::pg_snapshot)
+AND pg_visible_in_snapshot(o.changed::text::xid8, {}::text::pg_snapshot)
 """
 
 
@@ -49,6 +56,7 @@ class OrderSort(StrEnum):
 
     created_at = "created_at"
     updated_at = "updated_at"
+    recorded_at = "recorded_at"
     business_day = "business_day"
     total = "total"
 
@@ -56,6 +64,7 @@ class OrderSort(StrEnum):
 _TYPES: Final = {
     OrderSort.created_at: pages.a_time,
     OrderSort.updated_at: pages.a_time,
+    OrderSort.recorded_at: pages.a_time,
     OrderSort.business_day: pages.a_day,
     OrderSort.total: pages.a_number,
 }
@@ -66,7 +75,7 @@ class OrderFilter(NamedTuple):
 
     A span of time includes its `_from` and not its `_to`; a span of days and one of totals includes both.
     `product_id` and `line_id` find every order that ever had it, also one that it was removed from again.
-    Texts are identifiers: of printable characters.
+    `changed_since` is the watermark of an earlier list. Texts are identifiers: of printable characters.
     """
 
     status: OrderStatus | None = None
@@ -76,12 +85,15 @@ class OrderFilter(NamedTuple):
     created_to: datetime | None = None
     updated_from: datetime | None = None
     updated_to: datetime | None = None
+    recorded_from: datetime | None = None
+    recorded_to: datetime | None = None
     business_day_from: date | None = None
     business_day_to: date | None = None
     total_min: Decimal | None = None
     total_max: Decimal | None = None
     product_id: str | None = None
     line_id: str | None = None
+    changed_since: Watermark | None = None
 
 
 ANY_ORDER: Final = OrderFilter()
@@ -94,6 +106,8 @@ _CONDITIONS: Mapping[str, str] = {
     "created_to": "o.created_at < {}",
     "updated_from": "o.updated_at >= {}",
     "updated_to": "o.updated_at < {}",
+    "recorded_from": "o.recorded_at >= {}",
+    "recorded_to": "o.recorded_at < {}",
     "business_day_from": "o.business_day >= {}",
     "business_day_to": "o.business_day <= {}",
     "total_min": "o.total >= {}",
@@ -119,15 +133,30 @@ class OrderSummary:
     version: int
     created_at: Annotated[datetime, Field(description="When its first event occurred.")]
     updated_at: Annotated[datetime, Field(description="When its newest event occurred.")]
+    recorded_at: Annotated[datetime, Field(description="When its newest event was recorded.")]
 
 
-def summary_of(order: Order) -> OrderSummary:
-    """Return a folded order as the read model has it at the order's version.
+@dataclass(frozen=True, slots=True)
+class OrderList(Page[OrderSummary]):
+    """A page of a list, and the watermark of its first page: what changes after that is of the next list."""
+
+    watermark: Watermark
+
+
+def summary_of(loaded: Loaded[Order]) -> OrderSummary:
+    """Return an order of the event store as the read model has it at the order's version.
 
     Raises LookupError for an order before its creation.
     """
+    order, recorded_at = loaded.state, loaded.recorded_at
     day, created_at, updated_at = order.business_day, order.created_at, order.updated_at
-    if order.status == "new" or day is None or created_at is None or updated_at is None:
+    if (
+        order.status == "new"
+        or day is None
+        or created_at is None
+        or updated_at is None
+        or recorded_at is None
+    ):
         raise LookupError(f"order {order.order_id} does not exist yet")
     totals = order.totals
     return OrderSummary(
@@ -144,6 +173,7 @@ def summary_of(order: Order) -> OrderSummary:
         order.version,
         created_at,
         updated_at,
+        recorded_at,
     )
 
 
@@ -156,15 +186,25 @@ async def list_orders(
     descending: bool = True,
     limit: int = 50,
     cursor: str | None = None,
-) -> Page[OrderSummary]:
+) -> OrderList:
     """Return a page of a tenant's orders, `limit` (1 to 200) at most; `cursor` is the last page's next one.
 
+    With `changed_since`, what changes between two pages leaves the list and is of the next one, whatever the
+    order: so each list ends, and from watermark to watermark none misses a change.
     Raises BadCursor, ValueError for another limit, asyncpg's UndefinedTableError as long as a read model has
     no tables, and EarlierVersion.
     """
     if not 1 <= limit <= MOST_ORDERS:
         raise ValueError(f"limit must be from 1 to {MOST_ORDERS}")
-    cursors = Cursors(["orders", tenant_id, sort, descending, *wanted], (_TYPES[sort], pages.an_id))
+    cursors = Cursors(
+        ["orders", tenant_id, sort, descending, *wanted], (_TYPES[sort], pages.an_id, parse_look)
+    )
+    if cursor is None:
+        place, walk = None, await look(conn, "order_summary", wanted.changed_since)
+    else:
+        *place, walk = cursors.read(cursor)
+        if walk is None:
+            raise BadCursor("is no cursor that was given out here")
     conditions = Conditions()
     conditions.add("o.tenant_id = {}", tenant_id)
     for name, condition in _CONDITIONS.items():
@@ -173,16 +213,20 @@ async def list_orders(
         if (value := getattr(wanted, column)) is not None:
             await need_version(conn, "audit_log", WITH_LINES)
             conditions.add(condition, tenant_id, value)
-    if cursor is not None:
+    if wanted.changed_since is not None:
+        conditions.add(_CHANGED, walk.lowest, walk.seen.snapshot, walk.watermark.snapshot)
+    if place is not None:
         past = "<" if descending else ">"
-        conditions.add(f"(o.{sort}, o.order_id) {past} ({{}}, {{}})", *cursors.read(cursor))
+        conditions.add(f"(o.{sort}, o.order_id) {past} ({{}}, {{}})", *place)
     direction = "DESC" if descending else "ASC"
     statement = f"""
         SELECT {_COLUMNS} FROM read_models.order_summary AS o WHERE {conditions}
         ORDER BY o.{sort} {direction}, o.order_id {direction} LIMIT {conditions.parameter(limit + 1)}
     """  # noqa: S608 - our own texts; values are parameters
     rows = await conn.fetch(statement, *conditions.values)
-    return cursors.page([OrderSummary(*row) for row in rows], limit, attrgetter(sort, "order_id"))
+    found = [OrderSummary(*row) for row in rows]
+    page = cursors.page(found, limit, lambda order: (getattr(order, sort), order.order_id, walk))
+    return OrderList(page.items, page.next_cursor, walk.watermark)
 
 
 async def find_order(conn: asyncpg.Connection, tenant_id: str, order_id: UUID) -> OrderSummary | None:

@@ -7,8 +7,8 @@ import asyncpg
 
 from readmodels import tables_of
 
-# Where a row came from on the topic is none of its content.
-_PLACE = frozenset({"partition", "last_offset"})
+# Where a row came from on the topic, and which transaction wrote it, is none of its content.
+_PLACE = frozenset({"partition", "last_offset", "changed"})
 _NUMBERS = ("smallint", "integer", "bigint", "numeric")
 
 _COLUMNS = """

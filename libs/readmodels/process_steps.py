@@ -23,10 +23,14 @@ CREATE TABLE IF NOT EXISTS projections.process_steps_{generation} (
     -- Null for the first. By the terminals' clocks, and never below zero: a clock may have been set back.
     wait interval,
     business_day date NOT NULL,
+    changed bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
     PRIMARY KEY (tenant_id, order_id, version)
 );
 CREATE INDEX IF NOT EXISTS process_steps_{generation}_day
     ON projections.process_steps_{generation} (tenant_id, business_day);
+-- Small, and no update of a row is one of it: what changed since a look is mostly on the newest pages.
+CREATE INDEX IF NOT EXISTS process_steps_{generation}_changed
+    ON projections.process_steps_{generation} USING brin (changed) WITH (autosummarize = on);
 CREATE TABLE IF NOT EXISTS projections.process_steps_{generation}_orders (
     tenant_id text COLLATE "C" NOT NULL,
     order_id uuid NOT NULL,
@@ -36,6 +40,7 @@ CREATE TABLE IF NOT EXISTS projections.process_steps_{generation}_orders (
     -- The type of its newest event: the next step comes from it.
     last_type text COLLATE "C" NOT NULL,
     business_day date NOT NULL,
+    changed bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
     PRIMARY KEY (tenant_id, order_id)
 ) WITH (fillfactor = 80);  -- room for the next version of a row on its page
 CREATE INDEX IF NOT EXISTS process_steps_{generation}_orders_partition
@@ -48,9 +53,9 @@ _STEPS = Columns.of(_TABLES, "projections.process_steps_{generation}")
 _ORDERS = Columns.of(_TABLES, "projections.process_steps_{generation}_orders")
 _VIEW = f"""
 CREATE OR REPLACE VIEW read_models.process_steps AS
-SELECT {_STEPS} FROM {_STEPS.table};
+SELECT {_STEPS}, changed FROM {_STEPS.table};
 CREATE OR REPLACE VIEW read_models.process_ends AS
-SELECT tenant_id, order_id, version, last_type, business_day FROM {_ORDERS.table}
+SELECT tenant_id, order_id, version, last_type, business_day, changed FROM {_ORDERS.table}
 """  # noqa: S608 - constants of ours
 # A change that goes on from what was applied begins with a step from that. Where another owner of the order
 # has gone further meanwhile, the change's first step is there already.
@@ -68,7 +73,7 @@ class ProcessSteps(EventRows):
     """Each event of an order with the type of the one before it and the time between them."""
 
     name: ClassVar = "process_steps"
-    version: ClassVar = 1
+    version: ClassVar = 2
     orders_table: ClassVar = _ORDERS.table
     further_tables: ClassVar = (_STEPS.table,)
     further_views: ClassVar = ("process_ends",)

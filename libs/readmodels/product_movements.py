@@ -32,12 +32,16 @@ CREATE TABLE IF NOT EXISTS projections.product_movements_{generation} (
     recorded_at timestamptz NOT NULL,
     -- By then it had occurred with all that came before it in its order, by the terminals' clocks.
     occurred_by timestamptz NOT NULL,
+    changed bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
     PRIMARY KEY (tenant_id, order_id, version, line_id)
 );
 CREATE INDEX IF NOT EXISTS product_movements_{generation}_product
     ON projections.product_movements_{generation} (tenant_id, product_id, business_day);
 CREATE INDEX IF NOT EXISTS product_movements_{generation}_day
     ON projections.product_movements_{generation} (tenant_id, business_day);
+-- Small, and no update of a row is one of it: what changed since a look is mostly on the newest pages.
+CREATE INDEX IF NOT EXISTS product_movements_{generation}_changed
+    ON projections.product_movements_{generation} USING brin (changed) WITH (autosummarize = on);
 CREATE TABLE IF NOT EXISTS projections.product_movements_{generation}_orders (
     tenant_id text COLLATE "C" NOT NULL,
     order_id uuid NOT NULL,
@@ -55,7 +59,7 @@ _MOVEMENTS = Columns.of(_TABLES, "projections.product_movements_{generation}")
 _ORDERS = Columns.of(_TABLES, "projections.product_movements_{generation}_orders")
 _VIEW = f"""
 CREATE OR REPLACE VIEW read_models.product_movements AS
-SELECT {_MOVEMENTS} FROM {_MOVEMENTS.table}
+SELECT {_MOVEMENTS}, changed FROM {_MOVEMENTS.table}
 """  # noqa: S608 - constants of ours
 _WRITE = f"""
 WITH {timed_ctes(_ORDERS, _MOVEMENTS, "e.version, e.line_id")}
@@ -67,7 +71,7 @@ class ProductMovements(EventRows):
     """Quantity, gross, discount and net = gross - discount of each line, sold (+) and voided (-)."""
 
     name: ClassVar = "product_movements"
-    version: ClassVar = 1
+    version: ClassVar = 2
     orders_table: ClassVar = _ORDERS.table
     further_tables: ClassVar = (_MOVEMENTS.table,)
     entry_columns: ClassVar = len(_MOVEMENTS)

@@ -46,7 +46,7 @@ class AppliedEvent(NamedTuple):
 
 
 class OrderChange(NamedTuple):
-    """An order as it is now, and where on the topic its newest event lies.
+    """An order as it is now, and of its newest event where on the topic it lies and when it was recorded.
 
     `events` are those since the order's last applied version, without a gap, oldest first. They are given to
     a read model that `needs_events`; for the others there are none.
@@ -55,6 +55,7 @@ class OrderChange(NamedTuple):
     order: Order
     partition: int
     last_offset: int
+    recorded_at: datetime
     events: Sequence[AppliedEvent] = ()
 
 

@@ -68,10 +68,14 @@ CREATE TABLE IF NOT EXISTS projections.sales_{generation}_changes (
     recorded_at timestamptz NOT NULL,
     -- By then it had occurred with all that came before it in its order, by the terminals' clocks.
     occurred_by timestamptz NOT NULL,
+    changed bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
     PRIMARY KEY (tenant_id, order_id, version)
 );
 CREATE INDEX IF NOT EXISTS sales_{generation}_changes_day
     ON projections.sales_{generation}_changes (tenant_id, business_day);
+-- Small, and no update of a row is one of it: what changed since a look is mostly on the newest pages.
+CREATE INDEX IF NOT EXISTS sales_{generation}_changes_changed
+    ON projections.sales_{generation}_changes USING brin (changed) WITH (autosummarize = on);
 """
 
 _CHANGES = Columns.of(_TABLES, "projections.sales_{generation}_changes")
@@ -95,7 +99,7 @@ FROM {_TOTALS_TABLE}
 GROUP BY tenant_id, business_day, hour, cashier_id, currency
 HAVING ({_each("sum(@)")}) <> (0, 0, 0, 0, 0);
 CREATE OR REPLACE VIEW read_models.sales_changes AS
-SELECT {_CHANGES} FROM {_CHANGES.table}
+SELECT {_CHANGES}, changed FROM {_CHANGES.table}
 """  # noqa: S608 - constants of ours
 
 # RETURNING's `old` (PostgreSQL 18) is what the row held at the moment of its change, null for a new row: no
@@ -144,7 +148,7 @@ class Sales(EventRows):
     """Orders, gross, discount (of lines and orders together), net = gross - discount, and voids."""
 
     name: ClassVar = "sales"
-    version: ClassVar = 3
+    version: ClassVar = 4
     orders_table: ClassVar = _ORDERS.table
     further_tables: ClassVar = (_CHANGES.table,)
     further_views: ClassVar = ("sales_changes",)

@@ -36,6 +36,7 @@ class EventRecord(NamedTuple):
     event_type: str
     schema_version: int
     occurred_at: datetime
+    recorded_at: datetime
     undoes: tuple[int, ...]
     redoes: tuple[int, ...]
     record: Record
@@ -112,6 +113,7 @@ def _read(record: Record) -> tuple[OrderKey, EventRecord]:
         headers["ce_type"].decode().removeprefix(ORDERS.type_prefix),
         int(headers["ce_schemaversion"]),
         datetime.fromisoformat(headers["ce_time"].decode()),
+        datetime.fromisoformat(headers["ce_recordedtime"].decode()),
         _versions(headers.get("ce_undoes")),
         _versions(headers.get("ce_redoes")),
         record,

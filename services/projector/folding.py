@@ -27,7 +27,13 @@ def sort_out(
     """Return what is to be written, each order at its place, and what failed; of unknown orders neither."""
     failures = {key: now.failure for key, now in folded.items() if now.failure is not None}
     changes = [
-        OrderChange(now.order, places[key].partition, places[key].last_offset, now.events)
+        OrderChange(
+            now.order,
+            places[key].partition,
+            places[key].last_offset,
+            now.events[-1].provenance.recorded_at,
+            now.events,
+        )
         for key, now in folded.items()
         if now.order.version and key not in failures
     ]
@@ -39,7 +45,7 @@ def fold_arrivals(
 ) -> Folded | None:
     """Return the order after the events; None when part of them has to come from the store."""
     events: list[AppliedEvent] | None = [] if with_events else None
-    for version, event_type, schema_version, occurred_at, undoes, redoes, record in newer:
+    for version, event_type, schema_version, occurred_at, _, undoes, redoes, record in newer:
         if version <= order.version:
             continue
         if version != order.version + 1:

@@ -156,7 +156,8 @@ async def try_again(
             # Ahead of the topic, its newest event lies nobody knows where.
             known = order.version == place.version
             offset = place.last_offset if known else UNKNOWN_OFFSET
-            changes.append(OrderChange(order, place.partition, offset, events))
+            recorded_at = events[-1].provenance.recorded_at
+            changes.append(OrderChange(order, place.partition, offset, recorded_at, events))
         # Else the record named an order that there never was: nothing is left to apply.
     failures.update(await write_apart(conn, read_model.rewrite, changes))
     unparked = frozenset(waiting.keys() - failures.keys())

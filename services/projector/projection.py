@@ -175,5 +175,5 @@ def _change(now: Folded, came: Sequence[EventRecord]) -> OrderChange | None:
     for arrival in came:
         if arrival.version == now.order.version:
             record = arrival.record
-            return OrderChange(now.order, record.partition, record.offset, now.events)
+            return OrderChange(now.order, record.partition, record.offset, arrival.recorded_at, now.events)
     return None

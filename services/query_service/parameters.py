@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from orders.fields import MAX_IDENTIFIER, Amount, BusinessDay, CurrencyCode, identifier
 from queries.pages import LONGEST_CURSOR
+from queries.watermarks import WATERMARK_PATTERN, Watermark, parse_watermark
 
 HIGHEST_VERSION = 2**31 - 1
 LONGEST_WAIT = 30.0
@@ -45,6 +46,14 @@ def _point(value: object) -> int | datetime:
 
 def _searched(value: object) -> str:
     return identifier(value.strip() if isinstance(value, str) else value)
+
+
+def _watermark(value: object) -> Watermark:
+    """Read a watermark."""
+    try:
+        return parse_watermark(str(value))
+    except ValueError as error:
+        raise PydanticCustomError("watermark", "{rule}", {"rule": str(error)}) from None
 
 
 def _schema(**members: Any) -> WithJsonSchema:  # noqa: ANN401 - any JSON
@@ -92,6 +101,16 @@ Total = Annotated[
 ]
 Version = Annotated[int, Field(ge=1, le=HIGHEST_VERSION)]
 Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Wait for it as long, in seconds.")]
+Since = Annotated[
+    Watermark,
+    BeforeValidator(_watermark),
+    _schema(
+        type="string",
+        pattern=WATERMARK_PATTERN,
+        description="Only what was changed since a list: its `watermark`.",
+        examples=["7576412345678901234.1.1-4711:4711:"],
+    ),
+]
 Cursor = Annotated[
     str | None,
     Query(

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 import typer
 
-from eventstore import StreamKey
+from eventstore import Loaded, StreamKey
 from orders import Order
 from queries import (
     Clock,
@@ -64,7 +64,9 @@ def several_tenants(error: SeveralTenants) -> TillError:
     )
 
 
-async def find_order_at(order: str, tenant: str | None, points: Sequence[Point], clock: Clock) -> list[Order]:
+async def find_order_at(
+    order: str, tenant: str | None, points: Sequence[Point], clock: Clock
+) -> list[Loaded[Order]]:
     """Return an order as it was at each point. Raises TillError as `find_order` does, or if it was not."""
     async with query_connection(till_settings()) as connection:
         key = await find_order(connection, order, tenant)

@@ -11,8 +11,8 @@ from orders import initial_state
 from readmodels import EventRows, OrderChange, ReadModel, Row, fold
 from readmodels.order_rows import Rows
 
-# What the log doesn't tell: where on the topic an order's newest event lies.
-_PLACE = frozenset({"partition", "last_offset"})
+# What the log doesn't tell: where on the topic an order's newest event lies, and who wrote the row when.
+_PLACE = frozenset({"partition", "last_offset", "changed"})
 
 
 class FoldedOrder:
@@ -35,9 +35,10 @@ class FoldedOrder:
         """
         if not version:
             return []
-        order = self._steps[version - 1].after
+        newest = self._steps[version - 1]
+        order = newest.after
         events = self._steps[:version] if read_model.needs_events else ()
-        change = OrderChange(order, 0, 0, events)
+        change = OrderChange(order, 0, 0, newest.provenance.recorded_at, events)
         rows = [list(read_model.rows(change))]
         if isinstance(read_model, EventRows):
             rows.append(sorted(read_model.entries(change), key=lambda entry: entry[2:4]))

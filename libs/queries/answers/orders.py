@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from eventstore import Loaded
 from orders import Line, LineTotals, Order, discount_fields, line_amounts, line_fields, order_fields
 from queries.orders import OrderSummary, summary_of
 
@@ -50,11 +51,15 @@ class OrdersPage(BaseModel):
 
     orders: list[OrderSummary]
     next_cursor: str | None
+    watermark: str = Field(
+        description="For the next list's `changed_since`. All pages of a list tell that of the first.",
+        examples=["7576412345678901234.1.1-4711:4711:"],
+    )
 
 
-def state_of(order: Order) -> dict[str, Any]:
-    """Return the fields of an `OrderState` from a folded order."""
-    return {**beside_summary(order), **asdict(summary_of(order))}
+def state_of(loaded: Loaded[Order]) -> dict[str, Any]:
+    """Return the fields of an `OrderState` from an order of the event store."""
+    return {**beside_summary(loaded.state), **asdict(summary_of(loaded))}
 
 
 def beside_summary(order: Order) -> dict[str, Any]:

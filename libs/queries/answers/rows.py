@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from eventstore import StoredEvent
+from eventstore import Loaded, StoredEvent
 from messaging import EventMessage
 from orders import (
     Line,
@@ -23,10 +23,11 @@ from queries.orders import OrderSummary, summary_of
 Row = dict[str, Any]
 
 
-def order_row(order: Order, summary: OrderSummary | None = None) -> Row:
+def order_row(loaded: Loaded[Order], summary: OrderSummary | None = None) -> Row:
     """Return an order's summary, that of the read model where it is given, with the lines as `lines`."""
+    order = loaded.state
     lines = [line_row(line, amounts) for line, amounts in zip(order.lines, order.totals.lines, strict=True)]
-    return {**asdict(summary or summary_of(order)), "lines": lines}
+    return {**asdict(summary or summary_of(loaded)), "lines": lines}
 
 
 def line_row(line: Line, amounts: LineTotals) -> Row:

@@ -62,10 +62,10 @@ async def order_at(
     point = version if time is None else time
     if point is None or (version is not None and time is not None):
         raise Problem.of_fields([("query.version", "must be given, or time, and not both")])
-    order = await service.database.ask(
+    loaded = await service.database.ask(
         caller.tenant, lambda conn: queries.order_at(conn, caller.tenant, order_id, point, clock)
     )
-    return state_of(order)
+    return state_of(loaded)
 
 
 @router.get("/orders/{order_id}/diff", response_model=Difference, responses=_MISSING)
@@ -82,8 +82,8 @@ async def order_diff(
 
     async def question(conn: asyncpg.Connection) -> tuple[Order, Order]:
         return (
-            await queries.order_at(conn, caller.tenant, order_id, begin, clock),
-            await queries.order_at(conn, caller.tenant, order_id, end, clock),
+            (await queries.order_at(conn, caller.tenant, order_id, begin, clock)).state,
+            (await queries.order_at(conn, caller.tenant, order_id, end, clock)).state,
         )
 
     before, after = await service.database.ask(caller.tenant, question)

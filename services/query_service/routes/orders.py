@@ -25,6 +25,7 @@ from query_service.parameters import (
     Moment,
     OrderId,
     Searched,
+    Since,
     Total,
     Version,
     Wait,
@@ -54,6 +55,8 @@ class OrdersQuery(BaseModel):
     created_to: Moment | None = None
     updated_from: Moment | None = None
     updated_to: Moment | None = None
+    recorded_from: Moment | None = None
+    recorded_to: Moment | None = None
     business_day_from: Day | None = None
     business_day_to: Day | None = None
     total_min: Total | None = None
@@ -62,6 +65,7 @@ class OrdersQuery(BaseModel):
         Identifier | None, Field(description="Ever had a line of this product.", examples=["p-apple"])
     ] = None
     line_id: Annotated[Identifier | None, Field(description="Ever had this line.", examples=["1"])] = None
+    changed_since: Since | None = None
     sort: OrderSort = OrderSort.created_at
     direction: Literal["asc", "desc"] = "desc"
     limit: int = Field(50, ge=1, le=MOST_ORDERS)
@@ -80,8 +84,11 @@ async def list_orders(
     """List orders: filtered, sorted, page by page.
 
     A page begins behind the last order of the one before, by what is sorted by. Sorted by `created_at` or
-    `business_day`, which stay, each order comes once. `updated_at` and `total` change: an order that changes
-    between two pages may come twice or not at all, so take these for looking, and not for copying all orders.
+    `business_day`, which stay, each order comes once. The others change: an order that changes between two
+    pages may come twice or not at all, so take these for looking, and not for copying all orders.
+
+    Who copies orders keeps `watermark`, and asks with it as `changed_since` the next time: for whatever
+    changed, however late it was uploaded. Changes that are made during such a list are of the next one.
     """
     tenant = caller.tenant
     which = OrderFilter(*(getattr(wanted, name) for name in OrderFilter._fields))
@@ -98,7 +105,7 @@ async def list_orders(
         ),
     )
     response.headers.update(service.freshness.headers(READ_MODEL))
-    return {"orders": page.items, "next_cursor": page.next_cursor}
+    return {"orders": page.items, "next_cursor": page.next_cursor, "watermark": str(page.watermark)}
 
 
 class _Seen(NamedTuple):
@@ -159,7 +166,7 @@ async def _look(service: Service, key: StreamKey, min_version: int) -> _Seen:
         row = await queries.find_order(conn, *key)
         if row is not None and row.version >= min_version:
             try:
-                state = await queries.order_at(conn, *key, row.version)
+                state = (await queries.order_at(conn, *key, row.version)).state
             except NoSuchVersion:
                 log.error("order.not_in_the_log", order_id=str(row.order_id), version=row.version)  # noqa: TRY400 - no fault of ours
                 raise Problem.of(

@@ -34,5 +34,5 @@ def at(
             "Say either at which version or at which time.",
             f"For example `till at {order} --version 1` or `till at {order} --time 2017-01-01T12:00:00Z`.",
         )
-    (state,) = run(find_order_at(order, tenant, [moment], clock))
-    print_order(order_row(state), output)
+    (loaded,) = run(find_order_at(order, tenant, [moment], clock))
+    print_order(order_row(loaded), output)

@@ -30,7 +30,7 @@ def diff(
 ) -> None:
     """Show what differs between an order at one point and at another: lines, discounts, totals, status."""
     before, after = run(find_order_at(order, tenant, [_point(begin), _point(end)], clock))
-    found = difference(before, after)
+    found = difference(before.state, after.state)
     if output is Output.json:
         print_json(difference_of(found, line_row))
         return

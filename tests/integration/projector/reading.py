@@ -29,9 +29,16 @@ MOST_NAMES = [
 
 async def rows(conn: asyncpg.Connection, name: str) -> list[tuple[Any, ...]]:
     found = await conn.fetch(f"SELECT * FROM read_models.{name} ORDER BY 1, 2, 3, 4, 5")  # noqa: S608 - ours
-    return [tuple(_leaves(value) if key in _JSON else value for key, value in row.items()) for row in found]
+    return [
+        tuple(
+            _leaves(value) if key in _JSON else value for key, value in row.items() if key not in UNFORESEEN
+        )
+        for row in found
+    ]
 
 
+UNFORESEEN = {"changed"}
+"""Columns that tell what no log does: which transaction wrote a row."""
 _JSON = {"before", "after"}
 
 
@@ -52,7 +59,7 @@ async def kept(conn: asyncpg.Connection, name: str) -> list[tuple[Any, ...]]:
     """Read all that a read model keeps, beyond what its view shows."""
     table = READ_MODELS[name].orders_table.format(generation=1)
     found = await conn.fetch(f"SELECT * FROM {table} ORDER BY tenant_id, order_id")  # noqa: S608 - ours
-    return [tuple(row) for row in found]
+    return [tuple(value for key, value in row.items() if key not in UNFORESEEN) for row in found]
 
 
 def summed(orders: Iterable[Order]) -> list[tuple[Any, ...]]:
@@ -88,6 +95,7 @@ def summaries(orders: Iterable[Order]) -> list[tuple[Any, ...]]:
             order.version,
             order.created_at,
             order.updated_at,
+            RECORDED_AT,
         )
         for order in orders
     )

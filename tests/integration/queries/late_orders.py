@@ -125,7 +125,8 @@ def pieces(orders: dict[StreamKey, list[AppliedEvent]], rng: Random) -> Iterator
         for key in rng.sample(left, rng.randint(1, len(left))):
             events = orders[key][done[key] : done[key] + rng.randint(1, 6)]
             done[key] += len(events)
-            batch.append(OrderChange(events[-1].after, 0, done[key], events))
+            recorded_at = events[-1].provenance.recorded_at
+            batch.append(OrderChange(events[-1].after, 0, done[key], recorded_at, events))
         yield batch
 
 

@@ -9,7 +9,16 @@ import asyncpg
 import pytest
 
 from eventstore import StreamKey
-from integration.projector.order_log import CONFIRM, VOID, OrderLog, create, item, order_key, random_log
+from integration.projector.order_log import (
+    CONFIRM,
+    RECORDED_AT,
+    VOID,
+    OrderLog,
+    create,
+    item,
+    order_key,
+    random_log,
+)
 from integration.projector.refusing import refuse
 from integration.queries.conftest import Ask
 from orders import ItemAdded, Order
@@ -23,7 +32,7 @@ TENANT = "store-1"
 def summary(order: Order) -> tuple[Any, ...]:
     totals = order.totals
     amounts = (totals.subtotal, totals.order_discount, totals.total)
-    times = (order.created_at, order.updated_at)
+    times = (order.created_at, order.updated_at, RECORDED_AT)
     place = (order.cashier_id, order.currency, order.business_day, len(order.lines))
     return (order.order_id, order.tenant_id, order.status, *place, *amounts, order.version, *times)
 
@@ -59,6 +68,7 @@ async def test_every_filter_and_order_gives_the_pages_of_the_whole_list(asked: A
         (OrderFilter(created_to=middle.created_at), lambda order: order.created_at < middle.created_at),
         (OrderFilter(updated_from=middle.created_at), lambda order: order.updated_at >= middle.created_at),
         (OrderFilter(updated_to=middle.created_at), lambda order: order.updated_at < middle.created_at),
+        (OrderFilter(recorded_from=RECORDED_AT), lambda _: True),
         (OrderFilter(business_day_from=middle.business_day), lambda o: o.business_day >= middle.business_day),
         (OrderFilter(business_day_to=middle.business_day), lambda o: o.business_day <= middle.business_day),
         (OrderFilter(total_min=middle.totals.total), lambda o: o.totals.total >= middle.totals.total),
@@ -72,6 +82,7 @@ async def test_every_filter_and_order_gives_the_pages_of_the_whole_list(asked: A
     keys: dict[OrderSort, Any] = {
         OrderSort.created_at: lambda order: order.created_at,
         OrderSort.updated_at: lambda order: order.updated_at,
+        OrderSort.recorded_at: lambda _: RECORDED_AT,
         OrderSort.business_day: lambda order: order.business_day,
         OrderSort.total: lambda order: order.totals.total,
     }

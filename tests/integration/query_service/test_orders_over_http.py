@@ -52,6 +52,7 @@ async def test_a_list_is_filtered_sorted_and_paged(shop: Shop, new_client: Clien
             "version": 9,
             "created_at": "2026-03-01T12:06:00Z",
             "updated_at": "2026-03-01T12:06:00Z",
+            "recorded_at": "2026-03-01T12:06:00Z",
         }
     ]
 

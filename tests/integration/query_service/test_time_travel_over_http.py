@@ -47,21 +47,21 @@ class Log:
             )
             steps.append(Step(after, row["recorded_at"], row["occurred_at"]))
 
-    def at(self, order_id: UUID, point: int | datetime, clock: str) -> Order | None:
+    def at(self, order_id: UUID, point: int | datetime, clock: str) -> Step | None:
         """Cut the log at a version or before its first event later than a time; None if nothing is left."""
         found = None
         for number, step in enumerate(self.orders[order_id], start=1):
             if number > point if isinstance(point, int) else getattr(step, clock) > point:
                 break
-            found = step.order
+            found = step
         return found
 
     def sold(self, moment: datetime, clock: str) -> Iterator[Order]:
         """Give the orders that were confirmed, and not voided, at a time."""
         for order_id in self.orders:
-            order = self.at(order_id, moment, clock)
-            if order is not None and order.status == "confirmed":
-                yield order
+            step = self.at(order_id, moment, clock)
+            if step is not None and step.order.status == "confirmed":
+                yield step.order
 
 
 async def live(shop: Shop, conn: asyncpg.Connection, rng: random.Random) -> None:
@@ -139,8 +139,9 @@ async def at(client: httpx.AsyncClient, order_id: UUID, point: int | datetime, c
     return found.json()
 
 
-def seen(order: Order) -> dict[str, Any]:
+def seen(step: Step) -> dict[str, Any]:
     """Write an order as the API does, by other means."""
+    order = step.order
     totals = order.totals
     texts = ("status", "cashier_id", "currency", "version", "hour", "voided_reason", "voided_by")
     lines = []
@@ -159,6 +160,7 @@ def seen(order: Order) -> dict[str, Any]:
         "total": str(totals.total),
         "created_at": moment(order.created_at),
         "updated_at": moment(order.updated_at),
+        "recorded_at": moment(step.recorded),
         "discounted": discount(order.discount),
         "lines": lines,
     }

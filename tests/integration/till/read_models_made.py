@@ -25,7 +25,7 @@ def changes(log: OrderLog, versions: Mapping[StreamKey, int]) -> Iterator[OrderC
             for happened in all_happened
         ][: versions.get(key)]
         if events:
-            yield OrderChange(events[-1].after, 0, len(events), events)
+            yield OrderChange(events[-1].after, 0, len(events), RECORDED_AT, events)
 
 
 async def make_read_models(

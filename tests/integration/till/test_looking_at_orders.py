@@ -141,7 +141,8 @@ def test_show_takes_the_read_model_and_the_lines_of_its_version(till: Till, stor
         CREATE VIEW read_models.order_summary AS
         SELECT '{ORDER_ID}'::uuid AS order_id, 'store-1' AS tenant_id, 'open' AS status, 'anna' AS cashier_id,
                'EUR' AS currency, DATE '2026-03-01' AS business_day, 1 AS line_count, 3.00 AS subtotal,
-               0.00 AS discount, 3.00 AS total, 2 AS version, now() AS created_at, now() AS updated_at;
+               0.00 AS discount, 3.00 AS total, 2 AS version, now() AS created_at, now() AS updated_at,
+               now() AS recorded_at;
         GRANT SELECT ON read_models.order_summary TO tillstream_query
     """
 

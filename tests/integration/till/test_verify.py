@@ -92,8 +92,8 @@ def test_the_view_must_read_the_live_generation(made: Verified) -> None:
     made.sql("CREATE TABLE projections.order_summary_10 (LIKE projections.order_summary_1)")
     made.sql(
         "CREATE OR REPLACE VIEW read_models.order_summary AS SELECT order_id, tenant_id, status, cashier_id,"
-        " currency, business_day, line_count, subtotal, discount, total, version, created_at, updated_at"
-        " FROM projections.order_summary_10",
+        " currency, business_day, line_count, subtotal, discount, total, version, created_at, updated_at,"
+        " recorded_at, changed FROM projections.order_summary_10",
     )
     status, answer = made.verify("order_summary")
     assert status == 1

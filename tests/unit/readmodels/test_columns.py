@@ -21,7 +21,7 @@ def change() -> OrderChange:
         event, before = Event(data, NOW), order
         order = evolve(order, event)
         events.append(AppliedEvent(event, Provenance("anna", NOW, UUID(int=2), "c"), before, order))
-    return OrderChange(order, 0, 7, events)
+    return OrderChange(order, 0, 7, NOW, events)
 
 
 @pytest.mark.parametrize("read_model", READ_MODELS.values(), ids=READ_MODELS)
