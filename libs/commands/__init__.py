@@ -13,6 +13,7 @@ from commands.deciding import (
     Decided,
     Deciding,
 )
+from commands.elsewhere import SourceElsewhere, count_elsewhere, read_elsewhere
 from commands.holds import Hold, SetAside
 from commands.messages import (
     CLOCK_AHEAD_ATTRIBUTE,
@@ -27,6 +28,7 @@ from commands.requests import (
     COMMAND_ID_REUSED,
     LARGEST_VALUE,
     NO_SOURCE,
+    WRONG_PARTITION,
     NamesNoCommand,
     Record,
     Request,
@@ -48,6 +50,7 @@ __all__ = [
     "ORDERS",
     "REPEATED",
     "UNKNOWN_FINGERPRINT",
+    "WRONG_PARTITION",
     "Context",
     "Decided",
     "Deciding",
@@ -56,10 +59,13 @@ __all__ = [
     "Record",
     "Request",
     "SetAside",
+    "SourceElsewhere",
+    "count_elsewhere",
     "dead_letter",
     "derived_id",
     "outcome_content",
     "outcome_message",
+    "read_elsewhere",
     "read_name",
     "read_request",
     "read_source",

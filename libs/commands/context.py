@@ -26,8 +26,8 @@ class Domain(Protocol):
     def Rejected(self) -> type[Any]:  # noqa: N802 - a class
         """Why a command is refused: an exception with `code` and `message`, made of a code and a message.
 
-        Among its codes are malformed, bad_key, command_id_reused and clock_ahead; without a message it has
-        the code's.
+        Among its codes are malformed, bad_key, wrong_partition, command_id_reused and clock_ahead; without a
+        message it has the code's.
         """
 
     def parse_command(self, command_type: str, data: object, /) -> Any:  # noqa: ANN401 - the domain's

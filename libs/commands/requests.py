@@ -20,6 +20,7 @@ Record: TypeAlias = ConsumerRecord[bytes, bytes]
 
 # The codes of what is refused here: each domain has them among its own.
 MALFORMED, BAD_KEY, COMMAND_ID_REUSED = "malformed", "bad_key", "command_id_reused"
+WRONG_PARTITION = "wrong_partition"
 CLOCK_AHEAD = "clock_ahead"
 
 # Of a record that tells no source: no source is empty.

@@ -43,13 +43,14 @@ class LoadedBaskets:
 
 
 async def send_baskets(
-    kafka: KafkaConnection, topic: str, baskets: Iterator[Basket]
+    kafka: KafkaConnection, topic: str, baskets: Iterator[Basket], partitioner: str
 ) -> AsyncIterator[LoadedBaskets]:
     """Send baskets as commands on `topic`; yield what Kafka has acknowledged so far, at last all of it.
 
-    Raises Unreachable when Kafka has not taken them for a minute, OperationRefused where it turns us away.
+    `partitioner` puts each order's commands into its partition. Raises Unreachable when Kafka has not taken
+    them for a minute, OperationRefused where it turns us away.
     """
-    sender = _Sender(kafka)
+    sender = _Sender(kafka, partitioner)
     loaded = LoadedBaskets({}, time.monotonic(), 0.0)
     try:
         for orders, messages in _batches(baskets, topic):
@@ -82,8 +83,8 @@ class _Sender:
     A batch may be sent twice then; the command service takes each command once.
     """
 
-    def __init__(self, kafka: KafkaConnection) -> None:
-        self._kafka = kafka
+    def __init__(self, kafka: KafkaConnection, partitioner: str) -> None:
+        self._kafka, self._partitioner = kafka, partitioner
         self._producer: Producer | None = None
 
     async def send(self, messages: list[Message]) -> None:
@@ -92,7 +93,7 @@ class _Sender:
         while True:
             try:
                 if self._producer is None:
-                    self._producer = Producer(self._kafka)
+                    self._producer = Producer(self._kafka, self._partitioner)
                     await self._producer.start()
                 await self._producer.send(messages)
             except KafkaRefused as error:

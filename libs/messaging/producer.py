@@ -38,14 +38,15 @@ class Message(NamedTuple):
 
 
 class Producer:
-    """Sends messages to the partition their key names, as Kafka's default partitioner does.
+    """Sends messages to the partition their key names, by the partitioner named: Kafka's default, or another.
 
     One whose `send` failed is dropped and replaced: aiokafka's idempotent producer can stay out of sequence
     (aiokafka#1017), and what it still holds must not be flushed after newer messages.
     """
 
-    def __init__(self, kafka: KafkaConnection) -> None:
+    def __init__(self, kafka: KafkaConnection, partitioner: str = "murmur2") -> None:
         self._kafka = kafka
+        self._partitioner = partitioner
         self._producer = AIOKafkaProducer(
             **kafka.options(),
             enable_idempotence=True,
@@ -72,7 +73,7 @@ class Producer:
                 count = counts.get(message.topic)
                 if count is None:
                     count = counts[message.topic] = len(await self._producer.partitions_for(message.topic))
-                partition = partition_of(message.key or b"", count)
+                partition = partition_of(message.key or b"", count, self._partitioner)
                 partitions.setdefault((message.topic, partition), []).append(message)
             async with asyncio.TaskGroup() as sending:
                 for (topic, partition), group in partitions.items():

@@ -22,6 +22,7 @@ class RejectionCode(StrEnum):
 
     MALFORMED = "malformed", "The command is not well formed; the message names the field and the rule."
     BAD_KEY = "bad_key", "The record's key is not the order id that the subject names."
+    WRONG_PARTITION = "wrong_partition", "The record lies in another partition than its order's commands do."
     COMMAND_ID_REUSED = "command_id_reused", "This command id was used before for another command."
     CLOCK_AHEAD = "clock_ahead", "The terminal's clock is further ahead of ours than its tenant allows."
     ORDER_EXISTS = "order_exists", "The order exists already."

@@ -94,6 +94,10 @@ class Settings(BaseSettings):
     stalled_after: Annotated[float, Field(gt=0, le=3600)] = 30.0
     # More dead letters than this among a partition's last 1,000 records set their source aside, or hold it.
     dead_letter_limit: Annotated[int, Field(ge=0, le=1000)] = 100
+    # How the fleet's clients choose a command's partition: `murmur2` as Java's and ours, `crc32` as those of
+    # librdkafka by default; `any` looks at none. Commands that lie elsewhere are told, or refused.
+    partitioner: Literal["murmur2", "crc32", "any"] = "murmur2"
+    refuse_wrong_partition: bool = False
     # More parked orders of a read model than this stop its projector.
     parked_limit: Annotated[int, Field(ge=0, le=100_000)] = 100
     # Tenants not named here have what UNNAMED_TENANT has: UTC, and days that end at midnight.
@@ -134,6 +138,19 @@ class Settings(BaseSettings):
                 "TILLSTREAM_KAFKA_SSL_CERTIFICATE_FILE and TILLSTREAM_KAFKA_SSL_KEY_FILE go together"
             )
         return self
+
+    @model_validator(mode="after")
+    def _a_partition_can_be_wrong(self) -> Self:
+        if self.refuse_wrong_partition and self.partitioner == "any":
+            raise ValueError(
+                "TILLSTREAM_REFUSE_WRONG_PARTITION needs a TILLSTREAM_PARTITIONER, murmur2 or crc32, to go by"
+            )
+        return self
+
+    @property
+    def sending_partitioner(self) -> str:
+        """The partitioner that our own senders of commands use."""
+        return "murmur2" if self.partitioner == "any" else self.partitioner
 
 
 S = TypeVar("S", bound=Settings)

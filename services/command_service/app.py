@@ -6,11 +6,12 @@ from functools import partial
 from typing import TypeVar
 
 from command_service.dead_letter_limit import DeadLetterLimit, dead_before
+from command_service.elsewhere import Elsewhere
 from command_service.handler import CommandHandler
 from command_service.holding import Holding
 from command_service.releasing import keep_releasing
 from commands import CONTEXTS, ORDERS, Context
-from messaging import BatchConsumer, KafkaConnection
+from messaging import BatchConsumer, KafkaConnection, fetch_topic
 from operations import check_database_has_topics, refused
 from runtime import EXIT_FATAL, Database, Health, Settings, on_stop, run, serve_http
 
@@ -32,12 +33,22 @@ async def command_service(context: Context[S], settings: Settings) -> int:
         prefix=settings.topic_prefix,
         context=context,
     )
+
+    async def count_partitions() -> int:
+        return (await fetch_topic(kafka, topics.commands)).partitions
+
     handler = CommandHandler(
         database,
         context,
         topics,
         settings.tenants,
         holding,
+        elsewhere=Elsewhere(
+            topics.commands,
+            settings.partitioner,
+            count_partitions,
+            refuse=settings.refuse_wrong_partition,
+        ),
         reconnected=check,
     )
     consumer = BatchConsumer(

@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from cachetools import LRUCache
 from prometheus_client import Counter
 
+from command_service.elsewhere import Elsewhere
 from command_service.holding import Holding, Judged, Letter
 from command_service.pacing import Pace
 from commands import (
@@ -23,6 +24,7 @@ from commands import (
     Record,
     Request,
     SetAside,
+    count_elsewhere,
     read_request,
     read_source,
 )
@@ -67,6 +69,7 @@ class CommandHandler(Generic[S]):
         tenants: Mapping[str, TenantSettings],
         holding: Holding,
         *,
+        elsewhere: Elsewhere,
         reconnected: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
     ) -> None:
         self._database = database
@@ -74,6 +77,7 @@ class CommandHandler(Generic[S]):
         self._topics = topics
         self._tenants = tenants
         self._holding = holding
+        self._elsewhere = elsewhere
         self._cache: LRUCache[StreamKey, Loaded[S]] = LRUCache(CACHED)
         self._session = 0
         # Looks at a new connection's database before it is written to: it may have been restored meanwhile.
@@ -85,6 +89,7 @@ class CommandHandler(Generic[S]):
         """Go on from the committed offsets; commands are idempotent, so without one from the beginning."""
         self._cache.clear()
         self._holding.assigned(partitions)
+        await self._elsewhere.assigned()
         positions = {}
         for partition, (committed, beginning, end) in partitions.items():
             if committed is not None and not beginning <= committed.offset <= end:
@@ -121,10 +126,16 @@ class CommandHandler(Generic[S]):
             return verdict.held
 
     async def look(self) -> list[SetAside]:
-        """Look at what is held back; return the first of what is released, to be judged anew."""
+        """Look at what is held back, and note what lay elsewhere.
+
+        Returns the first of what is released, to be judged anew.
+        """
         async with self._one_at_a_time, self._discarding():
             connection = await self._connection()
             await self._holding.look(connection)
+            if found := self._elsewhere.found:
+                await count_elsewhere(connection, self._topics.commands, found)
+                self._elsewhere.noted(found)
             return await read_released(
                 connection, self._topics.commands, self._holding.partitions, RELEASED_RECORDS
             )
@@ -143,9 +154,11 @@ class CommandHandler(Generic[S]):
         for record in records:
             await pace.step()
             try:
-                requests.append(read_request(record, self._context, self._tenants))
+                request = read_request(record, self._context, self._tenants)
             except NamesNoCommand as error:
                 letters.append(Letter(record, str(error), read_source(record)))
+            else:
+                requests.append(self._elsewhere.seen(request, self._context.domain.Rejected))
         return requests, letters
 
     async def _judge(

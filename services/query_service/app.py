@@ -47,7 +47,10 @@ async def assembled(settings: QuerySettings, stopping: asyncio.Event) -> AsyncIt
         kafka, topics = KafkaConnection.of(settings), ORDERS.topics(settings.topic_prefix)
         feed = Feed(kafka, topics.events, health)
         freshness = Freshness(database, topics.events, feed.ends, health)
-        outcomes, sender = Outcomes(kafka, topics.outcomes, health), Sender(kafka)
+        outcomes, sender = (
+            Outcomes(kafka, topics.outcomes, health),
+            Sender(kafka, settings.sending_partitioner),
+        )
         stack.push_async_callback(sender.close)
         await stack.enter_async_context(_at_work(feed.run(), outcomes.run(), freshness.keep_looking()))
         yield Service(

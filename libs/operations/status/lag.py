@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from commands import CONTEXTS, ORDERS
+from commands import CONTEXTS, ORDERS, SourceElsewhere, read_elsewhere
 from eventstore.outbox_depth import OutboxDepth, outbox_depth
 from messaging import Assigned, KafkaConnection, Topics, fetch_topic, stop_consumer
 from operations.dead_letters import HeldBack, list_held_back
@@ -24,6 +24,8 @@ from readmodels.checkpoints import live_checkpoints
 from readmodels.read_model_status import ReadModelStatus, read_statuses
 
 _ASKING_TIMEOUT = 15.0
+# A sender that was mended is told of no more after it.
+_ELSEWHERE_WITHIN = timedelta(days=1)
 
 
 class PartitionLag(NamedTuple):
@@ -62,13 +64,15 @@ class Lag:
 class Lags(NamedTuple):
     """What till tells of an installation's lag; `waiting` is topic → partition → the commands that wait.
 
-    `held_back` is what the dead-letter limit holds of them.
+    `held_back` is what the dead-letter limit holds of them, `elsewhere` who sent some to another partition
+    than their orders' others within the last day.
     """
 
     read_models: Mapping[str, Lag]
     outbox: OutboxDepth
     waiting: Mapping[str, Mapping[int, Waiting]]
     held_back: Sequence[HeldBack]
+    elsewhere: Sequence[SourceElsewhere]
 
 
 async def read_lags(connection: asyncpg.Connection, kafka: KafkaConnection, topics: Topics) -> Lags:
@@ -118,6 +122,7 @@ class LagReader:
         topic = self.topics.events
         outbox = await outbox_depth(self.connection)
         held_back = [each for each in await list_held_back(self.connection) if each.released_at is None]
+        elsewhere = await read_elsewhere(self.connection, _ELSEWHERE_WITHIN)
         with reaching_kafka(self.kafka):
             async with asyncio.timeout(_ASKING_TIMEOUT):
                 waiting = {
@@ -154,7 +159,7 @@ class LagReader:
                     {(p, at) for found in places.values() for p, at in found.items() if at < ends[p]}
                 )
         lags = {name: self._lag(statuses[name], found, ends) for name, found in places.items()}
-        return Lags(lags, outbox, waiting, held_back)
+        return Lags(lags, outbox, waiting, held_back, elsewhere)
 
     def _lag(
         self,

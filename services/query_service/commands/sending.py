@@ -24,8 +24,8 @@ class NotSent(Exception):
 class Sender:
     """Holds the producer."""
 
-    def __init__(self, kafka: KafkaConnection) -> None:
-        self._kafka = kafka
+    def __init__(self, kafka: KafkaConnection, partitioner: str) -> None:
+        self._kafka, self._partitioner = kafka, partitioner
         self._producer: Producer | None = None
         self._starting = asyncio.Lock()
         # The bounds of the sends that the producer has under way.
@@ -54,7 +54,7 @@ class Sender:
         # Of those who come while there is none, the first one makes it.
         async with self._starting:
             if self._producer is None:
-                producer = Producer(self._kafka)
+                producer = Producer(self._kafka, self._partitioner)
                 try:
                     await producer.start()
                 except BaseException:

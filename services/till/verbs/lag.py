@@ -12,6 +12,7 @@ from rich.text import Text
 
 from operations.status import Lag, Lags, Rates, lag_reader, read_lags
 from readmodels.read_model_status import ReadModelStatus, tell_replay
+from runtime.printable import printable
 from till.connecting import kafka_of, query_connection, run, run_over
 from till.output import Output, OutputOption, answers, print_json, print_rows, rows_table
 from till.settings import till_settings
@@ -19,6 +20,7 @@ from till.verbs.holds import held_back
 
 _REFRESH_SECONDS = 1.0
 _MINUTE, _HOUR = 60, 3600
+_SOURCES_TOLD = 3
 _COLUMNS = ("read_model", "records", "oldest_seconds", "parked_orders", "state")
 _PARTITION_COLUMNS = ("read_model", "partition", "place", *_COLUMNS[1:])
 _WAITING_COLUMNS = ("topic", "partition", "place", "records", "oldest_seconds", "held_at")
@@ -52,6 +54,8 @@ def lag(
     answers.print(_commands(lags), soft_wrap=True)
     if told := held_back(lags.held_back):
         answers.print(told, soft_wrap=True)
+    if lags.elsewhere:
+        answers.print(_elsewhere(lags), soft_wrap=True)
     answers.print(_outbox(lags, None), soft_wrap=True)
 
 
@@ -87,6 +91,7 @@ def _picture(lags: Lags, rates: Rates, *, partitions: bool) -> Group:
         table,
         _commands(lags),
         *([told] if (told := held_back(lags.held_back)) else []),
+        *([_elsewhere(lags)] if lags.elsewhere else []),
         _outbox(lags, rates.outbox_growth()),
         Text(),
         *below,
@@ -121,6 +126,19 @@ def _commands(lags: Lags) -> Text:
                     style="bold red",
                 )
     return told
+
+
+def _elsewhere(lags: Lags) -> Text:
+    first = [
+        f"{printable(each.source) or 'no source'}: {each.records:,}"
+        for each in lags.elsewhere[:_SOURCES_TOLD]
+    ]
+    more = f", {len(lags.elsewhere) - len(first):,} more" if len(lags.elsewhere) > len(first) else ""
+    return Text(
+        f"Commands in another partition than their orders' others, of {len(lags.elsewhere):,} sources"
+        f" ({', '.join(first)}{more}): an order's commands may change places. docs/partitioning.md",
+        style="bold red",
+    )
 
 
 def _waiting_rows(lags: Lags) -> list[dict[str, Any]]:
@@ -170,6 +188,7 @@ def _document(lags: Lags, *, partitions: bool) -> Mapping[str, Any]:
         "read_models": read_models,
         "commands": commands,
         "held_back": [{**each.hold._asdict(), "records": each.records} for each in lags.held_back],
+        "elsewhere": [each._asdict() for each in lags.elsewhere],
         "outbox": lags.outbox._asdict(),
     }
 

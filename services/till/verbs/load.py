@@ -58,6 +58,6 @@ async def load_baskets(where: Settings, limit: int | None) -> LoadedBaskets:
     ) as progress:
         task = progress.add_task("Sending baskets", total=count, rate=0.0)
         kafka, topics = kafka_of(where)
-        async for loaded in send_baskets(kafka, topics.commands, baskets):
+        async for loaded in send_baskets(kafka, topics.commands, baskets, where.sending_partitioner):
             progress.update(task, completed=len(loaded.commands_of), rate=loaded.rate)
     return loaded

@@ -11,6 +11,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from pydantic import SecretStr
 
 from command_service.dead_letter_limit import DeadLetterLimit
+from command_service.elsewhere import Elsewhere
 from command_service.handler import CommandHandler
 from command_service.holding import Holding
 from commands import ORDERS, Record
@@ -27,6 +28,14 @@ def holding(limit: int = 100) -> Holding:
     return Holding(PARTITION.topic, DeadLetterLimit(limit, no_dead_letters))
 
 
+async def one_partition() -> int:
+    return 1
+
+
+def no_look() -> Elsewhere:
+    return Elsewhere(PARTITION.topic, "any", one_partition, refuse=False)
+
+
 class Services:
     """Command handlers over one database, as several services would be."""
 
@@ -37,11 +46,16 @@ class Services:
         self.databases: list[Database] = []
 
     def new(
-        self, limit: int = 100, tenants: Mapping[str, TenantSettings] = MappingProxyType({})
+        self,
+        limit: int = 100,
+        tenants: Mapping[str, TenantSettings] = MappingProxyType({}),
+        elsewhere: Elsewhere | None = None,
     ) -> CommandHandler:
         database = Database(SecretStr(self.url), "test")
         self.databases.append(database)
-        return CommandHandler(database, ORDERS, ORDERS.topics(), tenants, holding(limit))
+        return CommandHandler(
+            database, ORDERS, ORDERS.topics(), tenants, holding(limit), elsewhere=elsewhere or no_look()
+        )
 
     def records(self, *sent: dict[str, Any]) -> list[Record]:
         """Give what was sent as the next records of the partition."""

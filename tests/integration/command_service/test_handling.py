@@ -14,7 +14,7 @@ from command_service.handler import CommandHandler
 from commands import ORDERS
 from harness.plain_client import command
 from harness.waiting import eventually
-from integration.command_service.conftest import PARTITION, Services, holding
+from integration.command_service.conftest import PARTITION, Services, holding, no_look
 from messaging import Assigned, Committed, Unrecoverable
 from runtime import Database, TenantSettings, is_passing_fault
 
@@ -175,7 +175,9 @@ async def test_a_new_connection_is_looked_at_before_it_is_written_to(services: S
 
     database = Database(SecretStr(services.url), "test")
     services.databases.append(database)
-    handler = CommandHandler(database, ORDERS, ORDERS.topics(), {}, holding(), reconnected=refuse)
+    handler = CommandHandler(
+        database, ORDERS, ORDERS.topics(), {}, holding(), elsewhere=no_look(), reconnected=refuse
+    )
     await services.handle(handler, command("CreateOrder", str(uuid4()), CREATE))
     database.discard()
     for _ in "ab":

@@ -21,6 +21,7 @@ from commands import ORDERS
 from eventstore import decode_headers
 from harness.plain_client import command
 from harness.servers import FreshDatabase, Servers, fresh_database
+from integration.command_service.conftest import no_look
 from messaging import KafkaConnection, TopicReader, Topics, committed_offsets, ensure_topics
 from operations.recover import move_group
 from runtime import Database
@@ -102,7 +103,7 @@ class Lost:
         records.sort(key=lambda record: record.timestamp)
         database = Database(SecretStr(self.lost), "test")
         holding = Holding(self.topics.commands, DeadLetterLimit(0, dead_before(self.kafka)))
-        handler = CommandHandler(database, ORDERS, self.topics, {}, holding)
+        handler = CommandHandler(database, ORDERS, self.topics, {}, holding, elsewhere=no_look())
         conn = await asyncpg.connect(self.lost)
         for number, record in enumerate(
             records, 1 + max((each.command for each in self.messages), default=-1)

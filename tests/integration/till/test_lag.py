@@ -308,6 +308,26 @@ def test_what_is_held_back_is_told(till: Till, events: EventTopic, books: Bookke
     assert f"what tells no source on {topic}/1" in told
 
 
+def test_who_sends_elsewhere_is_told(till: Till, events: EventTopic, books: Bookkeeping) -> None:
+    """Sources whose commands lay in another partition within the last day are named, the worst first."""
+    assert till("lag")["elsewhere"] == []
+    sources = {"/till/\x1b7": 3, "/till/8": 100, "": 1, "/till/9": 2}
+    for source, records in sources.items():
+        books.execute(
+            "INSERT INTO operations.commands_elsewhere (topic, source, records) VALUES ($1, $2, $3)",
+            events.topics.commands,
+            source,
+            records,
+        )
+    books.execute(
+        "INSERT INTO operations.commands_elsewhere (topic, source, records, last_at)"
+        " VALUES ('t', 'mended', 1000, now() - interval '25 hours')"
+    )
+    assert [each["records"] for each in till("lag")["elsewhere"]] == [100, 3, 2, 1]
+    told = " ".join(CliRunner().invoke(app, ["lag"]).output.split())
+    assert "of 4 sources (/till/8: 100, /till/\\x1b7: 3, /till/9: 2, 1 more)" in told
+
+
 @pytest.mark.usefixtures("books")
 def test_a_transaction_that_holds_a_partition_is_named(till: Till, events: EventTopic) -> None:
     """Its partition, its place and the cause are told; what was taken back waits for nobody."""

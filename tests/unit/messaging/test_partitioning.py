@@ -18,6 +18,12 @@ def test_a_key_belongs_where_kafkas_default_partitioner_sends_it(partitions: int
     ]
 
 
+def test_crc32_is_librdkafkas() -> None:
+    """Its clients choose by CRC-32 as zlib has it, unsigned: the values are of its catalogue."""
+    assert [partition_of(b"123456789", 1 << 33, "crc32"), partition_of(b"", 12, "crc32")] == [0xCBF43926, 0]
+    assert {partition_of(str(n).encode(), 12, "crc32") for n in range(200)} == set(range(12))
+
+
 def test_known_hashes_stay() -> None:
     """Keys stay where Kafka's own client puts them: these are the values of its UtilsTest."""
     known = {b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string": -985981536}

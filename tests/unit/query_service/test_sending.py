@@ -34,7 +34,7 @@ async def test_all_who_wait_for_a_silent_kafka_fail_together(
 ) -> None:
     """The bound is that of the whole send: who waits for the producer does not begin to wait anew for it."""
     monkeypatch.setattr("query_service.commands.sending.SEND_TIMEOUT", 0.2)
-    sender = Sender(KafkaConnection(silent_kafka))
+    sender = Sender(KafkaConnection(silent_kafka), "murmur2")
     async with asyncio.timeout(PATIENCE):
         ended = await asyncio.gather(*(sender.send(MESSAGE) for _ in range(20)), return_exceptions=True)
     assert {type(each) for each in ended} == {NotSent}
@@ -58,7 +58,7 @@ async def test_sends_fail_with_the_producer_that_they_were_given_to(monkeypatch:
     monkeypatch.setattr(Producer, "start", nothing)
     monkeypatch.setattr(Producer, "drop", nothing)
     monkeypatch.setattr(Producer, "send", send)
-    sender = Sender(KafkaConnection("127.0.0.1:1"))
+    sender = Sender(KafkaConnection("127.0.0.1:1"), "murmur2")
     messages = [MESSAGE, MESSAGE._replace(key=b"fails"), MESSAGE]
     async with asyncio.timeout(PATIENCE):
         sending = asyncio.gather(*map(sender.send, messages), return_exceptions=True)
