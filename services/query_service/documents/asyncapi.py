@@ -33,9 +33,9 @@ are taken too, where they are exact.
 A message's key is its order's id, so what concerns one order comes in order. What comes again after a crash
 is the same byte for byte: a reader passes over an event whose version is not above the last of its order."""
 _COMMANDS = """\
-What upstream systems want done. All clients choose the partition by murmur2 of the record's key, the order id in
-lower case, as Java's client does; librdkafka's need `partitioner=murmur2_random`. Otherwise one order's commands
-lie in two partitions, and are decided in any order."""
+What upstream systems want done. All clients choose the partition by murmur2 of the record's key, the order id
+in lower case, as Java's client does; librdkafka's need `partitioner=murmur2_random`. Otherwise one order's
+commands lie in two partitions, and are decided in any order."""
 
 
 @cache
