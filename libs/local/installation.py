@@ -18,7 +18,7 @@ from local.supervisor import Supervisor, end_orphans
 from local.waiting import wait_for_servers, wait_for_services
 from operations.migration import migrate_all
 from readmodels import READ_MODELS
-from runtime import Settings
+from runtime import Settings, read_settings
 
 _DATABASE = "tillstream"
 # Where services answer when nobody else does there: first the one that people ask.
@@ -30,8 +30,11 @@ def bring_up(home: Home, tell: Callable[[str], None], *, with_us: bool) -> Super
     """Start the servers, migrate, start the services; return when all of them are ready.
 
     What is up already is left alone. `tell` gets each step's sentence. `with_us` ends everything with this
-    process. Raises LocalServerError or OperationRefused, after stopping what was started.
+    process. Raises WrongSettings before anything else, LocalServerError or OperationRefused after stopping
+    what was started.
     """
+    # Each of the services would refuse them, one after the other.
+    read_settings(Settings)
     home.make()
     with _alone(home):
         if supervisor := Supervisor.running(home):

@@ -6,6 +6,7 @@ import typer
 
 from local.servers import LocalServerError
 from operations import OperationRefused
+from runtime import WrongSettings
 from till.advice import advice_on
 from till.errors import TillError
 from till.output import print_failure
@@ -77,4 +78,7 @@ def main() -> None:
         app()
     except (OperationRefused, TillError, LocalServerError) as error:
         print_failure(str(error), advice_on(error))
+        sys.exit(1)
+    except WrongSettings as error:
+        print_failure(f"A setting is wrong: {error}.", "Correct it in the environment.")
         sys.exit(1)

@@ -6,8 +6,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from operations import Unreachable
-from runtime import DatabaseUrl, Settings, WrongSettings, read_settings
-from till.errors import TillError
+from runtime import DatabaseUrl, Settings, read_settings
 
 TILL_ENV = ".tillstream/till.env"
 
@@ -26,11 +25,8 @@ class TillSettings(Settings):
 
 
 def till_settings() -> TillSettings:
-    """Read the settings. Raises Unreachable when nothing says where the servers are."""
-    try:
-        settings = read_settings(TillSettings)
-    except WrongSettings as error:
-        raise TillError(f"A setting is wrong: {error}.", "Correct it in the environment.") from error
+    """Read the settings. Raises WrongSettings, and Unreachable when nothing says where the servers are."""
+    settings = read_settings(TillSettings)
     if not {"kafka_bootstrap_servers", "database_url"} & settings.model_fields_set:
         raise Unreachable("Nothing is up here: neither the environment nor .tillstream names servers.")
     return settings
