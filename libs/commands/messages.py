@@ -22,6 +22,10 @@ LARGEST_DEAD_LETTER = 2 * MEBIBYTE - 1_024
 _SOURCE, _CONTENT_TYPE = SOURCE.encode(), JSON_CONTENT.encode()
 
 
+class TooLarge(Unrecoverable):
+    """A record that can't become a dead letter; the text says where it lies and what to do."""
+
+
 def derived_id(request: Request, name: str) -> str:
     """Return the id of what follows from a command: decided anew after a conflict, it is the same.
 
@@ -102,8 +106,8 @@ def dead_letter(topic: str, record: Record, reason: str) -> OutboxMessage:
     Its id derives from the place it was read at, so a repeat after a crash has the same one. Nothing needs to
     be cut: a topic of commands takes records of up to 1 MiB, the dead letters twice that, and only the reason
     is ours to bound. A header's name that is not UTF-8 can't be sent as it was: its odd bytes are written in
-    hexadecimal, or where that makes the letter too large, each as `?`. Raises Unrecoverable for a record that
-    a topic with other settings has let in.
+    hexadecimal, or where that makes the letter too large, each as `?`. Raises TooLarge for a record that a
+    topic with other settings has let in.
     """
     place = f"{record.topic}/{record.partition}/{record.offset}"
     ours = [
@@ -118,9 +122,10 @@ def dead_letter(topic: str, record: Record, reason: str) -> OutboxMessage:
         if (size := Message(topic, record.key, headers, record.value).size()) <= LARGEST_DEAD_LETTER:
             break
     else:
-        raise Unrecoverable(
-            f"{place} would need {size:,} bytes on {topic}: give {record.topic} the settings "
-            f"compression.type=uncompressed and max.message.bytes={MEBIBYTE}, then move the group past it"
+        raise TooLarge(
+            f"{place} would need {size:,} bytes on {topic}, which takes {LARGEST_DEAD_LETTER:,}: keep it"
+            f" elsewhere, and give {record.topic} the settings compression.type=uncompressed and"
+            f" max.message.bytes={MEBIBYTE}"
         )
     return OutboxMessage(
         topic, record.key, encode_headers(headers), record.value, shard_of(record.key or b"")

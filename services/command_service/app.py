@@ -24,7 +24,7 @@ async def command_service(context: Context[S], settings: Settings) -> int:
     database = Database(settings.database_url, context.command_group)
     kafka = KafkaConnection.of(settings)
     limit = DeadLetterLimit(settings.dead_letter_limit, dead_before(kafka))
-    holding = Holding(topics.commands, limit)
+    holding = Holding(topics, limit)
     health.add("held_back", holding.problem)
     health.add_state("set_aside", holding.state)
     check = partial(

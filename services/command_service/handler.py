@@ -145,7 +145,7 @@ class CommandHandler(Generic[S]):
         async with self._one_at_a_time, self._discarding():
             requests, letters = await self._read(records)
             held: dict[TopicPartition, int] = {}
-            await self._store_all([*requests, *letters], held)
+            await self._store_all([*requests, *self._holding.storable(letters)], held)
             if not held:
                 await judged(await self._connection(), released)
 

@@ -15,8 +15,10 @@ from aiokafka import TopicPartition
 from prometheus_client import Gauge
 
 from command_service.dead_letter_limit import DeadLetterLimit
-from commands import LONGEST_REASON, Hold, Record
+from commands import LONGEST_REASON, Hold, Record, TooLarge, dead_letter
 from commands.holds import count_set_aside, place_hold, read_holds, set_aside
+from messaging import Topics
+from messaging.topics import MEBIBYTE
 from runtime.printable import printable
 
 log = structlog.get_logger(__name__)
@@ -49,10 +51,11 @@ class Judged(NamedTuple):
 
 
 class Holding:
-    """The holds of one topic, for the partitions that this process has."""
+    """The holds of one topic of commands, for the partitions that this process has."""
 
-    def __init__(self, topic: str, limit: DeadLetterLimit) -> None:
-        self._topic = topic
+    def __init__(self, topics: Topics, limit: DeadLetterLimit) -> None:
+        self._topic = topics.commands
+        self._dead_letters = topics.dead_letters
         self._limit = limit
         self._holds: dict[tuple[int, str | None], Hold] = {}
         self._known = False
@@ -107,11 +110,11 @@ class Holding:
             record, partition = letter.record, TopicPartition(letter.record.topic, letter.record.partition)
             if partition in held and record.offset >= held[partition]:
                 continue
-            hold = self._set_aside(record.partition, letter.source)
-            if hold is None or record.offset < hold.first_offset:
-                hold = await self._place(conn, letter)
+            hold, too_large = self._set_aside(record.partition, letter.source), self._too_large(letter)
+            if hold is None or (record.offset < hold.first_offset and too_large is None):
+                hold = await self._place(conn, letter, too_large)
             if hold is None or hold.source not in {None, letter.source}:
-                stored.append(letter)
+                stored += self.storable([letter])
             elif hold.source is None:
                 held[partition] = record.offset
             else:
@@ -119,6 +122,16 @@ class Holding:
         if aside:
             await set_aside(conn, aside)
         return Judged(stored, held, len(aside))
+
+    def storable(self, letters: Sequence[Letter]) -> list[Letter]:
+        """Return the letters that their topic takes; of the others it is told that they are passed over."""
+        found = []
+        for letter in letters:
+            if too_large := self._too_large(letter):
+                log.error("commands.passed_over", reason=too_large)
+            else:
+                found.append(letter)
+        return found
 
     def problem(self) -> str | None:
         """Name the partitions that are held back, and the verb that lets them go on; None if none is."""
@@ -146,13 +159,26 @@ class Holding:
     def _set_aside(self, partition: int, source: str | None) -> Hold | None:
         return None if source is None else self._held(partition, source)
 
-    async def _place(self, conn: asyncpg.Connection, letter: Letter) -> Hold | None:
-        """Count a letter, and hold what it calls for; None while the limit allows it."""
+    def _too_large(self, letter: Letter) -> str | None:
+        """Say why a letter can't be stored whole, and what to do; None for nearly every one."""
+        key, value, headers = letter.record.key or b"", letter.record.value or b"", letter.record.headers
+        size = len(key) + len(value) + sum(len(name) + len(raw or b"") for name, raw in headers)
+        if size > MEBIBYTE:
+            try:
+                dead_letter(self._dead_letters, letter.record, letter.reason)
+            except TooLarge as error:
+                return str(error)
+        return None
+
+    async def _place(self, conn: asyncpg.Connection, letter: Letter, too_large: str | None) -> Hold | None:
+        """Count a letter, and hold what it calls for; None while that is allowed."""
         record = letter.record
-        exceeded = await self._limit.exceeded(record, letter.source, self._counts)
-        if exceeded is None:
+        if too_large and self._counts(record.partition, record.offset, letter.source):
+            source, reason = letter.source, too_large
+        elif exceeded := await self._limit.exceeded(record, letter.source, self._counts):
+            source, reason = exceeded
+        else:
             return None
-        source, reason = exceeded
         reason = f"{reason}; this one: {printable(letter.reason)}"[:LONGEST_REASON]
         await place_hold(conn, record, source, reason)
         await self._read(conn)

@@ -25,7 +25,7 @@ async def no_dead_letters(_partition: TopicPartition, _first: int, _end: int) ->
 
 
 def holding(limit: int = 100) -> Holding:
-    return Holding(PARTITION.topic, DeadLetterLimit(limit, no_dead_letters))
+    return Holding(ORDERS.topics(), DeadLetterLimit(limit, no_dead_letters))
 
 
 async def one_partition() -> int:

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import structlog
 
 from commands import NO_SOURCE, SetAside
 from harness.plain_client import command
@@ -113,3 +114,26 @@ async def test_what_is_released_is_judged_by_the_build_of_then(services: Service
     assert list((await services.outcomes()).values()) == ["accepted"]
     assert len(await services.dead_letters()) == 1
     assert await noted(services) == []
+
+
+async def test_what_no_dead_letter_can_hold_stops_nobody_either(services: Services) -> None:
+    """A record that its topic should not have let in sets its source aside; released, it is passed over."""
+    huge = {**unreadable(), "value": b"x" * (2 * 1024 * 1024)}
+    handler = services.new()
+    records = services.records(create(), huge, create())
+    assert await handler.handle({PARTITION: records}) == {}
+    assert len(await services.outcomes()) == 2
+    assert await held(services) == [("/till/7", 1)]
+    assert await noted(services) == [1]
+    reason = await services.admin.fetchval("SELECT reason FROM operations.holds")
+    assert reason.startswith("orders.commands/0/1 would need 2,097,")
+
+    await services.admin.execute(RELEASE, services.offset)
+    hold = await services.admin.fetchval("SELECT id FROM operations.holds")
+    with structlog.testing.capture_logs() as logs:
+        await handler.judge_anew([SetAside(hold, 0, 1)], [records[1]])
+    assert [entry["event"] for entry in logs] == ["commands.passed_over"]
+    assert await noted(services) == []
+    # What lay on the partition already when it was released is passed over as well.
+    await services.new().handle({PARTITION: records})
+    assert len(await held(services)) == 1

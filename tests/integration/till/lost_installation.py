@@ -102,7 +102,7 @@ class Lost:
             await move_group(self.kafka, self.topics, ORDERS.command_group, reader.ends)
         records.sort(key=lambda record: record.timestamp)
         database = Database(SecretStr(self.lost), "test")
-        holding = Holding(self.topics.commands, DeadLetterLimit(0, dead_before(self.kafka)))
+        holding = Holding(self.topics, DeadLetterLimit(0, dead_before(self.kafka)))
         handler = CommandHandler(database, ORDERS, self.topics, {}, holding, elsewhere=no_look())
         conn = await asyncpg.connect(self.lost)
         for number, record in enumerate(

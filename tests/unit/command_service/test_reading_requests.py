@@ -22,13 +22,14 @@ from commands import (
     NamesNoCommand,
     Record,
     Request,
+    TooLarge,
     dead_letter,
     read_name,
     read_request,
 )
 from eventstore import Loaded, OutboxMessage, StreamKey, decode_headers
 from harness.plain_client import command
-from messaging import Message, Unrecoverable
+from messaging import Message
 from messaging.topics import MEBIBYTE
 from orders import ORDER, Event, OrderCreated, evolve
 from orders.money import Rounding
@@ -220,7 +221,7 @@ def test_a_dead_letter_keeps_all_headers(headers: list[tuple[str, bytes | None]]
 
 def test_a_record_beyond_the_dead_letters_limit_stops_the_service() -> None:
     """What a topic with other settings let in is not cut, and does not get stuck in the relay."""
-    with pytest.raises(Unrecoverable, match=r"^orders\.commands/3/7 would need .* compression\.type="):
+    with pytest.raises(TooLarge, match=r"^orders\.commands/3/7 would need .* compression\.type="):
         dead_letter(
             "orders.dead-letters", record(None, [], b"x" * LARGEST_DEAD_LETTER), "tenantid: is required"
         )
