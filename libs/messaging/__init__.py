@@ -12,7 +12,7 @@ from messaging.events import SOURCE, EventMessage, decode_event, event_headers, 
 from messaging.groups import Committed, committed_offsets, group_members
 from messaging.partitioning import partition_of
 from messaging.producer import Message, Producer
-from messaging.read_range import read_again
+from messaging.read_range import is_without_records, read_again
 from messaging.refusals import KafkaRefused
 from messaging.tail import RecordsGone, TopicMadeAnew, TopicTail
 from messaging.topic_position import BadVector, Vector
@@ -61,6 +61,7 @@ __all__ = [
     "fetch_topic_id",
     "format_time",
     "group_members",
+    "is_without_records",
     "mend_settings",
     "open_envelope",
     "partition_of",

@@ -20,6 +20,7 @@ from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import Counter, Histogram
 
 from messaging.aiokafka_fixes.header_names import accept_any_header_name
+from messaging.aiokafka_fixes.member_commits import commit_as_members_only
 from messaging.batch_handler import Assigned, BatchHandler, Fenced, Unrecoverable
 from messaging.connection import KafkaConnection
 from messaging.fetching import Fetched, GetMany, fetch_batch
@@ -51,6 +52,7 @@ _FAILURES = {
 }
 
 accept_any_header_name()
+commit_as_members_only()
 
 
 class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
@@ -222,6 +224,9 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             if record.offset >= self._positions.get(partition, record.offset + 1):
                 batch.setdefault(partition, []).append(record)
         await self._check_nothing_lost(batch)
+        if epoch != self._epoch or not batch:
+            # Taken away while Kafka was asked: they may be ours again by now, from another place on.
+            return
         held = await self._handler.handle(batch) or {}
         positions = {p: held.get(p, found[-1].offset + 1) for p, found in batch.items()}
         HANDLED.labels(self._topic).inc(

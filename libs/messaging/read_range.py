@@ -15,6 +15,27 @@ _POLL_MS = 200
 _PAGE_RECORDS = 100
 
 
+class _Found(Exception):
+    """There is a record."""
+
+
+async def is_without_records(kafka: KafkaConnection, partition: TopicPartition, first: int, end: int) -> bool:
+    """Tell whether nothing is to be read from offset `first` up to, not including, `end`.
+
+    The marks of senders' transactions, and what was taken back in them, are no records. Raises as
+    `read_again` does.
+    """
+
+    def see(_record: ConsumerRecord[bytes, bytes]) -> None:
+        raise _Found
+
+    try:
+        await read_again(kafka, partition, first, end, see)
+    except _Found:
+        return False
+    return True
+
+
 async def read_again(
     kafka: KafkaConnection,
     partition: TopicPartition,

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -11,6 +10,7 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 
 from messaging import Assigned, Fenced, TopicFacts
+from projector.checkpoint_moves import Held, IsWithoutRecords, moves_over, nowhere
 from projector.event_records import EventRecord, Unreadable, read_arrivals
 from projector.faults import Failure, is_orders_fault, tell
 from projector.parking import Parking, place_of, try_again
@@ -28,11 +28,6 @@ RETRIED_AT_ONCE = 20
 PARKED_LIMIT = 100
 
 
-class _Held(NamedTuple):
-    epoch: int
-    next_offset: int
-
-
 class Projector:
     """The handler of one read model's consumer group.
 
@@ -48,17 +43,22 @@ class Projector:
         checkpoints: Checkpoints,
         topic: Callable[[], Awaitable[TopicFacts]],
         *,
+        is_without_records: IsWithoutRecords = nowhere,
         parked_limit: int = PARKED_LIMIT,
     ) -> None:
-        """Take the parts; `topic` asks Kafka, and more than `parked_limit` parked orders are refused."""
+        """Take the parts; more than `parked_limit` parked orders are refused.
+
+        `topic` and `is_without_records` ask Kafka.
+        """
         self._database = database
         self._read_model = read_model
         self._projection = projection
         self._checkpoints = checkpoints
         self._topic = topic
+        self._is_without_records = is_without_records
         self._parking = Parking(read_model, parked_limit)
         self._refolding = Refolding(self._transaction, read_model, projection, checkpoints, self._parking)
-        self._held: dict[TopicPartition, _Held] = {}
+        self._held: dict[TopicPartition, Held] = {}
         self._acknowledged: dict[TopicPartition, int] = {}
         self._one_at_a_time = asyncio.Lock()
         self._retrying: asyncio.Task[None] | None = None
@@ -90,7 +90,7 @@ class Projector:
             self._projection.forget()
         await self._refolding.run(epochs, decisions, topic.partitions)
         held = {
-            found: _Held(epochs[found.partition], decisions[found.partition].offset) for found in partitions
+            found: Held(epochs[found.partition], decisions[found.partition].offset) for found in partitions
         }
         async with self._transaction() as conn:
             await self._parking.learn(conn, [found.partition for found in held])
@@ -127,11 +127,12 @@ class Projector:
         """Apply the records in one transaction that first moves the checkpoints.
 
         An order that can't be applied is parked in it, and its neighbours go on. Raises Fenced when a
-        partition was taken by another process, Unrecoverable when too many orders would be parked.
+        partition was taken by another process, or a batch doesn't begin where its checkpoint stands;
+        Unrecoverable when too many orders would be parked.
         """
         # Outside the transaction: no lock is held while this computes.
+        moves = await moves_over(batch, {**self._held}, self._acknowledged, self._is_without_records)
         arrivals, unreadable = read_arrivals(batch)
-        moves = self._moves(batch)
         try:
             applied = await self._apply(moves, arrivals, unreadable, apart=False)
         except Exception as error:
@@ -181,23 +182,6 @@ class Projector:
             self._projection.forget()
             await self._parking.learn(conn, [found.partition for found in self._held])
         return Applied((), {})
-
-    def _moves(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]) -> list[Move]:
-        moves = []
-        for topic_partition, records in batch.items():
-            held = self._held.get(topic_partition)
-            if held is None:
-                raise Fenced
-            moves.append(
-                Move(
-                    topic_partition.partition,
-                    held.epoch,
-                    held.next_offset,
-                    records[-1].offset + 1,
-                    self._acknowledged.get(topic_partition),
-                )
-            )
-        return sorted(moves)
 
     def acknowledged(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Remember what Kafka has committed: the next batch's transaction writes it down."""

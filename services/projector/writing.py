@@ -8,7 +8,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from commands import ORDERS
 from eventstore import EventStore
-from messaging import Assigned, Committed, Fenced, KafkaConnection, fetch_topic
+from messaging import Assigned, Committed, Fenced, KafkaConnection, fetch_topic, is_without_records
 from orders import ORDER
 from projector.handler import Projector
 from projector.projection import Projection
@@ -26,14 +26,15 @@ class Writer:
     def __init__(self, settings: Settings, database: Database, generation: ReadModel) -> None:
         self._generation = generation
         self._database = database
-        topic = ORDERS.topics(settings.topic_prefix).events
+        kafka, topic = KafkaConnection.of(settings), ORDERS.topics(settings.topic_prefix).events
         self._checkpoints = Checkpoints(generation.name, generation.generation, topic)
         self._projector = Projector(
             database,
             generation,
             Projection(generation, EventStore(ORDER)),
             self._checkpoints,
-            partial(fetch_topic, KafkaConnection.of(settings), topic),
+            partial(fetch_topic, kafka, topic),
+            is_without_records=partial(is_without_records, kafka),
             parked_limit=settings.parked_limit,
         )
         self.failure: Exception | None = None
