@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from readmodels import OrderKey
-from readmodels.assignment import Checkpoint, Decision
+from readmodels.assignment import Case, Checkpoint, Decision
 
 _LIVE = """
 SELECT g.generation AS live, c.*
@@ -101,12 +101,24 @@ INSERT INTO projections.assignments
     (read_model, generation, topic, partition, decision, committed_offset, checkpoint_offset, goes_on_from)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
-
+_LAST_DECISION = "SELECT coalesce(max(id), 0) FROM projections.assignments"
+_DECIDED = """
+SELECT partition, decision, committed_offset FROM projections.assignments
+WHERE read_model = $1 AND topic = $2 AND id > $3 ORDER BY id
+"""
 
 _FORGET = (
     "DELETE FROM projections.checkpoints WHERE read_model = $1 AND generation = $2",
     "DELETE FROM projections.parked WHERE read_model = $1 AND generation = $2",
 )
+
+
+class Decided(NamedTuple):
+    """What was decided at an assignment that found this offset committed, and was kept: no plain start is."""
+
+    partition: int
+    case: Case
+    committed: int | None
 
 
 class Move(NamedTuple):
@@ -126,6 +138,17 @@ async def live_checkpoints(
     rows = await conn.fetch(_LIVE, read_model, topic)
     found = {row["partition"]: _checkpoint(row) for row in rows if row["partition"] is not None}
     return rows[0]["live"] if rows else None, found
+
+
+async def last_decision(conn: asyncpg.Connection) -> int:
+    """Return the number of the last decision that was kept, of any read model; 0 before the first."""
+    return int(await conn.fetchval(_LAST_DECISION))
+
+
+async def decided_since(conn: asyncpg.Connection, read_model: str, topic: str, number: int) -> list[Decided]:
+    """Return what was decided for a read model after the decision of that number, oldest first."""
+    rows = await conn.fetch(_DECIDED, read_model, topic, number)
+    return [Decided(row["partition"], Case(row["decision"]), row["committed_offset"]) for row in rows]
 
 
 async def events_to_catch_up(conn: asyncpg.Connection, read_model: str, generation: int) -> int:

@@ -57,6 +57,10 @@ ADVICE = {
         "Sent again it becomes a dead letter once more, and counts towards the limit of dead"
         " letters. `resolve` settles it; --anyway sends it."
     ),
+    "not_rewound": (
+        "There its projectors went on from their checkpoints: `till replay {read_model} … --partitions"
+        " {partitions}` tries again. docs/rewinds.md says what each decision means."
+    ),
     "nothing_moves": (
         "Read the services' logs in .tillstream/logs; then see `till up --detach` and `till lag`."
     ),

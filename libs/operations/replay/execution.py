@@ -76,7 +76,8 @@ class Execution:
         """Carry out what is left of the replay that has not ended; the last step is Left.
 
         Raises NotFound when there is none, AlreadyUnderWay while its group doesn't empty, and Unreachable
-        when a server doesn't answer: then it can be carried on again.
+        when a server doesn't answer: then it can be carried on again. Raises OperationRefused, at its end,
+        where the projectors did not rewind.
         """
         await self._hold()
         async for step in self._carry_on():
@@ -119,7 +120,7 @@ class Execution:
         if replay.state == "replaying":
             watch = Watch(self.conn, self.group, replay)
             if await watch.finished(await watch.look()):
-                await end_replay(self.conn, replay, "done")
+                await end_replay(self.conn, replay, "cancelled" if await watch.not_rewound() else "done")
 
     async def _carry_on(self) -> AsyncIterator[Step]:
         steps: dict[str, Callable[[Replay], Awaitable[None]]] = {
@@ -173,6 +174,16 @@ class Execution:
                 break
             await asyncio.sleep(_LOOK_SECONDS)
         measured = watch.measured(await watch.look())
+        if instead := await watch.not_rewound():
+            await end_replay(self.conn, replay, "cancelled")
+            told = ", ".join(f"{partition} ({decided})" for partition, decided in instead.items())
+            raise OperationRefused(
+                "not_rewound",
+                f"{self.read_model} was not replayed on every partition: of those that were to rewind, these"
+                f" did not: {told}.",
+                read_model=self.read_model,
+                partitions=",".join(map(str, instead)),
+            )
         await end_replay(self.conn, replay, "done")
         superseded = {"superseded": True} if watch.superseded else {}
         yield Left({"replay": replay.action_id, "finished": True, **measured, **superseded})

@@ -15,7 +15,7 @@ from operations.replay.record import Planned, measured_rate
 from operations.replay.scenarios import Offsets, Scenario, aims
 from readmodels import READ_MODELS
 from readmodels.assignment import Case, Checkpoint, Decision, RebuildNeeded, classify
-from readmodels.checkpoints import live_checkpoints
+from readmodels.checkpoints import last_decision, live_checkpoints
 
 
 class Effect(StrEnum):
@@ -119,7 +119,7 @@ async def forecast(conn: asyncpg.Connection, group: Group, name: str, scenario: 
     orders = {}
     if rewound and generation is not None:
         orders = await READ_MODELS[name](generation).count_past(conn, rewound)
-    rows, plan = [], []
+    rows, plan, before = [], [], await last_decision(conn)
     for partition, to in targets.items():
         found, decision = checkpoints.get(partition), decisions[partition]
         effect = EFFECTS[decision.case]
@@ -133,6 +133,7 @@ async def forecast(conn: asyncpg.Connection, group: Group, name: str, scenario: 
             None if found is None else found.epoch,
             generation,
             effect.rewinds,
+            before,
         )
         plan.append(planned)
         at = None if found is None else found.next_offset

@@ -1,16 +1,17 @@
 """How far the projectors are with a replay, by their checkpoints, and when it is finished."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 
+from operations.replay.forecast import EFFECTS
 from operations.replay.offsets import Group
 from operations.replay.record import Planned, Replay
 from readmodels.assignment import Checkpoint
-from readmodels.checkpoints import live_checkpoints
+from readmodels.checkpoints import Decided, decided_since, live_checkpoints
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,22 @@ def progress_of(plan: Sequence[Planned], checkpoints: Mapping[int, Checkpoint]) 
         replayed += max(0, min(planned.events, found.next_offset - planned.to))
     events = sum(planned.events for planned in plan)
     return ReplayProgress(len(plan), taken, level, refolding, replayed, events)
+
+
+def not_rewound(plan: Sequence[Planned], decided: Iterable[Decided]) -> dict[int, str]:
+    """Return the partitions that were to rewind and did not, each with what its projector decided instead."""
+    found = [*decided]
+    followed = {
+        (each.partition, each.committed)
+        for each in found
+        if (effect := EFFECTS.get(each.case)) is not None and effect.rewinds
+    }
+    instead = {each.partition: each.case.replace("_", " ") for each in found}
+    return {
+        planned.partition: instead.get(planned.partition, "went on")
+        for planned in plan
+        if planned.rewinds and (planned.partition, planned.to) not in followed
+    }
 
 
 class Watch:
@@ -71,6 +88,17 @@ class Watch:
         # An assignment that knew nothing of the reset leaves it progress at Kafka.
         committed = await self._group.committed([planned.partition for planned in self._replay.plan])
         return all(found.ours for found in committed.values())
+
+    async def not_rewound(self) -> dict[int, str]:
+        """Return where a finished replay did not happen, as `not_rewound` does.
+
+        To be level again, with an offset of our own at Kafka, is no proof: so is who never saw the reset.
+        """
+        if self.superseded or not self._replay.plan:
+            return {}
+        since = min(each.last_decision for each in self._replay.plan)
+        name, topic = self._replay.read_model, self._group.topic
+        return not_rewound(self._replay.plan, await decided_since(self._conn, name, topic, since))
 
     def rate(self, progress: ReplayProgress) -> float | None:
         """Return the events a second since the first look; None before any."""

@@ -50,7 +50,7 @@ class Planned(NamedTuple):
 
     `end`, `epoch` and `generation` are those of the checkpoint at that moment, None where there was none: the
     replay has been made up for once a later epoch is at `end` again. `rewinds` tells whether the projector
-    will follow; a move ahead it refuses.
+    will follow; a move ahead it refuses. `last_decision` is the number of the last one that was kept by then.
     """
 
     partition: int
@@ -60,6 +60,7 @@ class Planned(NamedTuple):
     epoch: int | None
     generation: int | None
     rewinds: bool
+    last_decision: int = 0
 
     @property
     def events(self) -> int:

@@ -3,13 +3,15 @@
 import asyncio
 import os
 import signal
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 
 from harness.forked import ForkedProcess
 from integration.projector.order_log import random_log
@@ -17,10 +19,11 @@ from integration.projector.processes import Installation, until
 from integration.projector.reading import expected, kept, rows
 from integration.till.conftest import Till
 from messaging import KafkaConnection, group_members
+from messaging.groups import MARKER
 from operations import pause_causes
 from operations.errors import OperationRefused
 from operations.groups import wait_until_left
-from operations.replay import execution
+from operations.replay import Group, execution
 from till.advice import advice_on
 
 NAME = "order_summary"
@@ -29,7 +32,7 @@ REWIND = ("replay", NAME, "--to-earliest", "--execute")
 KILLED = """
 import os, signal, sys
 from till import app
-from operations.replay import execution
+from operations.replay import Group, execution
 
 owner, name = {
     "plan": (execution.Execution, "_plan"),
@@ -261,6 +264,32 @@ async def test_a_group_that_does_not_empty_is_not_reset(
         assert await state(conn) == ["resetting"]
         await asyncio.to_thread(till, "replay", NAME, "--cancel")
     assert await pause_causes(conn, NAME) == []
+
+
+async def test_a_replay_that_a_partition_did_not_follow_is_no_success(
+    installation: Installation, conn: asyncpg.Connection, till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where an offset of ours has come over the reset, the partition is named, and the replay has failed."""
+    reset = Group.reset
+
+    async def reset_and_overwrite(group: Group, offsets: Mapping[int, int]) -> None:
+        await reset(group, offsets)
+        async with group.kafka.consumer(group_id=group.name) as consumer:
+            partition = TopicPartition(group.topic, 1)
+            consumer.assign([partition])
+            await consumer.commit({partition: OffsetAndMetadata(ends[1], MARKER)})
+
+    log = random_log(20)
+    await log.store(conn)
+    with installation.running(NAME):
+        ends = await installation.send(log)
+        await installation.level(conn, NAME, ends)
+        monkeypatch.setattr(Group, "reset", reset_and_overwrite)
+        with pytest.raises(OperationRefused, match=r"these did not: 1 \(went on\)") as told:
+            await asyncio.to_thread(till, *REWIND)
+        assert "--partitions 1" in advice_on(told.value)
+        assert await state(conn) == ["cancelled"]
+        assert await outcomes(conn) == [("replay", "failed")]
 
 
 async def test_an_operators_pause_outlives_a_replay(
