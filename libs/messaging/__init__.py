@@ -14,6 +14,7 @@ from messaging.partitioning import partition_of
 from messaging.producer import Message, Producer
 from messaging.read_range import is_without_records, read_again
 from messaging.refusals import KafkaRefused
+from messaging.starting import is_passing, started
 from messaging.tail import RecordsGone, TopicMadeAnew, TopicTail
 from messaging.topic_position import BadVector, Vector
 from messaging.topic_reader import Offsets, TopicReader
@@ -61,11 +62,13 @@ __all__ = [
     "fetch_topic_id",
     "format_time",
     "group_members",
+    "is_passing",
     "is_without_records",
     "mend_settings",
     "open_envelope",
     "partition_of",
     "read_acls",
     "read_again",
+    "started",
     "stop_consumer",
 ]

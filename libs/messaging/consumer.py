@@ -27,6 +27,7 @@ from messaging.fetching import Fetched, GetMany, fetch_batch
 from messaging.groups import MARKER, committed_offsets
 from messaging.progress import Progress
 from messaging.refusals import telling_refusals
+from messaging.starting import started
 from messaging.subscription import raw_batches
 from runtime import EXIT_FATAL, Health, Settings
 from runtime.retry import Budget
@@ -76,6 +77,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         self._progress = Progress(
             settings, topic, group, positions=self._positions, in_flight=self._in_flight
         )
+        self._health = health
         health.add("consumer", self._problem)
         self._app, self._subscriber = raw_batches(settings, topic, group, listener=self)
         self._subscriber(self._on_records)
@@ -88,8 +90,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         """
         watcher = asyncio.create_task(self._watch())
         try:
-            async with telling_refusals(self._kafka):
-                await self._start_and_wait()
+            await self._start_and_wait()
         except UnknownTopicOrPartitionError:
             log.error("consumer.topic_missing", topic=self._topic, advice="make the topics: till migrate")  # noqa: TRY400 - the traceback says less
             return EXIT_FATAL
@@ -103,9 +104,18 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         log.info("consumer.stopped", topic=self._topic, group=self._group, status=self._exit_status)
         return self._exit_status
 
+    async def _start(self) -> None:
+        try:
+            async with telling_refusals(self._kafka):
+                await self._app.start()
+        except Exception:
+            # It may have opened connections.
+            await self._app.stop()
+            raise
+
     async def _start_and_wait(self) -> None:
         """Start, and wait until we are to stop; a start under way, which can take long, is given up then."""
-        starting = asyncio.create_task(self._app.start())
+        starting = asyncio.create_task(started(self._start, self._health, self._settings.retry_budget))
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)

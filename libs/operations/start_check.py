@@ -4,7 +4,6 @@ The next append would give versions anew that others have read with other conten
 first, and starts only where the database has what the topics end with.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -13,13 +12,20 @@ import asyncpg
 import jiter
 import structlog
 from aiokafka import ConsumerRecord
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from commands import COMMAND_ID_REUSED, Context
 from eventstore import StreamKey, decode_headers
-from messaging import Attributes, KafkaConnection, TopicReader, Topics, Unrecoverable, check_topics_keep
-from runtime import Database, Settings, is_passing_fault
-from runtime.retry import Budget
+from messaging import (
+    Attributes,
+    KafkaConnection,
+    TopicReader,
+    Topics,
+    Unrecoverable,
+    check_topics_keep,
+    started,
+)
+from runtime import Database, Health, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -136,29 +142,25 @@ def _place(record: _Record) -> str:
 
 
 async def refused(
-    settings: Settings, database: Database, check: Check, keeping: Mapping[Topics, Collection[str]]
+    settings: Settings,
+    database: Database,
+    check: Check,
+    keeping: Mapping[Topics, Collection[str]],
+    health: Health,
 ) -> bool:
     """Tell, and log, whether a service must not start; servers that are away are waited for.
 
     Raises what the last try raised once the retry budget is spent.
     """
-    budget = Budget(settings.retry_budget)
-    while True:
-        try:
-            for topics, names in keeping.items():
-                await check_topics_keep(KafkaConnection.of(settings), topics, names)
-            await check(await database.connection())
-        except Unrecoverable as error:
-            log.error("service.refused", reason=str(error))  # noqa: TRY400 - no fault of ours
-            return True
-        except Exception as error:
-            database.discard()
-            # A permission that is missing is not there a second later.
-            passing = error.retriable if isinstance(error, KafkaError) else is_passing_fault(error)
-            delay = budget.next_delay() if passing else None
-            if delay is None:
-                raise
-            log.warning("service.start_retried", error=repr(error), delay=delay)
-            await asyncio.sleep(delay)
-        else:
-            return False
+
+    async def look() -> None:
+        for topics, names in keeping.items():
+            await check_topics_keep(KafkaConnection.of(settings), topics, names)
+        await database.use(check)
+
+    try:
+        await started(look, health, settings.retry_budget)
+    except Unrecoverable as error:
+        log.error("service.refused", reason=str(error))  # noqa: TRY400 - no fault of ours
+        return True
+    return False

@@ -1,5 +1,6 @@
 """The tables of one generation, found by their names, and the views of a read model: who may read what."""
 
+import re
 from collections.abc import Sequence
 
 import asyncpg
@@ -10,6 +11,11 @@ SELECT relname FROM pg_class
 WHERE relnamespace = 'projections'::regnamespace AND relkind = 'r' AND relname ~ ('^' || $1 || '(_.*)?$')
 ORDER BY relname
 """
+_RELATIONS = """
+SELECT relname FROM pg_class WHERE relnamespace = 'projections'::regnamespace AND relname = ANY ($1)
+"""
+_COMMENT = re.compile(r"--.*")
+_MAKES = re.compile(r"CREATE (?:TABLE|(?:UNIQUE )?INDEX) IF NOT EXISTS (?:projections\.)?(?P<name>\w+)")
 _UNPROTECTED = """
 SELECT quote_ident(relname) AS name FROM pg_class AS c
 WHERE relnamespace = 'projections'::regnamespace AND relname = ANY ($1)
@@ -45,6 +51,22 @@ async def tables_of(conn: asyncpg.Connection, read_model: str, generation: int) 
     """Return a generation's tables in the schema `projections`, by what follows the generation's number."""
     stem = f"{read_model}_{generation}"
     return {row["relname"].removeprefix(stem): row["relname"] for row in await conn.fetch(_TABLES, stem)}
+
+
+async def make_missing(conn: asyncpg.Connection, tables_sql: str) -> None:
+    """Make those tables and indexes in the schema `projections` that are not there; lock no others.
+
+    `CREATE INDEX IF NOT EXISTS` locks its table against writers also where the index is there, so that a
+    start could wait for a running batch, and a batch for it. Other statements run where something was made.
+    """
+    statements = [each.strip() for each in _COMMENT.sub("", tables_sql).split(";") if each.strip()]
+    names = [(found["name"] if (found := _MAKES.match(each)) else None) for each in statements]
+    there = {row["relname"] for row in await conn.fetch(_RELATIONS, [name for name in names if name])}
+    if there.issuperset(filter(None, names)):
+        return
+    for name, statement in zip(names, statements, strict=True):
+        if name not in there:
+            await conn.execute(statement)
 
 
 async def keep_tenants_apart(conn: asyncpg.Connection, read_model: str, generation: int) -> None:

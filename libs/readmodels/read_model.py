@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from orders import Event, Order
-from readmodels.generation_tables import are_published, keep_tenants_apart, open_to_readers
+from readmodels.generation_tables import are_published, keep_tenants_apart, make_missing, open_to_readers
 
 OrderKey = tuple[str, UUID]
 """An order's tenant and id."""
@@ -81,7 +81,7 @@ class ReadModel(ABC):
     further_tables: ClassVar[Sequence[str]] = ()
     """Other tables with rows of one order each, by tenant_id and order_id: deleted with the order."""
     tables_sql: ClassVar[str]
-    """Makes what is missing; may run again."""
+    """`CREATE TABLE` and `CREATE INDEX`, each `IF NOT EXISTS`; those run whose table or index is missing."""
     view_sql: ClassVar[str]
     """`CREATE OR REPLACE VIEW read_models.<name>`, and one for each of `further_views`, after another."""
     further_views: ClassVar[Sequence[str]] = ()
@@ -144,7 +144,7 @@ class ReadModel(ABC):
 
     async def create_tables(self, conn: asyncpg.Connection) -> None:
         """Make this generation's tables where they are missing, and keep the tenants in them apart."""
-        await conn.execute(self.tables_sql.format(generation=self.generation))
+        await make_missing(conn, self.tables_sql.format(generation=self.generation))
         await keep_tenants_apart(conn, self.name, self.generation)
 
     async def publish(self, conn: asyncpg.Connection) -> None:

@@ -1,15 +1,15 @@
 """One held PostgreSQL connection for a service's loop, and which of its faults pass by themselves."""
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 
 import asyncpg
 import structlog
 from pydantic import SecretStr
 
-from runtime.retry import Budget
-
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 CONNECT_TIMEOUT = 10.0
 COMMAND_TIMEOUT = 30.0
@@ -100,18 +100,17 @@ class Database:
             log.info("database.connected", application_name=self._application_name)
         return self._connection
 
-    async def reachable(self, budget: float) -> asyncpg.Connection:
-        """Return the open connection, trying for `budget` seconds; then raise what the last try raised."""
-        tries = Budget(budget)
-        while True:
-            try:
-                return await self.connection()
-            except Exception as error:
-                delay = tries.next_delay()
-                if delay is None or not is_passing_fault(error):
-                    raise
-                log.warning("database.unreachable", error=repr(error), delay=delay)
-            await asyncio.sleep(delay)
+    async def use(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        """Return what `work` returns over the connection; one that it failed over is dropped.
+
+        Raises what `work` and `connection` raise.
+        """
+        try:
+            return await work(await self.connection())
+        except BaseException:
+            # Cancelled or failed in mid-statement, it may be anywhere.
+            self.discard()
+            raise
 
     def discard(self) -> None:
         """Drop the connection without waiting for the server; the next use makes a new one."""

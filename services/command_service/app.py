@@ -61,7 +61,7 @@ async def command_service(context: Context[S], settings: Settings) -> int:
     on_stop(consumer.stop)
     async with serve_http(health, settings.http_host, settings.http_port):
         try:
-            if await refused(settings, database, check, {topics: [topics.commands]}):
+            if await refused(settings, database, check, {topics: [topics.commands]}, health):
                 return EXIT_FATAL
             releasing = asyncio.create_task(keep_releasing(handler, kafka, topics.commands))
             try:

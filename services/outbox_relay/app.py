@@ -40,7 +40,7 @@ async def relay(settings: Settings) -> int:
     measuring = asyncio.create_task(depth.keep_looking())
     try:
         async with serve_http(health, settings.http_host, settings.http_port):
-            if await refused(settings, database, check, keeping):
+            if await refused(settings, database, check, keeping, health):
                 return EXIT_FATAL
             sender = Relay(settings, database, shards, Producer, health, floor=floor, reconnected=check)
             return await sender.run(stop)

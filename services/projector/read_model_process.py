@@ -1,13 +1,16 @@
 """A projector's life: in its group while it is wanted there, out of it while its read model is paused."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 
+import asyncpg
 import structlog
 from prometheus_client import Gauge
 
 from commands import ORDERS
-from messaging import BatchConsumer, Unrecoverable
+from messaging import BatchConsumer, Unrecoverable, started
 from projector.building import Builder
 from projector.desired_state import Replaying, keep_looking
 from projector.writing import LiveWriter
@@ -18,6 +21,8 @@ from readmodels.generations import open_live
 from runtime import Database, Health, Settings
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 PAUSED = Gauge(
     "tillstream_read_model_paused",
@@ -61,14 +66,14 @@ class ReadModelProcess:
         self._interrupt()
 
     async def run(self) -> int:
-        """Run until `stop`; returns the exit status. Raises what `Database.reachable` raises."""
+        """Run until `stop`; returns the exit status. Raises what keeps it from starting."""
         self._health.add_state("build", lambda: str(self._wanted.build) if self._wanted.build else None)
         self._health.add_state("pause", self._paused_by)
-        replaying = Replaying(self._read_model.name, self._topics.events, self._health)
-        conn = await self._looking.reachable(self._settings.retry_budget)
-        self._see(await read_desired_state(conn, self._read_model.name))
+        name = self._read_model.name
+        replaying = Replaying(name, self._topics.events, self._health)
+        self._see(await self._started(self._looking, partial(read_desired_state, read_model=name)))
         beside = {
-            asyncio.create_task(keep_looking(self._looking, self._read_model.name, self._see, replaying)),
+            asyncio.create_task(keep_looking(self._looking, name, self._see, replaying)),
             asyncio.create_task(self._builder.run()),
         }
         for task in beside:
@@ -88,6 +93,9 @@ class ReadModelProcess:
             await asyncio.wait(beside)
             await self._looking.close()
             await self._database.close()
+
+    async def _started(self, database: Database, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        return await started(partial(database.use, work), self._health, self._settings.retry_budget)
 
     def _paused_by(self) -> str | None:
         return f"paused by {' and '.join(self._wanted.pauses)}" if self._wanted.pauses else None
@@ -151,7 +159,7 @@ class ReadModelProcess:
 
         Returns the exit status, and why the consumer refused to go on, where it did.
         """
-        live = await open_live(await self._database.reachable(self._settings.retry_budget), self._read_model)
+        live = await self._started(self._database, partial(open_live, read_model=self._read_model))
         self._generation = live.generation
         writer = LiveWriter(self._settings, self._database, live)
         self._consumer = BatchConsumer(

@@ -5,10 +5,9 @@ from collections.abc import Callable
 
 import asyncpg
 import structlog
-from aiokafka.errors import KafkaError
 
 from commands import ORDERS
-from messaging import KafkaConnection
+from messaging import KafkaConnection, is_passing
 from projector.building.build_lease import BuildLease, NotHeld
 from projector.building.catching_up import CatchingUp, ConsumerEnded, catching_up
 from projector.building.comparing import Comparison
@@ -30,7 +29,7 @@ from projector.faults import tell
 from readmodels import ReadModel
 from readmodels.desired_state import DesiredState
 from readmodels.generations import LOCK_GENERATIONS, drop_generation, read_generations
-from runtime import Settings, is_passing_fault
+from runtime import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -198,6 +197,4 @@ class Builder:
 
 
 def _may_pass(error: BaseException) -> bool:
-    if isinstance(error, KafkaError):
-        return bool(error.retriable)
-    return is_passing_fault(error) or isinstance(error, ConsumerEnded | asyncpg.LockNotAvailableError)
+    return is_passing(error) or isinstance(error, ConsumerEnded)

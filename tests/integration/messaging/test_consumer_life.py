@@ -1,7 +1,9 @@
 """How a consumer ends: told to stop, displaced by another, or without a word of what went wrong."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,12 +11,14 @@ import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from commands import ORDERS
+from harness.waiting import eventually
 from messaging import (
     Assigned,
     BatchConsumer,
     Committed,
     Fenced,
     KafkaConnection,
+    Unrecoverable,
     committed_offsets,
     ensure_topics,
     group_members,
@@ -86,6 +90,46 @@ async def test_a_stop_before_the_start_has_finished_ends_cleanly(silent: tuple[s
     await asyncio.wait_for(came.wait(), 30)
     starting.stop()
     assert await asyncio.wait_for(running, 30) == 0
+
+
+async def test_kafka_that_is_not_there_yet_is_waited_for(waiting: Settings) -> None:
+    """A consumer started before Kafka says so in its readiness, tries again, and then begins its work."""
+    health, handler = Health(), Failing(Unrecoverable("came"))
+    topics = ORDERS.topics(waiting.topic_prefix)
+    host, kafka_port = waiting.kafka_bootstrap_servers.split(":")
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    late = waiting.model_copy(update={"kafka_bootstrap_servers": f"127.0.0.1:{port}", "retry_budget": 60.0})
+    starting = BatchConsumer(
+        late, topic=topics.commands, group=topics.group("life"), handler=handler, health=health
+    )
+    running = asyncio.create_task(starting.run())
+
+    async def told() -> bool:
+        assert not running.done(), running.exception()
+        return "KafkaConnectionError" in health.problems().get("start", "")
+
+    await eventually(told)
+    # Who comes is told Kafka's own address.
+    front = await asyncio.start_server(partial(pass_on, host, kafka_port), "127.0.0.1", port)
+    try:
+        assert await asyncio.wait_for(running, 60) == EXIT_FATAL
+    finally:
+        front.close()
+    assert handler.attempts == 1
+    assert "start" not in health.problems()
+
+
+async def pass_on(host: str, port: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Carry what a client says to a server, and back."""
+    from_server, to_server = await asyncio.open_connection(host, int(port))
+
+    async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            target.write(data)
+        target.close()
+
+    await asyncio.gather(carry(reader, to_server), carry(from_server, writer))
 
 
 async def test_who_is_fenced_leaves_the_group_and_ends_with_0(waiting: Settings) -> None:
