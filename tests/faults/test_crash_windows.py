@@ -4,6 +4,7 @@ import pytest
 
 from faults.runner import PART_SENT
 from faults.town import Town, killed
+from harness.groups import last_decision, rewound
 from readmodels import READ_MODELS
 
 PROJECTORS = sorted(READ_MODELS, reverse=True)
@@ -77,9 +78,10 @@ async def test_a_killed_projector_leaves_rows_equal_to_the_fold(
     await town.quiet()
     await town.stop(name)
     await town.load()
+    since = await last_decision(town.admin)
     if window == "projector.half_refolded":
         await town.rewind(name)
-    before = await town.kept(name)
+    before, applied = await town.kept(name), await town.applied(name)
     await killed(town.faulty(name, window, call), window)
     after = await town.kept(name)
     refolding = await town.admin.fetchval(
@@ -89,6 +91,7 @@ async def test_a_killed_projector_leaves_rows_equal_to_the_fold(
     if window == "projector.half_refolded":
         assert after == before
         assert refolding
+        assert await rewound(town.admin, name, since) == applied
         assert not any(found.ours for found in committed.values())
     else:
         assert (after != before) == (window not in {"projector.taken", "projector.assigned"})

@@ -18,7 +18,7 @@ import pytest
 
 from commands import ORDERS
 from faults.many_orders import many_orders, send, store
-from harness.groups import expel, rewind
+from harness.groups import expel, last_decision, rewind, rewound
 from harness.installation import Installation
 from harness.waiting import eventually
 from integration.projector.reading import rows, summaries
@@ -142,11 +142,15 @@ class Replay:
         return bool(await self.conn.fetchval(LEVEL) == self.sent)
 
     async def begin(self) -> None:
-        """Rewind the group of a stopped projector, and start one that has taken the rewind up."""
+        """Rewind the group of a stopped projector, and start one that has decided so on every partition."""
+        since = await last_decision(self.conn)
         await rewind(self.installation.bootstrap_servers, self.group, self.topics.events)
-        place = await self.conn.fetchval(PLACE)
         self.projectors.start()
-        await self.moved(place)
+
+        async def decided() -> bool:
+            return await rewound(self.conn, NAME, since) == set(range(PARTITIONS))
+
+        await eventually(decided, deadline=DEADLINE)
         self.rewinds += 1
 
     async def moved(self, place: str) -> None:

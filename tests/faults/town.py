@@ -126,6 +126,13 @@ class Town:
         except asyncpg.UndefinedTableError:
             return []
 
+    async def applied(self, name: str) -> set[int]:
+        """Give the partitions that a read model has applied any records of."""
+        rows = await self.admin.fetch(
+            "SELECT partition FROM projections.checkpoints WHERE read_model = $1 AND next_offset > 0", name
+        )
+        return {row["partition"] for row in rows}
+
     async def quiet(self) -> None:
         """Wait until all that was sent has come through."""
         await quiet(self.admin, self.topics, self.sent)

@@ -1,5 +1,6 @@
 """Consumer groups as Kafka sees them."""
 
+import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.group import LeaveGroupRequest
@@ -32,6 +33,22 @@ async def rewind(bootstrap_servers: str, group: str, topic: str) -> None:
         partitions = [TopicPartition(topic, number) for number in await _partitions(bootstrap_servers, topic)]
         consumer.assign(partitions)
         await consumer.commit(dict.fromkeys(partitions, 0))
+
+
+async def last_decision(conn: asyncpg.Connection) -> int:
+    """Give the number of the last decision that a projector has kept."""
+    return int(await conn.fetchval("SELECT coalesce(max(id), 0) FROM projections.assignments"))
+
+
+async def rewound(conn: asyncpg.Connection, read_model: str, since: int) -> set[int]:
+    """Give the partitions whose projector has decided a rewind to the start after the decision `since`."""
+    rows = await conn.fetch(
+        "SELECT DISTINCT partition FROM projections.assignments"
+        " WHERE read_model = $1 AND id > $2 AND decision = 'rewind_to_start' AND committed_offset = 0",
+        read_model,
+        since,
+    )
+    return {row["partition"] for row in rows}
 
 
 async def _partitions(bootstrap_servers: str, topic: str) -> list[int]:
