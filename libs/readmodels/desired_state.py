@@ -1,5 +1,6 @@
 """What the database wants of a read model's projectors: a pause, a build, generations to drop."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import asyncpg
@@ -9,7 +10,7 @@ SELECT
     ARRAY(SELECT cause FROM operations.pauses WHERE read_model = $1 ORDER BY cause) AS pauses,
     live.generation AS live,
     live.version AS live_version,
-    b.id, b.kind, b.version, b.state, b.cancel_requested, b.orders_done, b.orders_total,
+    b.id, b.kind, b.version, b.state, b.cancel_requested, b.orders_done, b.orders_total, b.blocked_by,
     ARRAY(
         SELECT generation FROM projections.generations
         WHERE read_model = $1 AND drop_requested AND state <> 'live' ORDER BY generation
@@ -45,11 +46,14 @@ class DesiredBuild(NamedTuple):
     cancel_requested: bool
     orders_done: int
     orders_total: int | None
+    blocked_by: Sequence[str] = ()
 
     def __str__(self) -> str:
         told = f"{self.kind} of version {self.version}: {self.state.replace('_', ' ')}"
         if self.state == "scanning":
             told += f", {self.orders_done:,} of about {self.orders_total or 0:,} orders"
+        if self.blocked_by:
+            told += f", the swap waits for {'; '.join(self.blocked_by)}"
         return told
 
 

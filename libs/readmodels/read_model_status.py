@@ -1,6 +1,6 @@
 """How read models stand, as the database knows: paused, replaying, building, and with parked orders."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ _BUILDS = """
 SELECT DISTINCT ON (read_model) read_model, kind, state, orders_done, orders_total
 FROM operations.builds WHERE state NOT IN ('swapped', 'failed', 'cancelled') ORDER BY read_model, id DESC
 """
+_BLOCKED = "SELECT read_model, blocked_by FROM operations.builds WHERE blocked_by <> '{}'"
 
 
 class BuildProgress(NamedTuple):
@@ -74,3 +75,11 @@ async def read_statuses(
         name: ReadModelStatus(each.pauses, each.places, each.parked, builds.get(name))
         for name, each in found.items()
     }
+
+
+async def read_swap_blockers(conn: asyncpg.Connection) -> Mapping[str, Sequence[str]]:
+    """Return read model → whose sessions keep a build from being swapped in; most have none.
+
+    For the roles operator, projector and query: what tenants ask with must not see sessions.
+    """
+    return {row["read_model"]: row["blocked_by"] for row in await conn.fetch(_BLOCKED)}

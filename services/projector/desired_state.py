@@ -1,7 +1,7 @@
 """Looks up again and again what the database wants of a read model's projectors, and tells of its rewinds."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
 import structlog
@@ -41,9 +41,12 @@ class Replaying:
 
 
 async def keep_looking(
-    database: Database, read_model: str, see: Callable[[DesiredState], None], replaying: Replaying
+    database: Database,
+    read_model: str,
+    see: Callable[[DesiredState], None],
+    looks: Sequence[Callable[[asyncpg.Connection], Awaitable[None]]],
 ) -> None:
-    """Call `see` with what is wanted, again and again, and have `replaying` look; without a database neither.
+    """Call `see` with what is wanted, again and again, and the other `looks`; without a database neither.
 
     Raises what is no passing fault, such as a missing grant.
     """
@@ -51,7 +54,8 @@ async def keep_looking(
         try:
             conn = await database.connection()
             see(await read_desired_state(conn, read_model))
-            await replaying.look(conn)
+            for look in looks:
+                await look(conn)
         except Exception as error:
             if not is_passing_fault(error):
                 raise

@@ -73,7 +73,9 @@ class ReadModelProcess:
         replaying = Replaying(name, self._topics.events, self._health)
         self._see(await self._started(self._looking, partial(read_desired_state, read_model=name)))
         beside = {
-            asyncio.create_task(keep_looking(self._looking, name, self._see, replaying)),
+            asyncio.create_task(
+                keep_looking(self._looking, name, self._see, [replaying.look, self._builder.look])
+            ),
             asyncio.create_task(self._builder.run()),
         }
         for task in beside:

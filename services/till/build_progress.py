@@ -32,10 +32,10 @@ async def show_build(conn: asyncpg.Connection, build_id: int) -> Build:
                 rate=f"{speed:,.0f}/s" if build.state == "scanning" and speed else "",
                 doing=_doing(seen),
             )
-            silence = _silence(seen)
-            if silence and silence != told:
-                picture.console.print(silence, highlight=False, soft_wrap=True)
-            told = silence
+            standing = _silence(seen) or _blocked(build)
+            if standing and standing != told:
+                picture.console.print(standing, highlight=False, markup=False, soft_wrap=True)
+            told = standing
     return build
 
 
@@ -43,6 +43,16 @@ def _doing(seen: FollowedBuild) -> str:
     if seen.build.cancel_requested:
         return "is being cancelled"
     return "" if seen.to_catch_up is None else f"{seen.to_catch_up:,} events to catch up"
+
+
+def _blocked(build: Build) -> str:
+    """Say who is in the way of the swap, and what to do."""
+    if not build.blocked_by:
+        return ""
+    return (
+        f"The swap waits for {'; '.join(build.blocked_by)}. It goes on once that is over;"
+        " `SELECT pg_terminate_backend(PID)`, as a superuser, ends a session."
+    )
 
 
 def _silence(seen: FollowedBuild) -> str:

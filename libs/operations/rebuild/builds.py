@@ -25,7 +25,7 @@ _BUILD = """
 SELECT b.id, b.read_model, b.kind, b.state, b.version, b.generation, b.throttle, b.hold, b.cancel_requested,
     b.requested_at, a.actor, b.started_at, b.finished_at,
     extract(epoch FROM clock_timestamp() - coalesce(b.advanced_at, b.requested_at))::float8 AS silent_seconds,
-    b.orders_total, b.orders_done, b.comparison, b.error
+    b.orders_total, b.orders_done, b.comparison, b.error, b.blocked_by
 FROM operations.builds AS b LEFT JOIN operations.actions AS a ON a.id = b.action_id
 """
 _BY_ID = f"{_BUILD} WHERE b.id = $1"
@@ -42,7 +42,7 @@ class Build:
     """A build: who asked for it (an upgrade: nobody), how far it is, and what came of it.
 
     `silent_seconds` tells how long nobody has worked at it. `orders_total` is about right, None before the
-    scan.
+    scan. `blocked_by` tells who keeps it from being swapped in.
     """
 
     id: int
@@ -63,6 +63,7 @@ class Build:
     orders_done: int
     comparison: dict[str, Any] | None
     error: str | None
+    blocked_by: list[str]
 
     @property
     def ended(self) -> bool:

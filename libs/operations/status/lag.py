@@ -21,7 +21,7 @@ from operations.status.waiting import Waiting, WaitingReader
 from readmodels import READ_MODELS
 from readmodels.assignment import Checkpoint, RebuildNeeded, classify
 from readmodels.checkpoints import live_checkpoints
-from readmodels.read_model_status import ReadModelStatus, read_statuses
+from readmodels.read_model_status import ReadModelStatus, read_statuses, read_swap_blockers
 
 _ASKING_TIMEOUT = 15.0
 # A sender that was mended is told of no more after it.
@@ -40,10 +40,11 @@ class PartitionLag(NamedTuple):
 
 @dataclass(frozen=True)
 class Lag:
-    """One read model's lag, by partition, and how it stands."""
+    """One read model's lag, by partition, how it stands, and who keeps its build from being swapped in."""
 
     partitions: Mapping[int, PartitionLag]
     status: ReadModelStatus
+    swap_blocked_by: Sequence[str] = ()
 
     @property
     def records(self) -> int:
@@ -139,6 +140,7 @@ class LagReader:
                     )
                 )
                 statuses = await read_statuses(self.connection, topic, READ_MODELS)
+                blockers = await read_swap_blockers(self.connection)
                 checkpoints = {
                     name: (await live_checkpoints(self.connection, name, topic))[1] for name in READ_MODELS
                 }
@@ -158,7 +160,10 @@ class LagReader:
                 await self._look_up(
                     {(p, at) for found in places.values() for p, at in found.items() if at < ends[p]}
                 )
-        lags = {name: self._lag(statuses[name], found, ends) for name, found in places.items()}
+        lags = {
+            name: self._lag(statuses[name], found, ends, blockers.get(name, ()))
+            for name, found in places.items()
+        }
         return Lags(lags, outbox, waiting, held_back, elsewhere)
 
     def _lag(
@@ -166,6 +171,7 @@ class LagReader:
         status: ReadModelStatus,
         places: Mapping[TopicPartition, int],
         ends: Mapping[TopicPartition, int],
+        blockers: Sequence[str],
     ) -> Lag:
         now = datetime.now(UTC)
         found = {}
@@ -181,7 +187,7 @@ class LagReader:
                 status.parked.get(number, 0),
                 place is not None and place.replaying,
             )
-        return Lag(found, status)
+        return Lag(found, status, blockers)
 
     async def _look_up(self, places: Collection[tuple[TopicPartition, int]]) -> None:
         """Find out when the events at these places were recorded."""

@@ -21,12 +21,14 @@ from projector.building.record import (
     keep_comparison,
     read_build,
     request_upgrade,
+    tell_blocked,
 )
 from projector.building.scanning import Scan, begin
-from projector.building.swapping import try_swap
+from projector.building.swapping import READERS_WITHIN, try_swap
 from projector.desired_state import LOOK_INTERVAL
 from projector.faults import tell
 from readmodels import ReadModel
+from readmodels.blockers import view_holders, who_blocks
 from readmodels.desired_state import DesiredState
 from readmodels.generations import LOCK_GENERATIONS, drop_generation, read_generations
 from runtime import Settings
@@ -57,6 +59,9 @@ class Builder:
         self._lease = BuildLease(settings.database_url, read_model.name)
         # Generations that can't be dropped: somebody built on their tables.
         self._kept: set[int] = set()
+        # The session that is trying to swap, and who it was last seen to wait for.
+        self._swapping: int | None = None
+        self._blocked_by: list[str] = []
 
     async def run(self) -> None:
         """Look for work and do it until cancelled. Raises only what is neither passing nor a build's own."""
@@ -162,9 +167,25 @@ class Builder:
             at_work.check()
             hold = await self._step(build)
             conn = await self._lease.connection()
-            if not hold and await try_swap(conn, build, generation, self._topic, at_work):
-                return
+            blocked_by = [] if hold else await view_holders(conn, generation.views, READERS_WITHIN)
+            if not (hold or blocked_by):
+                self._swapping, self._blocked_by = conn.get_server_pid(), []
+                try:
+                    if await try_swap(conn, build, generation, self._topic, at_work):
+                        return
+                except asyncpg.LockNotAvailableError:
+                    blocked_by = self._blocked_by
+                finally:
+                    self._swapping = None
+            if blocked_by:
+                log.warning("build.swap_blocked", build=build.id, blocked_by=blocked_by)
+            await tell_blocked(conn, build, blocked_by)
             await asyncio.sleep(LOOK_INTERVAL)
+
+    async def look(self, conn: asyncpg.Connection) -> None:
+        """See, over another connection than the swap's, whose locks a swap waits for."""
+        if self._swapping is not None:
+            self._blocked_by = await who_blocks(conn, self._swapping) or self._blocked_by
 
     async def _hand_over(self, at_work: CatchingUp) -> None:
         """Go on until the read model's own group has the new generation, and so has fenced us."""

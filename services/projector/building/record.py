@@ -1,6 +1,6 @@
 """A build's row, as the projector that works at it reads and writes it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
@@ -33,8 +33,9 @@ UPDATE operations.builds SET state = $2, advanced_at = clock_timestamp(),
 WHERE id = $1
 """
 _COMPARED = "UPDATE operations.builds SET comparison = $2::jsonb WHERE id = $1"
+_BLOCKED = "UPDATE operations.builds SET blocked_by = $2 WHERE id = $1 AND blocked_by <> $2"
 _END = """
-UPDATE operations.builds SET state = $2, error = $3, finished_at = clock_timestamp()
+UPDATE operations.builds SET state = $2, error = $3, finished_at = clock_timestamp(), blocked_by = '{}'
 WHERE id = $1 AND state NOT IN ('swapped', 'failed', 'cancelled')
 """
 _BEGUN = """
@@ -123,6 +124,11 @@ async def enter(conn: asyncpg.Connection, build: BuildJob, state: str) -> None:
 async def keep_comparison(conn: asyncpg.Connection, build: BuildJob, comparison: Mapping[str, Any]) -> None:
     """Keep what came of the comparison."""
     await conn.execute(_COMPARED, build.id, to_json(comparison).decode())
+
+
+async def tell_blocked(conn: asyncpg.Connection, build: BuildJob, blocked_by: Sequence[str]) -> None:
+    """Keep who is in the way of the swap; nobody, where nobody is any more."""
+    await conn.execute(_BLOCKED, build.id, list(blocked_by))
 
 
 async def end(conn: asyncpg.Connection, build: BuildJob, state: str, error: str | None = None) -> None:

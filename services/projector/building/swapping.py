@@ -17,14 +17,15 @@ log = structlog.get_logger(__name__)
 
 # A writer of the live generation holds its checkpoints for a batch.
 WRITERS_WITHIN = "2s"
-# While the swap waits for a reader's lock on the view, later readers wait behind it; so it gives up soon.
-READERS_WITHIN = "300ms"
+# While the swap waits for a reader's lock on the view, later readers wait behind it; so it gives up soon, and
+# where a reader has been longer at it than this, it doesn't ask.
+READERS_WITHIN = 0.3
 # The live generation stands still for as long as the new one makes up for the last of it.
 MAKE_UP_WITHIN = 2.0
 _MAKE_UP_INTERVAL = 0.02
 
 _SWAPPED = """
-UPDATE operations.builds SET state = 'swapped', finished_at = clock_timestamp()
+UPDATE operations.builds SET state = 'swapped', finished_at = clock_timestamp(), blocked_by = '{}'
 WHERE id = $1 AND NOT cancel_requested AND NOT hold RETURNING true
 """
 
@@ -40,20 +41,20 @@ async def try_swap(
 
     The old generation's writers wait at its checkpoints while the new one gets to where they are: no reader
     sees an order go back. Then they are fenced. Raises RebuildNeeded when the topic that the new one speaks
-    of is gone, and KafkaError.
+    of is gone, KafkaError, and LockNotAvailableError where somebody keeps it from a lock.
     """
     # Before any lock: Kafka may take its time.
     await catching_up.check_topic()
     try:
         async with conn.transaction():
-            await conn.execute(LOCK_GENERATIONS)
             await conn.execute(f"SET LOCAL lock_timeout = '{WRITERS_WITHIN}'")
+            await conn.execute(LOCK_GENERATIONS)
             old = (await live_generations(conn))[generation.name].generation
             await _come_level(conn, old, generation, topic, catching_up)
-            await conn.execute(f"SET LOCAL lock_timeout = '{READERS_WITHIN}'")
+            await conn.execute(f"SET LOCAL lock_timeout = '{READERS_WITHIN}s'")
             await publish(conn, generation)
             await _change_places(conn, build, old, generation)
-    except (_NotYet, asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as reason:
+    except (_NotYet, asyncpg.DeadlockDetectedError) as reason:
         log.info("build.swap_put_off", build=build.id, reason=str(reason))
         return False
     log.info("build.swapped", build=build.id, live=generation.generation, previous=old)

@@ -170,7 +170,7 @@ def _document(lags: Lags, *, partitions: bool) -> Mapping[str, Any]:
             "state": _word(status),
             "paused_by": status.pauses,
             "to_replay": sum(place.to_replay for place in status.places.values()),
-            "building": status.build and status.build._asdict(),
+            "building": status.build and {**status.build._asdict(), "swap_blocked_by": each.swap_blocked_by},
         }
         if partitions:
             row["partitions"] = {number: partition._asdict() for number, partition in each.partitions.items()}
@@ -240,6 +240,8 @@ def _told(lag: Lag) -> str:
     if build := status.build:
         share = f", {build.orders_done / build.orders_total:.0%}" if build.orders_total else ""
         told.append(f"{build.kind}: {build.state.replace('_', ' ')}{share}")
+    if lag.swap_blocked_by:
+        told.append(f"the swap waits for {'; '.join(lag.swap_blocked_by)}")
     return "; ".join(told) or _word(status)
 
 

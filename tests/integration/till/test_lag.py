@@ -208,8 +208,9 @@ def test_lag_tells_how_a_read_model_stands(till: Till, events: EventTopic, books
         "INSERT INTO operations.pauses (read_model, cause, action_id) SELECT 'sales', 'replay', id FROM asked"
     )
     books.execute(
-        "INSERT INTO operations.builds (read_model, kind, version, state, orders_done, orders_total)"
-        " VALUES ('audit_log', 'upgrade', 2, 'scanning', 3, 4)"
+        "INSERT INTO operations.builds"
+        " (read_model, kind, version, state, orders_done, orders_total, blocked_by)"
+        " VALUES ('audit_log', 'upgrade', 2, 'comparing', 3, 4, ARRAY['ann (psql), pid 7'])"
     )
     for generation in (1, 2):
         books.execute(
@@ -228,9 +229,10 @@ def test_lag_tells_how_a_read_model_stands(till: Till, events: EventTopic, books
     assert lag["order_summary"]["to_replay"] == 2
     assert [each["replaying"] for each in lag["order_summary"]["partitions"].values()] == [True, False]
     assert lag["audit_log"]["building"]["orders_done"] == 3
+    assert lag["audit_log"]["building"]["swap_blocked_by"] == ["ann (psql), pid 7"]
     told = CliRunner().invoke(app, ["lag"], env={"COLUMNS": "200"}).stdout
     assert "paused by replay; replaying, 2 events to go" in told
-    assert "upgrade: scanning, 75%" in told
+    assert "upgrade: comparing, 75%; the swap waits for ann (psql), pid 7" in told
 
 
 def test_the_outbox_is_a_part_of_the_lag(till: Till, events: EventTopic, books: Bookkeeping) -> None:
