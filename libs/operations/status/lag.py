@@ -17,7 +17,7 @@ from messaging import Assigned, KafkaConnection, Topics, fetch_topic, stop_consu
 from operations.dead_letters import HeldBack, list_held_back
 from operations.groups import wait_for_committed
 from operations.reaching_kafka import event_in, reaching_kafka
-from operations.status.waiting import Waiting, WaitingReader
+from operations.status.waiting import OpenTransaction, Waiting, WaitingReader
 from readmodels import READ_MODELS
 from readmodels.assignment import Checkpoint, RebuildNeeded, classify
 from readmodels.checkpoints import live_checkpoints
@@ -29,13 +29,17 @@ _ELSEWHERE_WITHIN = timedelta(days=1)
 
 
 class PartitionLag(NamedTuple):
-    """Events from `place` on that a read model has not applied, and seconds since the oldest was recorded."""
+    """Events from `place` on that a read model has not applied, and seconds since the oldest was recorded.
+
+    `held_at` is the offset of a transaction that its sender has not ended, where that is all that waits.
+    """
 
     place: int
     records: int
     oldest_seconds: float
     parked_orders: int
     replaying: bool
+    held_at: int | None
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ class Lags(NamedTuple):
     """What till tells of an installation's lag; `waiting` is topic → partition → the commands that wait.
 
     `held_back` is what the dead-letter limit holds of them, `elsewhere` who sent some to another partition
-    than their orders' others within the last day.
+    than their orders' others within the last day; `transactions` is topic → partition → the open transaction
+    that holds events back from all their readers.
     """
 
     read_models: Mapping[str, Lag]
@@ -74,6 +79,7 @@ class Lags(NamedTuple):
     waiting: Mapping[str, Mapping[int, Waiting]]
     held_back: Sequence[HeldBack]
     elsewhere: Sequence[SourceElsewhere]
+    transactions: Mapping[str, Mapping[int, OpenTransaction]]
 
 
 async def read_lags(connection: asyncpg.Connection, kafka: KafkaConnection, topics: Topics) -> Lags:
@@ -109,8 +115,8 @@ class LagReader:
     connection: asyncpg.Connection
     consumer: AIOKafkaConsumer
     waiting: WaitingReader
-    # When the event at a place was recorded: it is asked for again while it waits.
-    _recorded: dict[tuple[TopicPartition, int], datetime] = field(default_factory=dict, init=False)
+    # The first event from a place on, and when it was recorded: it is asked for again while it waits.
+    _oldest: dict[tuple[TopicPartition, int], tuple[int, datetime]] = field(default_factory=dict, init=False)
 
     async def read(self) -> Lags:
         """Return the lag of every read model and of the outbox, and the commands that wait.
@@ -145,7 +151,9 @@ class LagReader:
                     name: (await live_checkpoints(self.connection, name, topic))[1] for name in READ_MODELS
                 }
                 # Last, so that what was applied meanwhile is not counted as ahead of them.
+                written = await self.waiting.written_ends(partitions)
                 ends = await self.consumer.end_offsets(partitions)
+                transactions = await self.waiting.open_transactions(ends, written)
                 places = {
                     name: {
                         p: place_of(
@@ -157,43 +165,53 @@ class LagReader:
                     }
                     for name, found in zip(READ_MODELS, committed, strict=True)
                 }
-                await self._look_up(
-                    {(p, at) for found in places.values() for p, at in found.items() if at < ends[p]}
-                )
+                waits = {(p, at) for found in places.values() for p, at in found.items() if at < ends[p]}
+                await self._look_up(waits, ends)
         lags = {
-            name: self._lag(statuses[name], found, ends, blockers.get(name, ()))
+            name: self._lag(statuses[name], found, ends, transactions, blockers.get(name, ()))
             for name, found in places.items()
         }
-        return Lags(lags, outbox, waiting, held_back, elsewhere)
+        held = {partition.partition: each for partition, each in sorted(transactions.items())}
+        return Lags(lags, outbox, waiting, held_back, elsewhere, {topic: held})
 
     def _lag(
         self,
         status: ReadModelStatus,
         places: Mapping[TopicPartition, int],
         ends: Mapping[TopicPartition, int],
+        transactions: Mapping[TopicPartition, OpenTransaction],
         blockers: Sequence[str],
     ) -> Lag:
         now = datetime.now(UTC)
         found = {}
         for partition, at in sorted(places.items()):
-            recorded = self._recorded.get((partition, at))
-            seconds = 0.0 if recorded is None else max(0.0, (now - recorded).total_seconds())
             number = partition.partition
+            records, seconds, held_at = 0, 0.0, None
+            transaction = transactions.get(partition)
+            if oldest := self._oldest.get((partition, at)):
+                records, seconds = ends[partition] - oldest[0], (now - oldest[1]).total_seconds()
+            elif transaction is not None:
+                seconds, held_at = transaction.seconds, transaction.at
             place = status.places.get(number)
             found[number] = PartitionLag(
                 at,
-                max(0, ends[partition] - at),
-                round(seconds, 3),
+                max(0, records) + (0 if transaction is None else transaction.records),
+                round(max(0.0, seconds), 3),
                 status.parked.get(number, 0),
                 place is not None and place.replaying,
+                held_at,
             )
         return Lag(found, status, blockers)
 
-    async def _look_up(self, places: Collection[tuple[TopicPartition, int]]) -> None:
-        """Find out when the events at these places were recorded."""
-        self._recorded = {place: at for place, at in self._recorded.items() if place in places}
-        missing = set(places) - self._recorded.keys()
-        # Ends with the caller's deadline: below the end of a partition there is a record.
+    async def _look_up(
+        self, places: Collection[tuple[TopicPartition, int]], ends: Mapping[TopicPartition, int]
+    ) -> None:
+        """Find the first event from each of these places on, and when it was recorded.
+
+        Where there are only the marks of senders' transactions, and what they took back, there is none.
+        """
+        self._oldest = {place: oldest for place, oldest in self._oldest.items() if place in places}
+        missing = set(places) - self._oldest.keys()
         while missing:
             # The consumer is at one place of a partition at a time; the read models mostly are at few.
             wanted = dict(missing)
@@ -201,10 +219,14 @@ class LagReader:
             for partition, at in wanted.items():
                 self.consumer.seek(partition, at)
             while wanted:
-                for partition, records in (await self.consumer.getmany(*wanted, timeout_ms=1000)).items():
-                    place = (partition, wanted.pop(partition))
-                    self._recorded[place] = event_in(records[0], ORDERS.type_prefix).recorded_at
+                for partition, records in (await self.consumer.getmany(*wanted, timeout_ms=200)).items():
+                    place, first = (partition, wanted.pop(partition)), records[0]
+                    self._oldest[place] = first.offset, event_in(first, ORDERS.type_prefix).recorded_at
                     missing.discard(place)
+                for partition, at in [*wanted.items()]:
+                    if await self.consumer.position(partition) >= ends[partition]:
+                        del wanted[partition]
+                        missing.discard((partition, at))
 
 
 def place_of(kafka: Assigned, checkpoint: Checkpoint | None, topic_id: UUID) -> int:

@@ -28,6 +28,17 @@ class Waiting(NamedTuple):
     held_at: int | None = None
 
 
+class OpenTransaction(NamedTuple):
+    """A transaction that its sender has not ended holds a partition at this offset: nobody reads further.
+
+    `records` were written from there on, the first of them so many seconds ago.
+    """
+
+    at: int
+    records: int
+    seconds: float
+
+
 class WaitingReader:
     """Looks again and again, over connections of its own; to be used as a context manager."""
 
@@ -61,8 +72,8 @@ class WaitingReader:
         group = topics.group(context.command_group)
         committed = await wait_for_committed(self._kafka, group, partitions)
         beginnings = await self._committed.beginning_offsets(partitions)
+        written = await self.written_ends(partitions)
         readable = await self._committed.end_offsets(partitions)
-        written = await self._written.end_offsets(partitions)
         places = {
             p: max(beginning, committed[p].offset if p in committed else 0)
             for p, beginning in beginnings.items()
@@ -83,6 +94,25 @@ class WaitingReader:
                 )
             )
         return waiting
+
+    async def written_ends(self, partitions: list[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Return where partitions end, with what nobody can read yet.
+
+        To be asked before what can be read: else what came in between looks like an open transaction.
+        """
+        ends: Mapping[TopicPartition, int] = await self._written.end_offsets(partitions)
+        return ends
+
+    async def open_transactions(
+        self, readable: Mapping[TopicPartition, int], written: Mapping[TopicPartition, int]
+    ) -> Mapping[TopicPartition, OpenTransaction]:
+        """Return what holds partitions, from where they end for readers and as a whole; most have nothing."""
+        first = await _first_records(self._written, readable, written)
+        now = datetime.now(UTC).timestamp()
+        return {
+            p: OpenTransaction(readable[p], written[p] - readable[p], max(0.0, now - timestamp))
+            for p, (_, timestamp) in first.items()
+        }
 
 
 async def _first_records(

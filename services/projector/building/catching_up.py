@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+from aiokafka import TopicPartition
+
 from commands import ORDERS
-from messaging import BatchConsumer, KafkaConnection, TopicReader, fetch_topic
+from messaging import BatchConsumer, KafkaConnection, TopicReader, fetch_topic, is_without_records
 from projector.building.build_lease import BuildLease
 from projector.building.record import Step
 from projector.writing import NextWriter
@@ -19,6 +21,8 @@ from runtime import Database, Health, Settings, is_passing_fault
 # What took no longer than this to catch up with is level: the rest is made up for at the swap.
 LEVEL_WITHIN = 2.0
 LOOK_INTERVAL = 0.1
+# Checkpoints that stand still for so long may have only offsets without records before them.
+STILL_FOR = 1.0
 
 
 class ConsumerEnded(Exception):
@@ -68,13 +72,31 @@ class CatchingUp:
             await self.check_topic()
             async with TopicReader.open(self._kafka, self._topic) as reader:
                 ends = reader.ends
-            started = time.monotonic()
-            while not at_or_past(await self.places(), ends):
+            started = moved = time.monotonic()
+            before: dict[int, int] = {}
+            while not at_or_past(places := await self.places(), ends):
                 self.check()
                 await step()
+                if places != before:
+                    moved, before = time.monotonic(), places
+                elif time.monotonic() - moved > STILL_FOR:
+                    if await self._has_all(places, ends):
+                        break
+                    moved = time.monotonic()
                 await asyncio.sleep(LOOK_INTERVAL)
             if time.monotonic() - started < LEVEL_WITHIN:
                 return
+
+    async def _has_all(self, places: Mapping[int, int], ends: Mapping[int, int]) -> bool:
+        """Tell whether no record lies between.
+
+        The marks of senders' transactions, and what they took back, move no checkpoint.
+        """
+        for number, end in ends.items():
+            partition = TopicPartition(self._topic, number)
+            if not await is_without_records(self._kafka, partition, places.get(number, 0), end):
+                return False
+        return True
 
     async def check_topic(self) -> None:
         """Raise RebuildNeeded when the generation's checkpoints speak of a topic that was deleted since.

@@ -22,7 +22,7 @@ _REFRESH_SECONDS = 1.0
 _MINUTE, _HOUR = 60, 3600
 _SOURCES_TOLD = 3
 _COLUMNS = ("read_model", "records", "oldest_seconds", "parked_orders", "state")
-_PARTITION_COLUMNS = ("read_model", "partition", "place", *_COLUMNS[1:])
+_PARTITION_COLUMNS = ("read_model", "partition", "place", *_COLUMNS[1:], "held_at")
 _WAITING_COLUMNS = ("topic", "partition", "place", "records", "oldest_seconds", "held_at")
 
 PartitionsOption = Annotated[bool, typer.Option("--partitions", help="Each partition for itself.")]
@@ -51,6 +51,8 @@ def lag(
         print_rows(_waiting_rows(lags), _WAITING_COLUMNS, output, title="Commands that wait")
     else:
         print_rows(_rows(lags), _COLUMNS, output, title="Not yet applied")
+    for held in _held_events(lags):
+        answers.print(held, soft_wrap=True)
     answers.print(_commands(lags), soft_wrap=True)
     if told := held_back(lags.held_back):
         answers.print(told, soft_wrap=True)
@@ -89,6 +91,7 @@ def _picture(lags: Lags, rates: Rates, *, partitions: bool) -> Group:
     return Group(
         Text("Not yet applied", style="bold"),
         table,
+        *_held_events(lags),
         _commands(lags),
         *([told] if (told := held_back(lags.held_back)) else []),
         *([_elsewhere(lags)] if lags.elsewhere else []),
@@ -120,12 +123,16 @@ def _commands(lags: Lags) -> Text:
             told.append(f", the oldest for {oldest:,.1f} s")
         for number, each in partitions.items():
             if each.held_at is not None:
-                told.append(
-                    f"{chr(10)}{topic}/{number} is held at {each.held_at} by a transaction that its sender"
-                    f" left open, for {each.oldest_seconds:,.1f} s: docs/transactions.md",
-                    style="bold red",
-                )
+                told.append("\n").append(_held(topic, number, each.held_at, each.oldest_seconds))
     return told
+
+
+def _held(topic: str, partition: int, at: int, seconds: float) -> Text:
+    return Text(
+        f"{topic}/{partition} is held at {at} by a transaction that its sender left open,"
+        f" for {seconds:,.1f} s: docs/transactions.md",
+        style="bold red",
+    )
 
 
 def _elsewhere(lags: Lags) -> Text:
@@ -139,6 +146,14 @@ def _elsewhere(lags: Lags) -> Text:
         f" ({', '.join(first)}{more}): an order's commands may change places. docs/partitioning.md",
         style="bold red",
     )
+
+
+def _held_events(lags: Lags) -> list[Text]:
+    return [
+        _held(topic, number, each.at, each.seconds)
+        for topic, partitions in lags.transactions.items()
+        for number, each in partitions.items()
+    ]
 
 
 def _waiting_rows(lags: Lags) -> list[dict[str, Any]]:
@@ -184,8 +199,16 @@ def _document(lags: Lags, *, partitions: bool) -> Mapping[str, Any]:
         }
         for topic, found in lags.waiting.items()
     }
+    events = {
+        topic: {
+            "held": {number: each.at for number, each in found.items()},
+            "held_seconds": max((each.seconds for each in found.values()), default=0.0),
+        }
+        for topic, found in lags.transactions.items()
+    }
     return {
         "read_models": read_models,
+        "events": events,
         "commands": commands,
         "held_back": [{**each.hold._asdict(), "records": each.records} for each in lags.held_back],
         "elsewhere": [each._asdict() for each in lags.elsewhere],

@@ -1,6 +1,7 @@
 """How far read models are behind, by their checkpoints and by resets that are still to be followed."""
 
 import asyncio
+import io
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
+from rich.console import Console
 from typer.testing import CliRunner
 
 from commands import ORDERS
@@ -17,8 +19,10 @@ from integration.till.conftest import Till
 from messaging import KafkaConnection, ensure_topics, event_headers, fetch_topic_id
 from messaging.groups import MARKER
 from operations.errors import OperationRefused, Unreachable
+from operations.status import Rates, read_lags
 from readmodels import READ_MODELS
 from till.app import app
+from till.verbs.lag import _picture
 
 
 class EventTopic:
@@ -367,3 +371,54 @@ def test_a_transaction_that_holds_a_partition_is_named(till: Till, events: Event
     assert f"{topic}/0 is held at 4 by a transaction that its sender left open" in " ".join(told.split())
     # Behind the last command there are only marks: nothing waits.
     assert till("lag")["commands"][topic]["records"] == 0
+
+
+def test_a_transaction_that_holds_events_is_named(
+    till: Till, events: EventTopic, books: Bookkeeping, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Partition, place, age and cause are told, also at each read model that it holds, and by --watch."""
+    monkeypatch.setenv("COLUMNS", "200")
+    topic = events.topics.events
+    events.send(0, 900.0)
+    for read_model, at in {"sales": 1, "order_summary": 0}.items():
+        books.checkpoint(read_model, 0, at)
+        books.checkpoint(read_model, 1, 0)
+
+    async def hold() -> tuple[Any, str, str]:
+        async with AIOKafkaProducer(
+            bootstrap_servers=events.bootstrap_servers, transactional_id=f"{topic}.stranger"
+        ) as producer:
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, b"open", partition=0)
+            await asyncio.to_thread(events.send, 0, 600.0)
+            found = await asyncio.to_thread(till, "lag", "--partitions")
+            told = (await asyncio.to_thread(CliRunner().invoke, app, ["lag"])).output
+            watched = await watched_once()
+            await producer.abort_transaction()
+        return found, told, watched
+
+    async def watched_once() -> str:
+        conn = await asyncpg.connect(database.dsn("query"))
+        lags = await read_lags(conn, KafkaConnection(events.bootstrap_servers), events.topics)
+        await conn.close()
+        console = Console(width=200, file=io.StringIO())
+        with console.capture() as captured:
+            console.print(_picture(lags, Rates(), partitions=False))
+        return captured.get()
+
+    assert till("lag")["events"] == {topic: {"held": {}, "held_seconds": 0}}
+    found, *told = asyncio.run(hold())
+    assert found["events"][topic]["held"] == {"0": 1}
+    assert 0 < found["events"][topic]["held_seconds"] < 60
+    sales, summary = (found["read_models"][name]["partitions"]["0"] for name in ("sales", "order_summary"))
+    assert (sales["records"], sales["held_at"]) == (2, 1)
+    # It has yet to come to the transaction.
+    assert (summary["records"], summary["held_at"]) == (3, None)
+    for each in told:
+        assert f"{topic}/0 is held at 1 by a transaction that its sender left open" in each
+    after = till("lag", "--partitions")
+    assert after["events"][topic]["held"] == {}
+    assert 500 < after["read_models"]["sales"]["oldest_seconds"] < 700
+    # Behind the last event there is only the transaction's mark: nothing waits.
+    books.execute("UPDATE projections.checkpoints SET next_offset = 3 WHERE partition = 0")
+    assert till("lag")["read_models"]["sales"]["records"] == 0
