@@ -44,11 +44,13 @@ def log_with_voids() -> OrderLog:
 
 
 async def texts(conn: asyncpg.Connection, name: str) -> dict[str, list[str]]:
-    """Read each row of a read model's views as PostgreSQL writes it."""
+    """Read each row of a read model's views as PostgreSQL writes it, but for when it was written."""
     return {
         view: [
             row[0]
-            for row in await conn.fetch(f"SELECT v::text FROM read_models.{view} AS v ORDER BY 1")  # noqa: S608 - ours
+            for row in await conn.fetch(
+                f"SELECT (to_jsonb(v) - 'changed')::text FROM read_models.{view} AS v ORDER BY 1"  # noqa: S608 - ours
+            )
         ]
         for view in READ_MODELS[name](1).views
     }
