@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from integration.projector.ledgers import TOLD, Step, told
-from integration.projector.reading import FOLDS, entry, folded, rows
+from integration.projector.reading import FOLDS, entry, folded, rows, summaries
 from orders import ORDER, Order, decode_event
 
 _EVENTS = """
@@ -56,6 +56,9 @@ async def assert_equal_the_fold(conn: asyncpg.Connection) -> None:
     """Compare every row of every read model with the fold of all orders; refused commands are no events."""
     orders, trail, steps = await fold_of_the_log(conn)
     due = {name: {_place(row): row for row in folded(name, orders)} for name in FOLDS}
+    newest = {(step.after.tenant_id, step.after.order_id): step.recorded_at for step in steps}
+    summed_up = summaries(orders, lambda order: newest[order.tenant_id, order.order_id])
+    due["order_summary"] = {_place(row): row for row in summed_up}
     due["audit_log"] = {_place(row): row for row in trail}
     for name in TOLD:
         due[name] = {_place(row): row for row in told(name, steps)}

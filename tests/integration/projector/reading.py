@@ -79,7 +79,9 @@ def summed(orders: Iterable[Order]) -> list[tuple[Any, ...]]:
     return sorted((*place, *amounts) for place, amounts in sums.items())
 
 
-def summaries(orders: Iterable[Order]) -> list[tuple[Any, ...]]:
+def summaries(
+    orders: Iterable[Order], recorded_at: Callable[[Order], datetime] = lambda _: RECORDED_AT
+) -> list[tuple[Any, ...]]:
     return sorted(
         (
             order.order_id,
@@ -95,7 +97,7 @@ def summaries(orders: Iterable[Order]) -> list[tuple[Any, ...]]:
             order.version,
             order.created_at,
             order.updated_at,
-            RECORDED_AT,
+            recorded_at(order),
         )
         for order in orders
     )
