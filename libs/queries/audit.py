@@ -46,6 +46,8 @@ _PLACE: Final = {
     "version": pages.a_count,
     "command_id": pages.an_id,
 }
+# The first condition is the index's.
+_AHEAD = "occurred_at > recorded_at AND occurred_at >= recorded_at + {}::integer * interval '1 second'"
 
 
 class AuditFilter(NamedTuple):
@@ -77,7 +79,7 @@ _CONDITIONS: Mapping[str, str] = {
     "until": "recorded_at < {}",
     "product_id": "product_id = {}",
     "line_id": "line_id = {}",
-    "clock_ahead_min": "occurred_at >= recorded_at + {}::integer * interval '1 second'",
+    "clock_ahead_min": _AHEAD,
 }
 
 

@@ -83,3 +83,19 @@ async def test_filters_pick_entries_of_the_whole_trail(asked: Ask, database: Any
     cursor = (await audit_trail(conn, "store-1", limit=1)).next_cursor
     with pytest.raises(BadCursor):
         await audit_trail(conn, "store-2", limit=1, cursor=cursor)
+
+
+async def test_clocks_ahead_are_found_by_an_index(asked: Ask) -> None:
+    """Among many entries the few of clocks that were ahead are found without reading the others."""
+    conn = await asked(random_log(12, seed=4))
+    logged: list[Any] = []
+    async with conn.transaction():
+        # So few rows would be read from end to end.
+        await conn.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        with conn.query_logger(logged.append):
+            await audit_trail(conn, "store-1", AuditFilter(clock_ahead_min=300))
+            # What is logged is told at the loop's next turn.
+            await conn.execute("SELECT 1")
+        (query,) = [each for each in logged if "read_models.audit_log" in each.query]
+        plan = await conn.fetchval(f"EXPLAIN (FORMAT JSON) {query.query}", *query.args)
+    assert "audit_log_1_clock_ahead" in plan
