@@ -110,6 +110,7 @@ WHERE read_model = $1 AND topic = $2 AND id > $3 ORDER BY id
 _FORGET = (
     "DELETE FROM projections.checkpoints WHERE read_model = $1 AND generation = $2",
     "DELETE FROM projections.parked WHERE read_model = $1 AND generation = $2",
+    "UPDATE projections.generations SET complete_until = NULL WHERE read_model = $1 AND generation = $2",
 )
 
 

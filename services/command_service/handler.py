@@ -226,9 +226,12 @@ class CommandHandler(Generic[S]):
     async def _store_together(self, work: Work) -> None:
         for attempt in range(ATTEMPTS):
             connection = await self._connection()
-            decided = await self._decide(connection, work)
             try:
-                await self._store.append(connection, decided.batch)
+                # From before the clock is read: whoever asks what may still come from before a time goes by
+                # which transactions are open.
+                async with connection.transaction():
+                    decided = await self._decide(connection, work)
+                    await self._store.append(connection, decided.batch)
             except (VersionConflict, OutcomeConflict) as conflict:
                 CONFLICTS.inc()
                 if attempt == ATTEMPTS - 1:

@@ -10,8 +10,9 @@ import structlog
 from prometheus_client import Gauge
 
 from commands import ORDERS
-from messaging import BatchConsumer, Unrecoverable, started
+from messaging import BatchConsumer, KafkaConnection, Unrecoverable, started
 from projector.building import Builder
+from projector.completeness import Completeness
 from projector.desired_state import Replaying, keep_looking
 from projector.writing import LiveWriter
 from readmodels import ReadModel
@@ -52,6 +53,11 @@ class ReadModelProcess:
         self._database = Database(settings.database_url, self._service)
         # Another connection: what is wanted must be seen in the midst of a long transaction, too.
         self._looking = Database(settings.database_url, f"{self._service}.looking")
+        # And one for what waits most of the time.
+        self._telling = Database(settings.database_url, f"{self._service}.telling")
+        self._completeness = Completeness(
+            self._telling, KafkaConnection.of(settings), read_model.name, self._topics.events
+        )
         self._builder = Builder(read_model, settings, lambda: self._wanted)
         self._wanted = DesiredState()
         self._generation: int | None = None
@@ -77,6 +83,7 @@ class ReadModelProcess:
                 keep_looking(self._looking, name, self._see, [replaying.look, self._builder.look])
             ),
             asyncio.create_task(self._builder.run()),
+            asyncio.create_task(self._completeness.keep_telling()),
         }
         for task in beside:
             task.add_done_callback(lambda _: self._interrupt())
@@ -94,6 +101,7 @@ class ReadModelProcess:
                 task.cancel()
             await asyncio.wait(beside)
             await self._looking.close()
+            await self._telling.close()
             await self._database.close()
 
     async def _started(self, database: Database, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:

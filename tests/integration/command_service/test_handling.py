@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from command_service.handler import CommandHandler
 from commands import ORDERS
+from eventstore import EventStore
 from harness.plain_client import command
 from harness.waiting import eventually
 from integration.command_service.conftest import PARTITION, Services, holding, no_look
@@ -41,6 +42,22 @@ async def test_a_command_that_the_database_refuses_does_not_fail_its_neighbours(
     assert len(reasons) == 2
     assert all(reason.startswith("the database refused it: ") for reason in reasons)
     assert await services.admin.fetchval("SELECT count(*) FROM order_events") == 19
+
+
+async def test_the_clock_is_read_in_the_transaction_that_records(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is recorded before what open transactions tell: so read models know what can still come."""
+    told = []
+    load = EventStore.load_many
+
+    async def looking(self: EventStore[Any], conn: Any, keys: Any) -> Any:
+        told.append(await services.admin.fetchval("SELECT operations.recorded_until()"))
+        return await load(self, conn, keys)
+
+    monkeypatch.setattr(EventStore, "load_many", looking)
+    await services.handle(services.new(), command("CreateOrder", str(uuid4()), CREATE))
+    assert [await services.admin.fetchval("SELECT recorded_at >= $1 FROM order_events", told[0])] == [True]
 
 
 async def test_clocks_that_are_ahead_are_counted_once(services: Services) -> None:

@@ -117,6 +117,7 @@ async def test_what_the_query_service_reads_of_no_tenant_names_none(
             "topic_id",
         ],
         "projections.generations": [
+            "complete_until",
             "created_at",
             "drop_requested",
             "generation",
@@ -125,7 +126,14 @@ async def test_what_the_query_service_reads_of_no_tenant_names_none(
             "version",
         ],
         "public.outbox": ["created_at", "id"],
-        "read_models.freshness": ["era", "generation", "read_model", "watermark"],
+        "read_models.freshness": [
+            "complete_until",
+            "era",
+            "generation",
+            "positions",
+            "read_model",
+            "watermark",
+        ],
     }
     service = await connect(SERVICE)
     for name, columns in found.items():
