@@ -24,7 +24,7 @@ from harness.servers import FreshDatabase, Servers, fresh_database
 from integration.command_service.conftest import no_look
 from messaging import KafkaConnection, TopicReader, Topics, committed_offsets, ensure_topics
 from operations.recover import move_group
-from runtime import Database
+from runtime import Database, TenantSettings
 from till.app import app
 
 ITEM = {"product_id": "p", "name": "Tea", "quantity": "1", "unit_price": "1.00"}
@@ -39,6 +39,8 @@ COMMANDS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("ConfirmOrder", {}, {}),
 ]
 REFUSED, UNDO, CONFIRM = 4, 5, 6
+# Of the tenant of all commands: what is decided once more comes out the same only with these.
+TENANTS = {"store-1": TenantSettings(time_zone="Pacific/Kiritimati", day_ends_at="01:00")}
 
 
 def sql(dsn: str, statement: str, *arguments: Any) -> list[asyncpg.Record]:
@@ -103,7 +105,7 @@ class Lost:
         records.sort(key=lambda record: record.timestamp)
         database = Database(SecretStr(self.lost), "test")
         holding = Holding(self.topics, DeadLetterLimit(0, dead_before(self.kafka)))
-        handler = CommandHandler(database, ORDERS, self.topics, {}, holding, elsewhere=no_look())
+        handler = CommandHandler(database, ORDERS, self.topics, TENANTS, holding, elsewhere=no_look())
         conn = await asyncpg.connect(self.lost)
         for number, record in enumerate(
             records, 1 + max((each.command for each in self.messages), default=-1)
@@ -225,6 +227,7 @@ def lost_installation(
         "ADMIN_DATABASE_URL": database.dsn(),
         "KAFKA_BOOTSTRAP_SERVERS": servers.kafka(),
         "TOPIC_PREFIX": prefix,
+        "TENANTS": '{"store-1": {"time_zone": "Pacific/Kiritimati", "day_ends_at": "01:00"}}',
     }.items():
         monkeypatch.setenv(f"TILLSTREAM_{setting}", value)
     with fresh_database(servers) as lost:
