@@ -68,7 +68,7 @@ async def seen(manager: httpx.AsyncClient, town: Any) -> Any:
     conn = await asyncpg.connect(town.dsn())
 
     async def look() -> Any:
-        return tuple(await conn.fetchrow(COUNT)), (await manager.get("/v1/orders")).json()
+        return tuple(await conn.fetchrow(COUNT)), (await manager.get("/v1/orders")).json()["orders"]
 
     yield look
     await conn.close()
