@@ -6,14 +6,12 @@ in the rows, whatever of it came late and however far partitions are apart.
 """
 
 import asyncio
-from collections.abc import Mapping
 from datetime import datetime
-from uuid import UUID
 
-import asyncpg
 import structlog
 
 from messaging import KafkaConnection, TopicReader
+from readmodels.completeness import note_complete
 from runtime import Database
 
 log = structlog.get_logger(__name__)
@@ -27,24 +25,6 @@ _RECORDED_UNTIL = "SELECT operations.recorded_until()"
 # In a statement of its own: it sees what was committed when the first one looked.
 _NEWEST = "SELECT max(id) FROM outbox WHERE topic = $1"
 _UNSENT = "SELECT EXISTS (SELECT FROM outbox WHERE id <= $1 AND topic = $2)"
-# Parked orders lack what is parked of them: everything is there only up to before that.
-_COMPLETE = """
-UPDATE projections.generations AS g
-SET complete_until = greatest(g.complete_until, least($2, (
-    SELECT min(e.recorded_at) - interval '1 microsecond'
-    FROM projections.parked AS p JOIN public.order_events AS e
-        ON e.tenant_id = p.tenant_id AND e.aggregate_id = p.order_id AND e.version >= p.version
-    WHERE p.read_model = g.read_model AND p.generation = g.generation
-)))
-WHERE g.read_model = $1 AND g.state = 'live' AND NOT EXISTS (
-    SELECT FROM unnest($5::integer[], $6::bigint[]) AS ends (partition, next_offset)
-    LEFT JOIN projections.checkpoints AS c
-        ON c.read_model = g.read_model AND c.generation = g.generation
-        AND c.topic = $3 AND c.topic_id = $4 AND c.partition = ends.partition
-    WHERE c.next_offset IS NULL OR c.next_offset < ends.next_offset OR c.refolding
-)
-RETURNING true
-"""
 
 
 class Completeness:
@@ -76,11 +56,6 @@ class Completeness:
             await asyncio.sleep(LOOK_INTERVAL)
         async with TopicReader.open(self._kafka, self._topic) as reader:
             topic_id, ends = reader.topic_id, reader.ends
-        while not await self._complete(conn, until, topic_id, ends):  # noqa: ASYNC110 - any member's work
+        topic = (self._topic, topic_id)
+        while not await note_complete(conn, self._read_model, until, topic, ends):  # noqa: ASYNC110 - any member's work
             await asyncio.sleep(LOOK_INTERVAL)
-
-    async def _complete(
-        self, conn: asyncpg.Connection, until: datetime, topic_id: UUID, ends: Mapping[int, int]
-    ) -> bool:
-        columns = (list(ends), list(ends.values()))
-        return bool(await conn.fetchval(_COMPLETE, self._read_model, until, self._topic, topic_id, *columns))

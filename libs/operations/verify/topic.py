@@ -162,7 +162,11 @@ def _first_absent(seen: int) -> int:
 
 def _read(record: ConsumerRecord[bytes, bytes]) -> _Place:
     """Read which event it is. Raises InvalidAttribute and Undecodable for what no relay of ours sends."""
-    attributes = open_envelope(record.headers, record.value).attributes
+    envelope = open_envelope(record.headers, record.value)
+    if envelope.faults:
+        raise InvalidAttribute(envelope.faults[0])
+    attributes = envelope.attributes
+    attributes.text("actor")
     key = StreamKey(attributes.text("tenantid"), attributes.uuid("subject"))
     if record.key != str(key.aggregate_id).encode():
         raise InvalidAttribute("key: must be the order's id")
