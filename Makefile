@@ -46,7 +46,7 @@ quick: setup ## unit tests alone, in half a minute
 	$(PYTEST) -n 2 --dist loadfile tests/unit
 
 faults: setup ## all that `make test` leaves out: random kills, every window, a million events; takes half an hour
-	$(PYTEST) $(TESTS) -m long
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder $(TESTS) -m long
 
 lint: setup ## ruff, mypy and the floors of the house
 	$(VENV)/bin/ruff check .

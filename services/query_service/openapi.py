@@ -4,8 +4,11 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from query_service.documents import command_components
 from query_service.problems import PROBLEM_JSON, ProblemDetails
 
+# FastAPI's own answer to a wrong parameter, which is a problem of status 400 here.
+_VALIDATION = ("HTTPValidationError", "ValidationError")
 _PROBLEM = {"$ref": f"#/components/schemas/{ProblemDetails.__name__}"}
 
 
@@ -19,11 +22,18 @@ class DocumentedApi(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Return the document."""
         if self.openapi_schema is None:
-            for operations in super().openapi()["paths"].values():
+            document = super().openapi()
+            schemas = document["components"]["schemas"]
+            for unused in _VALIDATION:
+                del schemas[unused]
+            schemas |= command_components()
+            for operations in document["paths"].values():
                 for operation in operations.values():
                     summary, _, description = operation["description"].partition("\n\n")
                     operation |= {"summary": summary.removesuffix("."), "description": description}
-                    for response in operation["responses"].values():
+                    for status, response in list(operation["responses"].items()):
+                        if _VALIDATION[0] in str(response.get("content")):
+                            del operation["responses"][status]
                         _correct(response)
         return super().openapi()
 

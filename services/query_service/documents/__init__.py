@@ -1,7 +1,7 @@
 """What programs need to know of the messages, made from the code: JSON Schemas, an AsyncAPI document."""
 
 from query_service.documents.asyncapi import asyncapi_document
-from query_service.documents.command_body import command_body
+from query_service.documents.command_body import command_body, command_components
 from query_service.documents.messages_page import messages_page
 from query_service.documents.schemas import command_schema, event_schema, schema_addresses, standalone
 from query_service.documents.static_files import (
@@ -16,6 +16,7 @@ __all__ = [
     "PLAIN_POLICY",
     "asyncapi_document",
     "command_body",
+    "command_components",
     "command_schema",
     "event_schema",
     "messages_page",

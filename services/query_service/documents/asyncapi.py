@@ -55,7 +55,7 @@ def asyncapi_document() -> dict[str, Any]:
         ),
     }
     return {
-        "asyncapi": "3.0.0",
+        "asyncapi": "3.1.0",
         "info": {"title": "Tillstream", "version": "1", "description": _ABOUT},
         "defaultContentType": JSON_CONTENT,
         "servers": {

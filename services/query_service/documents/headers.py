@@ -8,6 +8,8 @@ from messaging import JSON_CONTENT, SOURCE
 from messaging.attributes import LONGEST_CORRELATION_ID, LONGEST_ID, LONGEST_SOURCE
 from query_service.documents.schemas import UUID_SCHEMA, Schema
 
+# Undo and redo without the version that was seen are refused.
+NEED_VERSION = frozenset({"UndoLastChange", "RedoLastChange"})
 _WHOLE_NUMBER = {"type": "string", "minLength": 1, "maxLength": 10, "not": {"pattern": "[^0-9]"}}
 _VERSIONS = {"type": "string", "pattern": "^[0-9]+(,[0-9]+)*$"}
 
@@ -40,9 +42,8 @@ def _headers(message_type: str, own: Mapping[str, Schema], optional: frozenset[s
 
 def command_headers(command_type: str) -> Schema:
     """Return the schema of a command's headers."""
-    # Undo and redo without the version that was seen are refused.
     optional = {"content-type", "ce_correlationid", "ce_expectedversion"}
-    if command_type in {"UndoLastChange", "RedoLastChange"}:
+    if command_type in NEED_VERSION:
         optional.discard("ce_expectedversion")
     own = {
         "ce_id": _told(UUID_SCHEMA, "The command id: sent again under it, a command has no second effect."),

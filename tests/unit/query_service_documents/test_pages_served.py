@@ -48,7 +48,7 @@ async def test_the_bare_address_leads_to_the_pages(client: httpx.AsyncClient) ->
 
 async def test_documents_are_served_for_programs(client: httpx.AsyncClient) -> None:
     """The AsyncAPI document, and the schema of each type at the address that it names."""
-    assert (await client.get("/asyncapi.json")).json()["asyncapi"] == "3.0.0"
+    assert (await client.get("/asyncapi.json")).json()["asyncapi"] == "3.1.0"
     for address, schema in schema_addresses().items():
         answer = await client.get(address)
         assert (answer.json(), answer.headers["content-type"]) == (schema, "application/schema+json")
