@@ -45,7 +45,7 @@ test: setup ## unit, integration and end-to-end tests on a real PostgreSQL and a
 quick: setup ## unit tests alone, in half a minute
 	$(PYTEST) -n 2 --dist loadfile tests/unit
 
-faults: setup ## all that `make test` leaves out: random kills, every window, a million events; takes half an hour
+faults: setup ## all that `make test` leaves out: random kills, every window, a million events; takes ten minutes
 	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder $(TESTS) -m long
 
 lint: setup ## ruff, mypy and the floors of the house
