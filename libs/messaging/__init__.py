@@ -4,7 +4,7 @@ from messaging.acls import Acl, AppliedAcls, apply_acls, read_acls
 from messaging.aiokafka_fixes.stopping import stop_consumer
 from messaging.aiokafka_fixes.topic_id import TopicFacts, fetch_topic, fetch_topic_id
 from messaging.attributes import Attributes, InvalidAttribute
-from messaging.batch_handler import Assigned, Fenced, Unrecoverable
+from messaging.batch_handler import Assigned, Fenced
 from messaging.cloudevents import JSON_CONTENT, Envelope, Undecodable, format_time, open_envelope
 from messaging.connection import KafkaConnection
 from messaging.consumer import BatchConsumer
@@ -20,6 +20,7 @@ from messaging.topic_position import BadVector, Vector
 from messaging.topic_reader import Offsets, TopicReader
 from messaging.topic_settings import TopicSetting, check_topics_keep, differing_settings, mend_settings
 from messaging.topics import Topics, ensure_topics
+from runtime import Unrecoverable
 
 __all__ = [
     "JSON_CONTENT",

@@ -12,10 +12,6 @@ class Fenced(Exception):
     """Another process has taken over these partitions; nothing of the batch was written."""
 
 
-class Unrecoverable(Exception):
-    """What no further try can mend: the consumer ends at once, with the text as its reason."""
-
-
 class Assigned(NamedTuple):
     """What Kafka knows of a newly assigned partition: the committed offset, the first one and the end."""
 

@@ -21,7 +21,7 @@ from prometheus_client import Counter, Histogram
 
 from messaging.aiokafka_fixes.header_names import accept_any_header_name
 from messaging.aiokafka_fixes.member_commits import commit_as_members_only
-from messaging.batch_handler import Assigned, BatchHandler, Fenced, Unrecoverable
+from messaging.batch_handler import Assigned, BatchHandler, Fenced
 from messaging.connection import KafkaConnection
 from messaging.fetching import Fetched, GetMany, fetch_batch
 from messaging.groups import MARKER, committed_offsets
@@ -29,7 +29,7 @@ from messaging.progress import Progress
 from messaging.refusals import telling_refusals
 from messaging.starting import started
 from messaging.subscription import raw_batches
-from runtime import EXIT_FATAL, Health, Settings
+from runtime import EXIT_FATAL, Health, Settings, Unrecoverable, unless_set
 from runtime.retry import Budget
 
 log = structlog.get_logger(__name__)
@@ -81,7 +81,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         health.add("consumer", self._problem)
         self._app, self._subscriber = raw_batches(settings, topic, group, listener=self)
         self._subscriber(self._on_records)
-        self._stopping = asyncio.Event()
+        self.stopping = asyncio.Event()
+        """Set once `run` is to end."""
 
     async def run(self) -> int:
         """Consume until `stop`, or until another process has taken our partitions over; leave the group.
@@ -115,21 +116,13 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
 
     async def _start_and_wait(self) -> None:
         """Start, and wait until we are to stop; a start under way, which can take long, is given up then."""
-        starting = asyncio.create_task(started(self._start, self._health, self._settings.retry_budget))
-        stopping = asyncio.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if starting.done():
-                await starting
-                await stopping
-        finally:
-            for task in (starting, stopping):
-                task.cancel()
-            await asyncio.wait({starting, stopping})
+        starting = started(self._start, self._health, self._settings.retry_budget)
+        await unless_set(self.stopping, starting)
+        await self.stopping.wait()
 
     def stop(self) -> None:
         """Let `run` end once the batch in flight has."""
-        self._stopping.set()
+        self.stopping.set()
 
     @property
     def _consumer(self) -> AIOKafkaConsumer:
@@ -204,7 +197,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
     ) -> bool:
         """Do the work, trying again while the epoch lasts and we go on; tell whether it was done."""
         budget, (retried, failed) = Budget(self._settings.retry_budget), _FAILURES[what]
-        while epoch == self._epoch and not self._stopping.is_set():
+        while epoch == self._epoch and not self.stopping.is_set():
             try:
                 await work()
             except Fenced:
@@ -214,7 +207,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             except Unrecoverable as error:
                 self._give_up("consumer.refused", error)
             except Exception as error:  # noqa: BLE001 - tried again, then the process ends
-                delay = budget.next_delay()
+                delay = budget.next_delay(error)
                 if delay is None:
                     self._give_up(failed, error)
                     break
@@ -262,7 +255,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             asyncio.get_running_loop().call_later(HELD_BACK_LOOK, self._look_again, list(held), epoch)
 
     def _look_again(self, partitions: Sequence[TopicPartition], epoch: int) -> None:
-        if epoch == self._epoch and not self._stopping.is_set():
+        if epoch == self._epoch and not self.stopping.is_set():
             self._consumer.resume(*partitions)
 
     async def _check_nothing_lost(self, batch: Fetched) -> None:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, KafkaError, UnsupportedCodecError
 
-from messaging.batch_handler import Unrecoverable
+from runtime import Unrecoverable
 
 BATCH_BYTES = 2 * 1024 * 1024
 """No further partition is taken from once a batch holds so much; one alone gives 1 MiB at the most."""

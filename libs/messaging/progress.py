@@ -9,10 +9,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError
 from prometheus_client import Gauge
 
-from messaging.batch_handler import Unrecoverable
 from messaging.connection import KafkaConnection
 from messaging.lag import OldestUnhandled
-from runtime import Settings
+from runtime import Settings, Unrecoverable
 from runtime.retry import Budget
 
 log = structlog.get_logger(__name__)
@@ -118,7 +117,7 @@ class Progress:
                     return error
                 except Exception as error:  # noqa: BLE001 - told, and past the budget it is the caller's
                     log.warning("consumer.kafka_silent", topic=self._topic, error=repr(error))
-                    if silent.next_delay() is None:
+                    if silent.next_delay(error) is None:
                         return error
                 else:
                     silent = Budget(self._settings.retry_budget)

@@ -9,7 +9,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from runtime import Health, is_passing_fault
-from runtime.retry import Budget
+from runtime.retry import Budget, WaitedFor
 
 log = structlog.get_logger(__name__)
 
@@ -38,10 +38,10 @@ async def started(work: Callable[[], Awaitable[T]], health: Health, budget: floa
         try:
             result = await work()
         except Exception as error:
-            delay = tries.next_delay() if is_passing(error) else None
+            delay = tries.next_delay(error) if is_passing(error) else None
             if delay is None:
                 raise
-            last = repr(error)
+            last = str(error) if isinstance(error, WaitedFor) else repr(error)
             log.warning("service.start_retried", error=last, delay=delay)
         else:
             last = ""

@@ -13,10 +13,10 @@ from aiokafka.errors import (
     for_code,
 )
 
-from messaging.batch_handler import Unrecoverable
 from messaging.connection import KafkaConnection
 from messaging.refusals import admin_client
 from messaging.topics import COMMON, DAY_MS, Topics
+from runtime import Unrecoverable
 
 log = structlog.get_logger(__name__)
 

@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import asyncpg
 from aiokafka.errors import ClusterAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
+from pydantic import SecretStr
 
 from commands import CONTEXTS
 from eventstore import MigrationRefused, end_forgotten_transactions, migrate, set_passwords
 from messaging import KafkaConnection, TopicSetting, differing_settings, ensure_topics, mend_settings
 from operations.errors import OperationRefused
-from runtime import Settings
+from runtime import ReadOnlyServer, Servers, Settings, SharedSession, take_session
+
+CONNECT_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,14 @@ async def migrate_all(
         raise OperationRefused(
             "database_of_another_build", f"The database is not this build's: {error}."
         ) from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError, OSError) as error:
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        KafkaError,
+        OSError,
+        ReadOnlyServer,
+        SharedSession,
+    ) as error:
         raise OperationRefused(
             "migration_failed", f"Migrating failed: {error or type(error).__name__}."
         ) from error
@@ -60,7 +71,7 @@ async def _migrate(
 ) -> Migrated:
     name = unquote(urlsplit(admin_dsn).path[1:])
     await _ensure_database(admin_dsn, name)
-    connection = await asyncpg.connect(admin_dsn)
+    connection = await _connected(admin_dsn)
     try:
         migrations = await migrate(connection)
         await end_forgotten_transactions(connection)
@@ -80,8 +91,13 @@ async def _migrate(
     return Migrated(name, migrations, sorted(passwords), made, differing, mend_topics)
 
 
+async def _connected(dsn: str) -> asyncpg.Connection:
+    settle = partial(take_session, settings={"timezone": "UTC"}, to_write=True)
+    return await Servers(SecretStr(dsn)).connect(settle, within=CONNECT_TIMEOUT, to_write=True)
+
+
 async def _ensure_database(admin_dsn: str, name: str) -> None:
-    connection = await asyncpg.connect(urlunsplit(urlsplit(admin_dsn)._replace(path="/postgres")))
+    connection = await _connected(urlunsplit(urlsplit(admin_dsn)._replace(path="/postgres")))
     try:
         if await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
             return

@@ -3,7 +3,10 @@
 from runtime.database import Database, is_content_fault, is_passing_fault
 from runtime.health import Health
 from runtime.http import probe_routes, serve_app, serve_http
-from runtime.process import EXIT_FATAL, on_stop, run
+from runtime.process import EXIT_FATAL, on_stop, run, unless_set
+from runtime.retry import Unrecoverable
+from runtime.servers import ReadOnlyServer, Server, Servers
+from runtime.session import SharedSession, look_at_session, set_configs, take_session
 from runtime.settings import (
     DatabaseUrl,
     SaslMechanism,
@@ -20,17 +23,26 @@ __all__ = [
     "Database",
     "DatabaseUrl",
     "Health",
+    "ReadOnlyServer",
     "SaslMechanism",
     "SecurityProtocol",
+    "Server",
+    "Servers",
     "Settings",
+    "SharedSession",
     "TenantSettings",
+    "Unrecoverable",
     "WrongSettings",
     "is_content_fault",
     "is_passing_fault",
+    "look_at_session",
     "on_stop",
     "probe_routes",
     "read_settings",
     "run",
     "serve_app",
     "serve_http",
+    "set_configs",
+    "take_session",
+    "unless_set",
 ]

@@ -1,11 +1,16 @@
 """One held PostgreSQL connection for a service's loop, and which of its faults pass by themselves."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 import asyncpg
 import structlog
 from pydantic import SecretStr
+
+from runtime.retry import WaitedFor
+from runtime.servers import ReadOnlyServer, Servers
+from runtime.session import take_session
 
 log = structlog.get_logger(__name__)
 
@@ -13,6 +18,16 @@ T = TypeVar("T")
 
 CONNECT_TIMEOUT = 10.0
 COMMAND_TIMEOUT = 30.0
+
+_SESSION = {
+    # A stopped process that holds locks must not hold up its successor.
+    "idle_in_transaction_session_timeout": "5s",
+    "timezone": "UTC",
+    # Compiling a plan costs more than these short statements take.
+    "jit": "off",
+    # A plan kept from when a table was empty would scan it whole for every later batch.
+    "plan_cache_mode": "force_custom_plan",
+}
 
 _PASSING = (
     asyncpg.PostgresConnectionError,
@@ -24,6 +39,7 @@ _PASSING = (
     asyncpg.InternalClientError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
+    WaitedFor,
     OSError,
     TimeoutError,
 )
@@ -58,7 +74,7 @@ def is_content_fault(error: BaseException) -> bool:
 
 
 class Database:
-    """Holds one connection and makes a new one after a fault.
+    """Holds one connection to a server that can be written, and makes a new one after a fault.
 
     A pool would reset the connection on each release (a round trip a batch), and could hand out one that
     broke in mid-transaction (asyncpg#784), so a loop that writes holds its own.
@@ -67,38 +83,40 @@ class Database:
     def __init__(
         self, url: SecretStr, application_name: str, *, server_settings: Mapping[str, str] | None = None
     ) -> None:
-        self._url = url
+        self._servers = Servers(url)
         self._application_name = application_name
-        self._server_settings = dict(server_settings or {})
+        # After connecting, and not as parameters of the start: a pooler refuses those, or drops them unsaid.
+        self._settle = partial(take_session, settings=_SESSION | dict(server_settings or {}), to_write=True)
         self._connection: asyncpg.Connection | None = None
+        self._read_only: str | None = None
         self.generation = 0
         """How many connections were made: who caches what it read or locked compares it."""
 
     async def connection(self) -> asyncpg.Connection:
         """Return the open connection, making one when there is none.
 
-        Raises what `asyncpg.connect` raises; see `is_passing_fault`.
+        Raises ReadOnlyServer, SharedSession, and what `asyncpg.connect` raises; see `is_passing_fault`.
         """
         if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(
-                self._url.get_secret_value(),
-                timeout=CONNECT_TIMEOUT,
-                command_timeout=COMMAND_TIMEOUT,
-                server_settings={
-                    "application_name": self._application_name,
-                    # A stopped process that holds locks must not hold up its successor.
-                    "idle_in_transaction_session_timeout": "5s",
-                    "timezone": "UTC",
-                    # Compiling a plan costs more than these short statements take.
-                    "jit": "off",
-                    # A plan kept from when a table was empty would scan it whole for every later batch.
-                    "plan_cache_mode": "force_custom_plan",
-                    **self._server_settings,
-                },
-            )
+            try:
+                self._connection = await self._servers.connect(
+                    self._settle,
+                    within=CONNECT_TIMEOUT,
+                    to_write=True,
+                    command_timeout=COMMAND_TIMEOUT,
+                    server_settings={"application_name": self._application_name},
+                )
+            except ReadOnlyServer as error:
+                self._read_only = f"{error}: waits for a server that can"
+                raise
+            self._read_only = None
             self.generation += 1
             log.info("database.connected", application_name=self._application_name)
         return self._connection
+
+    def problem(self) -> str | None:
+        """Return, for readiness, why there is no server to write to, as of the last try to connect."""
+        return self._read_only
 
     async def use(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         """Return what `work` returns over the connection; one that it failed over is dropped.

@@ -5,7 +5,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 import uvloop
@@ -22,11 +22,28 @@ NEW_OBJECTS_BEFORE_COLLECTION = 20_000
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 
 def on_stop(stop: Callable[[], None]) -> None:
     """Call `stop` at SIGTERM or SIGINT, on the running loop; a later call replaces an earlier one."""
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop)
+
+
+async def unless_set(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Return what `work` returns; None, with the work cancelled, once the event is set before its end.
+
+    Raises what the work raises.
+    """
+    working, waiting = asyncio.create_task(work), asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        return await working if working.done() else None
+    finally:
+        for task in (working, waiting):
+            task.cancel()
+        await asyncio.wait({working, waiting})
 
 
 def run(service: str, kind: type[S], main: Callable[[S], Coroutine[Any, Any, int]]) -> None:

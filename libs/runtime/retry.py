@@ -1,8 +1,16 @@
-"""How long, and how often, what failed is tried again."""
+"""How long, and how often, what failed is tried again: never, for a while, or for as long as it takes."""
 
 import time
 
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
+
+
+class Unrecoverable(Exception):
+    """What no further try can mend: a service ends at once, with the text as its reason."""
+
+
+class WaitedFor(Exception):
+    """What passes in its own time, such as a failover: a service says the text in `/readyz`, and waits."""
 
 
 class Backoff:
@@ -32,8 +40,14 @@ class Budget:
         self._deadline: float | None = None
         self._backoff = Backoff()
 
-    def next_delay(self) -> float | None:
-        """Return the seconds to wait after one more failure; None when the budget is spent."""
+    def next_delay(self, error: BaseException) -> float | None:
+        """Return the seconds to wait after one more failure; None when the budget is spent.
+
+        What is waited for spends nothing of it.
+        """
         now, delay = time.monotonic(), self._backoff.next_delay()
+        if isinstance(error, WaitedFor):
+            self._deadline = None
+            return delay
         self._deadline = self._deadline or now + self._seconds
         return None if now + delay > self._deadline else delay

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +19,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from runtime.tenants import TenantSettings
 
+# Which of an address's servers a connection is made to.
+_TARGETS = {"any", "primary", "standby", "prefer-standby", "read-write", "read-only"}
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:[0-9]{1,5})?")
 
 
@@ -38,6 +40,8 @@ def _address(url: SecretStr) -> SecretStr:
         raise problem
     if not all(_HOST.fullmatch(host) for host in hosts.split(",")):
         raise problem
+    if not _TARGETS.issuperset(parse_qs(parts.query).get("target_session_attrs", [])):
+        raise ValueError(f"target_session_attrs in an address must be one of {', '.join(sorted(_TARGETS))}")
     return url
 
 

@@ -13,7 +13,7 @@ from command_service.releasing import keep_releasing
 from commands import CONTEXTS, ORDERS, Context
 from messaging import BatchConsumer, KafkaConnection, fetch_topic
 from operations import check_database_has_topics, refused
-from runtime import EXIT_FATAL, Database, Health, Settings, on_stop, run, serve_http
+from runtime import EXIT_FATAL, Database, Health, Settings, on_stop, run, serve_http, unless_set
 
 S = TypeVar("S")
 
@@ -25,6 +25,7 @@ async def command_service(context: Context[S], settings: Settings) -> int:
     kafka = KafkaConnection.of(settings)
     limit = DeadLetterLimit(settings.dead_letter_limit, dead_before(kafka))
     holding = Holding(topics, limit)
+    health.add("database", database.problem)
     health.add("held_back", holding.problem)
     health.add_state("set_aside", holding.state)
     check = partial(
@@ -61,7 +62,8 @@ async def command_service(context: Context[S], settings: Settings) -> int:
     on_stop(consumer.stop)
     async with serve_http(health, settings.http_host, settings.http_port):
         try:
-            if await refused(settings, database, check, {topics: [topics.commands]}, health):
+            starting = refused(settings, database, check, {topics: [topics.commands]}, health)
+            if await unless_set(consumer.stopping, starting):
                 return EXIT_FATAL
             releasing = asyncio.create_task(keep_releasing(handler, kafka, topics.commands))
             try:

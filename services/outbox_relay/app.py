@@ -11,7 +11,7 @@ from outbox_relay.depth import Depth
 from outbox_relay.floor import Floor
 from outbox_relay.relay import SESSION, Relay
 from outbox_relay.shards import Shards
-from runtime import EXIT_FATAL, Database, Health, Settings, on_stop, run, serve_http
+from runtime import EXIT_FATAL, Database, Health, Settings, on_stop, run, serve_http, unless_set
 
 
 async def relay(settings: Settings) -> int:
@@ -37,10 +37,11 @@ async def relay(settings: Settings) -> int:
         # The floor is of our shards: of the whole outbox only where we hold all of them.
         lambda: floor.id if len(shards.held) == SHARDS else 0,
     )
+    health.add("database", database.problem)
     measuring = asyncio.create_task(depth.keep_looking())
     try:
         async with serve_http(health, settings.http_host, settings.http_port):
-            if await refused(settings, database, check, keeping, health):
+            if await unless_set(stop, refused(settings, database, check, keeping, health)):
                 return EXIT_FATAL
             sender = Relay(settings, database, shards, Producer, health, floor=floor, reconnected=check)
             return await sender.run(stop)

@@ -106,7 +106,7 @@ class Relay:
                 break
             except Exception as error:
                 await self._start_over()
-                delay = budget.next_delay()
+                delay = budget.next_delay(error)
                 if delay is None:
                     log.exception("outbox.gave_up")
                     status = EXIT_FATAL

@@ -7,8 +7,7 @@ import structlog
 
 from projector.read_model_process import ReadModelProcess
 from readmodels import READ_MODELS
-from readmodels.assignment import RebuildNeeded
-from runtime import EXIT_FATAL, Health, Settings, on_stop, run, serve_http
+from runtime import EXIT_FATAL, Health, Settings, Unrecoverable, on_stop, run, serve_http
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +20,7 @@ async def projector(name: str, settings: Settings) -> int:
     try:
         async with serve_http(health, settings.http_host, settings.http_port):
             return await process.run()
-    except RebuildNeeded as reason:
+    except Unrecoverable as reason:
         log.error("projector.refused", reason=str(reason))  # noqa: TRY400 - no fault of ours
         return EXIT_FATAL
 

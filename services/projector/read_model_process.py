@@ -19,7 +19,7 @@ from readmodels import ReadModel
 from readmodels.assignment import RebuildNeeded
 from readmodels.desired_state import DesiredState, read_desired_state
 from readmodels.generations import open_live
-from runtime import Database, Health, Settings
+from runtime import Database, Health, Settings, unless_set
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +64,7 @@ class ReadModelProcess:
         self._consumer: BatchConsumer | None = None
         self._changed = asyncio.Event()
         self._stopping = False
+        health.add("database", self._looking.problem)
         health.add("consumer", lambda: "has not looked into the database yet")
 
     def stop(self) -> None:
@@ -77,7 +78,12 @@ class ReadModelProcess:
         self._health.add_state("pause", self._paused_by)
         name = self._read_model.name
         replaying = Replaying(name, self._topics.events, self._health)
-        self._see(await self._started(self._looking, partial(read_desired_state, read_model=name)))
+        looking = self._started(self._looking, partial(read_desired_state, read_model=name))
+        wanted = await unless_set(self._changed, looking)
+        if wanted is None:
+            # Ended before there was a database to look into.
+            return 0
+        self._see(wanted)
         beside = {
             asyncio.create_task(
                 keep_looking(self._looking, name, self._see, [replaying.look, self._builder.look])
@@ -169,7 +175,10 @@ class ReadModelProcess:
 
         Returns the exit status, and why the consumer refused to go on, where it did.
         """
-        live = await self._started(self._database, partial(open_live, read_model=self._read_model))
+        opening = self._started(self._database, partial(open_live, read_model=self._read_model))
+        live = await unless_set(self._changed, opening)
+        if live is None:
+            return 0, None
         self._generation = live.generation
         writer = LiveWriter(self._settings, self._database, live)
         self._consumer = BatchConsumer(

@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from commands import ORDERS
 from messaging import KafkaConnection, Topics
 from operations import Action, Unreachable, recorded
 from queries import read_numbers_as_written
-from runtime import Settings
+from runtime import ReadOnlyServer, Servers, Settings, SharedSession, take_session
 from till.errors import TillError
 from till.output import notices
 from till.settings import TillSettings, till_settings
@@ -58,7 +59,7 @@ async def query_connection(where: Settings) -> AsyncIterator[asyncpg.Connection]
     Raises Unreachable when PostgreSQL doesn't answer, or turns the role away; TillError for a question that
     takes too long.
     """
-    async with _connection(where.database_url) as connection:
+    async with _connection(where.database_url, to_write=False) as connection:
         try:
             yield connection
         except TimeoutError as error:
@@ -74,7 +75,7 @@ def operator_connection(where: TillSettings) -> AbstractAsyncContextManager[asyn
     Raises TillError when nothing says how it logs in, Unreachable as `query_connection` does.
     """
     setting = "TILLSTREAM_OPERATOR_DATABASE_URL (the role is tillstream_operator)"
-    return _connection(_given(where.operator_database_url, "the operator's", setting))
+    return _connection(_given(where.operator_database_url, "the operator's", setting), to_write=True)
 
 
 def admin_connection(where: TillSettings) -> AbstractAsyncContextManager[asyncpg.Connection]:
@@ -82,7 +83,8 @@ def admin_connection(where: TillSettings) -> AbstractAsyncContextManager[asyncpg
 
     Raises as `operator_connection` does.
     """
-    return _connection(_given(where.admin_database_url, "a superuser's", "TILLSTREAM_ADMIN_DATABASE_URL"))
+    url = _given(where.admin_database_url, "a superuser's", "TILLSTREAM_ADMIN_DATABASE_URL")
+    return _connection(url, to_write=True)
 
 
 def _given(url: SecretStr | None, whose: str, setting: str) -> SecretStr:
@@ -144,20 +146,21 @@ def operator_name() -> str:
 
 
 @asynccontextmanager
-async def _connection(secret: SecretStr) -> AsyncIterator[asyncpg.Connection]:
-    url = secret.get_secret_value()
-    address = urlsplit(url)
+async def _connection(secret: SecretStr, *, to_write: bool) -> AsyncIterator[asyncpg.Connection]:
+    settle = partial(take_session, settings={"timezone": "UTC"}, to_write=to_write)
     try:
-        connection = await asyncpg.connect(
-            url,
-            timeout=CONNECT_TIMEOUT,
+        connection = await Servers(secret).connect(
+            settle,
+            within=CONNECT_TIMEOUT,
+            to_write=to_write,
             command_timeout=STATEMENT_TIMEOUT,
-            server_settings={"application_name": "till", "timezone": "UTC"},
+            server_settings={"application_name": "till"},
         )
+    except (ReadOnlyServer, SharedSession) as error:
+        raise Unreachable(f"{error}.") from error
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise Unreachable(
-            f"PostgreSQL at {address.hostname}:{address.port} does not let us in: {error!r}."
-        ) from error
+        place = urlsplit(secret.get_secret_value()).netloc.rpartition("@")[2]
+        raise Unreachable(f"PostgreSQL at {place} does not let us in: {error!r}.") from error
     try:
         await read_numbers_as_written(connection)
         yield connection

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from queue import PriorityQueue, Queue
 from threading import Thread
 from types import TracebackType
@@ -73,7 +73,7 @@ class DatabasesAhead:
         conn = await asyncpg.connect(self._admin_dsn)
         there: set[str] = set()
         try:
-            await self._make_template(conn)
+            await make_database(conn, self._admin_dsn, self._template, self._passwords)
             while True:
                 job, name = await asyncio.to_thread(self._jobs.get)
                 if job == _MAKE:
@@ -91,17 +91,21 @@ class DatabasesAhead:
                 await _drop(conn, name)
             await conn.close()
 
-    async def _make_template(self, conn: asyncpg.Connection) -> None:
-        await conn.execute(f"CREATE DATABASE {self._template}")
-        inside = await asyncpg.connect(self._admin_dsn, database=self._template)
-        try:
-            await migrate(inside)
-            # A client computes all rounds of a password's hash at each connection, thousands of times in all.
-            await inside.execute("SET scram_iterations = 1")
-            for role, password in self._passwords.items():
-                await inside.execute(f"ALTER ROLE {role} PASSWORD '{password}'")
-        finally:
-            await inside.close()
+
+async def make_database(
+    conn: asyncpg.Connection, admin_dsn: str, name: str, passwords: Mapping[str, str]
+) -> None:
+    """Make a migrated database, and give the roles their passwords."""
+    await conn.execute(f"CREATE DATABASE {name}")
+    inside = await asyncpg.connect(admin_dsn, database=name)
+    try:
+        await migrate(inside)
+        # A client computes all rounds of a password's hash at each connection, thousands of times in all.
+        await inside.execute("SET scram_iterations = 1")
+        for role, password in passwords.items():
+            await inside.execute(f"ALTER ROLE {role} PASSWORD '{password}'")
+    finally:
+        await inside.close()
 
 
 async def _drop(conn: asyncpg.Connection, name: str) -> None:

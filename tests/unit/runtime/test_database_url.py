@@ -13,6 +13,7 @@ from runtime import Settings
         "postgres://user@[::1]:5432/tillstream",
         "postgresql://user:word@db-1:5432,db-2:5432/tillstream",
         "postgresql:///tillstream",
+        "postgresql://user:word@db-1:5432,db-2/tillstream?target_session_attrs=read-write",
     ],
 )
 def test_an_address_of_postgresql_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
@@ -34,3 +35,12 @@ def test_a_password_that_would_be_taken_apart_is_refused_unseen(
     assert "percent-encode" in told
     assert "gehe" not in told
     assert "im@" not in told
+
+
+def test_an_unknown_kind_of_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A misspelt `target_session_attrs` is refused with what there is, and no password is told."""
+    url = "postgresql://user:s3cret@db-1,db-2/tillstream?target_session_attrs=readwrite"
+    monkeypatch.setenv("TILLSTREAM_DATABASE_URL", url)
+    with pytest.raises(ValidationError, match="prefer-standby, primary, read-only, read-write") as raised:
+        Settings()
+    assert "s3cret" not in f"{raised.value!r}"
