@@ -16,6 +16,7 @@ from commands import ORDERS
 from harness.pooler import pgbouncer
 from harness.processes import ServiceProcess
 from messaging import KafkaConnection, ensure_topics
+from query_service.database import TenantDatabase
 from runtime import Database, SharedSession
 
 _SETTINGS = "SELECT name, setting FROM pg_settings WHERE name = ANY($1)"
@@ -109,3 +110,38 @@ async def test_who_writes_ends_at_once_behind_a_transaction_pooler(
         [refusal] = [line["reason"] for line in lines if line["event"].endswith(".refused")]
         assert "pool_mode=session" in refusal
         assert "Traceback" not in service.log
+
+
+async def test_the_query_service_asks_through_a_transaction_pooler(database: Any, tmp_path: Path) -> None:
+    """Several of them, over fewer sessions, have their own settings and tenant, and leave none behind."""
+    dsn = database.dsn("query_service")
+
+    async def question(conn: asyncpg.Connection) -> tuple[str, str, dict[str, str]]:
+        tenant = await conn.fetchval("SELECT current_setting('tillstream.tenant')")
+        read_only = await conn.fetchval("SHOW transaction_read_only")
+        # Of a type that asyncpg has to ask for, beside.
+        await conn.fetch("SELECT version, recorded_at FROM order_events WHERE tenant_id = $1", tenant)
+        return tenant, read_only, await settings_of(conn)
+
+    expected = {
+        "TimeZone": "UTC",
+        "idle_in_transaction_session_timeout": "60000",
+        "jit": "off",
+        "plan_cache_mode": "force_custom_plan",
+        "statement_timeout": "30000",
+    }
+    tenants = [f"store-{number}'; --" for number in range(20)]
+    async with (
+        pgbouncer(tmp_path / "pooler", dsn, "transaction", size=2) as pooled,
+        TenantDatabase.opened(SecretStr(pooled), 8, 30) as one,
+        TenantDatabase.opened(SecretStr(pooled), 8, 30) as other,
+    ):
+        asked = [(each, tenant) for each in (one, other) for tenant in tenants]
+        answers = await asyncio.gather(*(each.ask(tenant, question) for each, tenant in asked))
+        assert answers == [(tenant, "on", expected) for _, tenant in asked]
+        direct, shared = await asyncpg.connect(dsn), await asyncpg.connect(pooled, statement_cache_size=0)
+        assert await settings_of(shared) == await settings_of(direct)
+        assert await shared.fetchval(_PREPARED) == 0
+        assert not await shared.fetchval("SELECT current_setting('tillstream.tenant', true)")
+        await direct.close()
+        await shared.close()

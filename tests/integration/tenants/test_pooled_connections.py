@@ -101,8 +101,8 @@ async def _who_asked_has_gone(pool: TenantDatabase, admin: asyncpg.Connection) -
 async def _what_reads_bit_by_bit_breaks_off(pool: TenantDatabase, _admin: asyncpg.Connection) -> None:
     async def reads() -> None:
         async with pool._transaction(TENANTS[0]) as conn:
-            async for _ in conn.cursor("SELECT * FROM order_events", prefetch=2):
-                raise LookupError
+            await conn.execute("DECLARE found CURSOR FOR SELECT * FROM order_events; FETCH 2 FROM found")
+            raise LookupError
 
     with pytest.raises(LookupError):
         await reads()
