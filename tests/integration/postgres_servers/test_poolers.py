@@ -1,4 +1,4 @@
-"""What services make of a pooler: a real PgBouncer before the session's PostgreSQL."""
+"""What services make of a pooler: a real PgBouncer before the session's PostgreSQL, where there is one."""
 
 import asyncio
 import json
@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from commands import ORDERS
+from harness.other_process import other_process
 from harness.pooler import pgbouncer
 from harness.processes import ServiceProcess
 from messaging import KafkaConnection, ensure_topics
@@ -21,6 +22,13 @@ from runtime import Database, SharedSession
 
 _SETTINGS = "SELECT name, setting FROM pg_settings WHERE name = ANY($1)"
 _NAMES = ["TimeZone", "idle_in_transaction_session_timeout", "jit", "plan_cache_mode", "statement_timeout"]
+_KEPT = {
+    "TimeZone": "UTC",
+    "idle_in_transaction_session_timeout": "5000",
+    "jit": "off",
+    "plan_cache_mode": "force_custom_plan",
+    "statement_timeout": "0",
+}
 _LOCK = "SELECT pg_try_advisory_lock(4711)"
 _PREPARED = "SELECT count(*) FROM pg_prepared_statements"
 # Far from any retry budget, and beyond what it takes to find out by waiting.
@@ -60,17 +68,23 @@ async def test_a_session_pooler_is_as_good_as_none(database: Any, tmp_path: Path
         one, other = Database(url, "one", server_settings=own), Database(url, "other")
         conn = await one.connection()
         for _ in range(2):
-            assert await settings_of(conn) == {
-                "TimeZone": "UTC",
-                "idle_in_transaction_session_timeout": "5000",
-                "jit": "off",
-                "plan_cache_mode": "force_custom_plan",
-                "statement_timeout": "7000",
-            }
+            assert await settings_of(conn) == _KEPT | {"statement_timeout": "7000"}
         assert await conn.fetchval(_LOCK)
         assert not await (await other.connection()).fetchval(_LOCK)
         await one.close()
         await other.close()
+
+
+async def test_a_session_is_known_by_what_it_does(database: Any) -> None:
+    """Where another process answers than was named, a session is taken if it brings notifications."""
+    dsn = database.dsn("projector")
+    async with other_process(dsn, notifies=True) as pooled:
+        kept = Database(SecretStr(pooled), "test")
+        assert await settings_of(await kept.connection()) == _KEPT
+        await kept.close()
+    async with other_process(dsn, notifies=False) as pooled:
+        with pytest.raises(SharedSession):
+            await Database(SecretStr(pooled), "test").connection()
 
 
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
