@@ -19,6 +19,12 @@ from query_service.documents.headers import (
 from query_service.documents.schemas import UUID_SCHEMA, Schema, command_schema, event_schema, outcome_schemas
 
 DEAD_LETTER = "DeadLetter"
+_TITLES = {
+    "commands": "Commands",
+    "events": "Events",
+    "outcomes": "Outcomes",
+    "dead_letters": "Dead letters",
+}
 _BINDING_VERSION = "0.5.0"
 _MOST_EXAMPLES = 2
 _ABOUT = """\
@@ -44,12 +50,12 @@ def asyncapi_document() -> dict[str, Any]:
     topics = ORDERS.topics()
     outcomes = outcome_schemas()
     channels = {
-        "commands": _channel(topics, topics.commands, _COMMANDS, COMMAND_TYPES),
-        "events": _channel(topics, topics.events, "What happened to orders.", EVENT_TYPES),
-        "outcomes": _channel(topics, topics.outcomes, "What became of each command.", tuple(outcomes)),
+        "commands": _channel(topics, "commands", _COMMANDS, COMMAND_TYPES),
+        "events": _channel(topics, "events", "What happened to orders.", EVENT_TYPES),
+        "outcomes": _channel(topics, "outcomes", "What became of each command.", tuple(outcomes)),
         "deadLetters": _channel(
             topics,
-            topics.dead_letters,
+            "dead_letters",
             "Records that name no command, as they were received.",
             (DEAD_LETTER,),
         ),
@@ -62,6 +68,7 @@ def asyncapi_document() -> dict[str, Any]:
             "kafka": {
                 "host": "{address}",
                 "protocol": "kafka",
+                "title": "Kafka",
                 "description": "The installation's Kafka.",
                 "variables": {"address": {"default": "127.0.0.1:9092", "description": "Host and port."}},
             }
@@ -69,6 +76,7 @@ def asyncapi_document() -> dict[str, Any]:
         "channels": channels,
         "operations": {
             "takeCommands": {
+                "title": "Take commands",
                 "action": "receive",
                 "channel": _ref("channels", "commands"),
                 "summary": "Each command is answered with one distinct outcome, and has its effects once.",
@@ -79,12 +87,14 @@ def asyncapi_document() -> dict[str, Any]:
                 },
             },
             "tellEvents": {
+                "title": "Tell events",
                 "action": "send",
                 "channel": _ref("channels", "events"),
                 "summary": "Every event, first occurrences in version order of each order.",
                 "messages": _of_channel("events", EVENT_TYPES),
             },
             "keepDeadLetters": {
+                "title": "Keep dead letters",
                 "action": "send",
                 "channel": _ref("channels", "deadLetters"),
                 "summary": "A record without a readable command id and tenant: nobody could be answered.",
@@ -119,10 +129,12 @@ def _schemas(outcomes: dict[str, Schema]) -> dict[str, Schema]:
     }
 
 
-def _channel(topics: Topics, topic: str, description: str, messages: Sequence[str]) -> dict[str, Any]:
+def _channel(topics: Topics, channel: str, description: str, messages: Sequence[str]) -> dict[str, Any]:
+    topic = getattr(topics, channel)
     settings = {**COMMON, **topics.configurations()[topic]}
     return {
         "address": topic,
+        "title": _TITLES[channel],
         "description": description,
         "servers": [_ref("servers", "kafka")],
         "messages": {name: _ref("components/messages", name) for name in messages},

@@ -72,6 +72,8 @@ def test_the_document_has_the_form_of_asyncapi_3() -> None:
     for name, channel in DOCUMENT["channels"].items():
         assert re.fullmatch(r"[\w.-]+", name)
         assert all(resolved(message["$ref"]) for message in channel["messages"].values())
+    titled = [part for name in ("servers", "channels", "operations") for part in DOCUMENT[name].values()]
+    assert all(part["title"] for part in [*titled, *DOCUMENT["components"]["messages"].values()])
     for operation in DOCUMENT["operations"].values():
         assert operation["action"] in {"send", "receive"}
         channel = operation["channel"]["$ref"]
