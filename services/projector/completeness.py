@@ -16,7 +16,8 @@ from runtime import Database
 
 log = structlog.get_logger(__name__)
 
-INTERVAL = 5.0
+# Each look connects to Kafka anew.
+INTERVAL = 15.0
 LOOK_INTERVAL = 0.5
 # A topic that was made anew meanwhile would be waited for in vain.
 GIVEN_UP_AFTER = 600.0

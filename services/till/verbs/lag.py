@@ -136,13 +136,11 @@ def _held(topic: str, partition: int, at: int, seconds: float) -> Text:
 
 
 def _elsewhere(lags: Lags) -> Text:
-    first = [
-        f"{printable(each.source) or 'no source'}: {each.records:,}"
-        for each in lags.elsewhere[:_SOURCES_TOLD]
-    ]
-    more = f", {len(lags.elsewhere) - len(first):,} more" if len(lags.elsewhere) > len(first) else ""
+    worst, count = lags.elsewhere[:_SOURCES_TOLD], len(lags.elsewhere)
+    first = [f"{printable(each.source) or 'no source'}: {each.records:,}" for each in worst]
+    more = f", {count - len(first):,} more" if count > len(first) else ""
     return Text(
-        f"Commands in another partition than their orders' others, of {len(lags.elsewhere):,} sources"
+        f"Commands in another partition than their orders' others, of {count:,} source{'s' * (count != 1)}"
         f" ({', '.join(first)}{more}): an order's commands may change places. docs/partitioning.md",
         style="bold red",
     )
