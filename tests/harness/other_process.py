@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit, urlunsplit
 
+from harness.tls_front import pass_on
+
 # Of PostgreSQL's protocol: what tells the server's process, and a notification.
 _KEY, _NOTIFICATION = b"K", b"A"
 
@@ -21,7 +23,7 @@ async def other_process(dsn: str, *, notifies: bool) -> AsyncIterator[str]:
         behind_reader, behind_writer = await asyncio.open_connection(parts.hostname, parts.port)
         with suppress(OSError, asyncio.IncompleteReadError):
             await asyncio.gather(
-                _pass_on(reader, behind_writer), _pass_messages(behind_reader, writer, notifies=notifies)
+                pass_on(reader, behind_writer), _pass_messages(behind_reader, writer, notifies=notifies)
             )
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
@@ -30,15 +32,6 @@ async def other_process(dsn: str, *, notifies: bool) -> AsyncIterator[str]:
         # Without TLS each byte from the server belongs to a message.
         yield urlunsplit(parts._replace(netloc=f"{user}@127.0.0.1:{port}", query="sslmode=disable"))
         server.close()
-
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    finally:
-        writer.close()
 
 
 async def _pass_messages(

@@ -43,14 +43,15 @@ class TlsFront:
             writer.write(b"S")
             await writer.start_tls(self._context)
             behind_reader, behind_writer = await asyncio.open_connection(*self._behind)
-            await asyncio.gather(_pass_on(reader, behind_writer), _pass_on(behind_reader, writer))
+            await asyncio.gather(pass_on(reader, behind_writer), pass_on(behind_reader, writer))
         except (OSError, asyncio.IncompleteReadError):
             return
         finally:
             writer.close()
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Write what is read until it ends."""
     try:
         while data := await reader.read(65_536):
             writer.write(data)
