@@ -62,8 +62,3 @@ async def moves_over(
             )
         )
     return sorted(moves)
-
-
-async def nowhere(_partition: TopicPartition, _first: int, _end: int) -> bool:
-    """Take every gap for records: for who can't ask Kafka."""
-    return False

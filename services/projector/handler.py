@@ -10,7 +10,7 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 
 from messaging import Assigned, Fenced, TopicFacts
-from projector.checkpoint_moves import Held, IsWithoutRecords, moves_over, nowhere
+from projector.checkpoint_moves import Held, IsWithoutRecords, moves_over
 from projector.event_records import EventRecord, Unreadable, read_arrivals
 from projector.faults import Failure, is_orders_fault, tell
 from projector.parking import Parking, place_of, try_again
@@ -43,7 +43,7 @@ class Projector:
         checkpoints: Checkpoints,
         topic: Callable[[], Awaitable[TopicFacts]],
         *,
-        is_without_records: IsWithoutRecords = nowhere,
+        is_without_records: IsWithoutRecords,
         parked_limit: int = PARKED_LIMIT,
     ) -> None:
         """Take the parts; more than `parked_limit` parked orders are refused.

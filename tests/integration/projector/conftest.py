@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from pydantic import SecretStr
 
 from eventstore import EventStore
-from integration.projector.consuming import Consumer, NewConsumer
+from integration.projector.consuming import Consumer, NewConsumer, all_records
 from integration.projector.order_log import TOPIC, OrderLog
 from integration.projector.processes import Installation
 from integration.projector.rebuilding import Operator
@@ -55,7 +55,15 @@ async def new_consumer(database: Any) -> AsyncIterator[NewConsumer]:
             async def topic() -> TopicFacts:
                 return TopicFacts(UUID(int=1), len(log.records))
 
-            projector = Projector(held, read_model, projection, checkpoints, topic, parked_limit=parked_limit)
+            projector = Projector(
+                held,
+                read_model,
+                projection,
+                checkpoints,
+                topic,
+                is_without_records=all_records,
+                parked_limit=parked_limit,
+            )
             stack.push_async_callback(projector.revoked)
             consumer = Consumer(
                 log,

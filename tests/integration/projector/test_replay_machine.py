@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from pydantic import SecretStr
 
 from eventstore import EventStore
-from integration.projector.consuming import Consumer
+from integration.projector.consuming import Consumer, all_records
 from integration.projector.order_log import (
     CONFIRM,
     PARTITIONS,
@@ -314,6 +314,7 @@ class ReplayMachine(RuleBasedStateMachine):
             Projection(read_model, EventStore(ORDER)),
             checkpoints,
             topic,
+            is_without_records=all_records,
             parked_limit=100,
         )
         self.consumer = Consumer(self.log, projector, self.committed, beginnings=self.beginnings)

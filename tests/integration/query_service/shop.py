@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from commands import ORDERS, Decided, Deciding, read_request
 from eventstore import EventStore, StreamKey, decode_headers
 from harness.plain_client import command
-from integration.projector.consuming import Consumer
+from integration.projector.consuming import Consumer, all_records
 from integration.projector.order_log import TOPIC, OrderLog
 from messaging import TopicFacts, format_time
 from orders import ORDER
@@ -109,7 +109,10 @@ class Shop:
 
         checkpoints = Checkpoints(name, read_model.generation, TOPIC)
         projection = Projection(read_model, self._store)
-        consumer = Consumer(self.log, Projector(held, read_model, projection, checkpoints, topic))
+        consumer = Consumer(
+            self.log,
+            Projector(held, read_model, projection, checkpoints, topic, is_without_records=all_records),
+        )
         await consumer.assign()
         return held, consumer
 

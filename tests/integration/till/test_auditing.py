@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from eventstore import EventStore, StreamKey
-from integration.projector.consuming import Consumer
+from integration.projector.consuming import Consumer, all_records
 from integration.projector.order_log import (
     CONFIRM,
     PARTITIONS,
@@ -54,7 +54,9 @@ async def project(dsn: str, log: OrderLog) -> None:
         return TopicFacts(UUID(int=1), PARTITIONS)
 
     checkpoints = Checkpoints("audit_log", read_model.generation, TOPIC)
-    consumer = Consumer(log, Projector(held, read_model, projection, checkpoints, topic))
+    consumer = Consumer(
+        log, Projector(held, read_model, projection, checkpoints, topic, is_without_records=all_records)
+    )
     await consumer.assign()
     await consumer.drain()
     await held.close()
