@@ -6,9 +6,10 @@ and nothing in Kafka says why.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import structlog
+from cachetools import LRUCache
 from prometheus_client import Counter as Metric
 
 from commands import WRONG_PARTITION, Request, read_source
@@ -21,6 +22,10 @@ FOUND = Metric(
     "Commands in another partition than the fleet's partitioner gives their order.",
     ["topic"],
 )
+
+
+# So many sources are known as warned of.
+_WARNED = 10_000
 
 
 class Elsewhere:
@@ -36,7 +41,7 @@ class Elsewhere:
         self._topic, self._partitioner, self._refuse = topic, partitioner, refuse
         self._count_partitions = count_partitions
         self._partitions = 0
-        self._warned: set[str] = set()
+        self._warned: LRUCache[str, bool] = LRUCache(_WARNED)
         self._found: Counter[str] = Counter()
         FOUND.labels(topic)
 
@@ -54,33 +59,43 @@ class Elsewhere:
         if self._partitioner != "any":
             self._partitions = await self._count_partitions()
 
-    def seen(self, request: Request, rejected: Callable[[str, str], Exception]) -> Request:
+    def judge(self, request: Request, rejected: Callable[[str, str], Exception]) -> Request:
         """Return the request as it is, or refused where it lies elsewhere and that is not allowed."""
-        if not self._partitions or request.command is None or request.subject is None:
-            return request
-        # By the id as it is written everywhere, whatever case the sender's key has.
-        belongs = partition_of(request.subject.encode(), self._partitions, self._partitioner)
-        partition = request.record.partition
-        if partition == belongs:
-            return request
-        source = read_source(request.record)
-        FOUND.labels(self._topic).inc()
-        self._found[source] += 1
-        if source not in self._warned:
-            self._warned.add(source)
-            log.warning(
-                "commands.elsewhere",
-                topic=self._topic,
-                source=source,
-                partition=partition,
-                belongs=belongs,
-                partitioner=self._partitioner,
-                advice="docs/partitioning.md names each client's option",
-            )
-        if not self._refuse:
+        belongs = self._belongs(request) if self._refuse else None
+        if belongs is None or request.command is None:
             return request
         text = (
-            f"The record lies in partition {partition}; by {self._partitioner} its key, {request.subject},"
-            f" belongs in {belongs}: set your client's partitioner, then send this under a new id."
+            f"The record lies in partition {request.record.partition}; by {self._partitioner} its key,"
+            f" {request.subject}, belongs in {belongs}: set your client's partitioner, then send this under a"
+            " new id."
         )
         return request._replace(command=None, refusal=rejected(WRONG_PARTITION, text))
+
+    def tell(self, requests: Iterable[Request]) -> None:
+        """Count those that lie elsewhere, once they are stored, and warn of each source once."""
+        for request in requests:
+            belongs = self._belongs(request)
+            if belongs is None:
+                continue
+            source = read_source(request.record)
+            FOUND.labels(self._topic).inc()
+            self._found[source] += 1
+            if source not in self._warned:
+                self._warned[source] = True
+                log.warning(
+                    "commands.elsewhere",
+                    topic=self._topic,
+                    source=source,
+                    partition=request.record.partition,
+                    belongs=belongs,
+                    partitioner=self._partitioner,
+                    advice="docs/partitioning.md names each client's option",
+                )
+
+    def _belongs(self, request: Request) -> int | None:
+        """Return the partition that a request belongs in where that is another than it lies in."""
+        if not self._partitions or request.subject is None:
+            return None
+        # By the id as it is written everywhere, whatever case the sender's key has.
+        belongs = partition_of(request.subject.encode(), self._partitions, self._partitioner)
+        return None if belongs == request.record.partition else belongs

@@ -140,14 +140,18 @@ class CommandHandler(Generic[S]):
                 connection, self._topics.commands, self._holding.partitions, RELEASED_RECORDS
             )
 
-    async def judge_anew(self, released: Sequence[SetAside], records: Sequence[Record]) -> None:
-        """Carry out what of these records names a command by now; the others become dead letters."""
+    async def judge_anew(self, released: Sequence[SetAside], records: Sequence[Record]) -> bool:
+        """Carry out what of these records names a command by now; the others become dead letters.
+
+        Returns False where the database refused too many, so that their partition is held: they wait on.
+        """
         async with self._one_at_a_time, self._discarding():
             requests, letters = await self._read(records)
             held: dict[TopicPartition, int] = {}
             await self._store_all([*requests, *self._holding.storable(letters)], held)
             if not held:
                 await judged(await self._connection(), released)
+            return not held
 
     async def _read(self, records: Iterable[Record]) -> tuple[list[Request], list[Letter]]:
         requests, letters, pace = list[Request](), list[Letter](), Pace()
@@ -158,7 +162,7 @@ class CommandHandler(Generic[S]):
             except NamesNoCommand as error:
                 letters.append(Letter(record, str(error), read_source(record)))
             else:
-                requests.append(self._elsewhere.seen(request, self._context.domain.Rejected))
+                requests.append(self._elsewhere.judge(request, self._context.domain.Rejected))
         return requests, letters
 
     async def _judge(
@@ -270,6 +274,7 @@ class CommandHandler(Generic[S]):
     def _tell(self, decided: Decided[S], work: Work) -> None:
         """Count and log what became of the work, once it is stored."""
         aggregate_id = f"{self._store.tables.aggregate}_id"
+        self._elsewhere.tell(request for request, _ in decided.results)
         for request, result in decided.results:
             COMMANDS.labels(result).inc()
             if result not in {"accepted", REPEATED}:

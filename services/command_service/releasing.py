@@ -21,7 +21,8 @@ async def keep_releasing(handler: CommandHandler[Any], kafka: KafkaConnection, t
     while True:
         try:
             while released := await handler.look():
-                await handler.judge_anew(released, await _read(kafka, topic, released))
+                if not await handler.judge_anew(released, await _read(kafka, topic, released)):
+                    break
         except Exception as error:  # noqa: BLE001 - the batches go on, and it is tried again
             log.warning("commands.not_released", topic=topic, error=repr(error))
         await asyncio.sleep(LOOK_INTERVAL)

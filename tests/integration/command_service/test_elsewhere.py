@@ -4,6 +4,7 @@ import json
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 import structlog
 from structlog.testing import LogCapture
@@ -57,6 +58,20 @@ async def test_they_are_carried_out_counted_and_warned_of_once(services: Service
     assert set((await services.outcomes()).values()) == {"accepted"}
     warned = [each["source"] for each in log.entries if each["event"] == "commands.elsewhere"]
     assert warned == ["/till/7", "/till/8"]
+
+
+async def test_they_count_once_they_are_stored(services: Services) -> None:
+    """A batch that could not be stored comes again, and counts then alone."""
+    handler = services.new(elsewhere=elsewhere("murmur2"))
+    await handler.assigned({})
+    there = create(False)
+    await services.admin.execute("REVOKE INSERT ON order_events FROM tillstream_command_service")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await services.handle(handler, there)
+    await services.admin.execute("GRANT INSERT ON order_events TO tillstream_command_service")
+    await services.handle(handler, there)
+    await handler.look()
+    assert await counted(services) == {"/till/7": 1}
 
 
 async def test_they_are_refused_where_the_setting_says_so(services: Services) -> None:

@@ -116,6 +116,24 @@ async def test_what_is_released_is_judged_by_the_build_of_then(services: Service
     assert await noted(services) == []
 
 
+async def test_what_is_released_waits_on_where_it_holds_its_partition(services: Services) -> None:
+    """What the database refuses beyond the limit stays noted, and who judges it is told to stop for now."""
+    handler = services.new(limit=0)
+    await handler.assigned({})
+    junk, poison = services.records(
+        unreadable(), command("CreateOrder", str(uuid4()), CREATE, actor="poison")
+    )
+    await handler.handle({PARTITION: [junk]})
+    hold = await services.admin.fetchval("SELECT id FROM operations.holds")
+    # As a build has left it that could not read it.
+    await services.admin.execute("INSERT INTO operations.set_aside VALUES ($1, $2)", hold, poison.offset)
+    await services.admin.execute(RELEASE, services.offset)
+    await services.admin.execute("ALTER TABLE command_outcomes ADD CHECK (actor <> 'poison')")
+    assert not await handler.judge_anew([SetAside(hold, 0, poison.offset)], [poison])
+    assert await noted(services) == [junk.offset, poison.offset]
+    assert await services.admin.fetchval("SELECT count(*) FROM operations.holds WHERE source IS NULL") == 1
+
+
 async def test_what_no_dead_letter_can_hold_stops_nobody_either(services: Services) -> None:
     """A record that its topic should not have let in sets its source aside; released, it is passed over."""
     huge = {**unreadable(), "value": b"x" * (2 * 1024 * 1024)}
