@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from integration.till.lagging import Bookkeeping, EventTopic
+from readmodels import READ_MODELS
 from till.app import app
 
 Till = Callable[..., Any]
@@ -26,3 +28,20 @@ def till(database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Till
         return json.loads(result.stdout)
 
     return run
+
+
+@pytest.fixture
+def events(kafka_server: Any, topic_prefix: str, monkeypatch: pytest.MonkeyPatch) -> EventTopic:
+    """Give the topic of this test's installation."""
+    monkeypatch.setenv("TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS", kafka_server.bootstrap_servers)
+    monkeypatch.setenv("TILLSTREAM_TOPIC_PREFIX", topic_prefix)
+    return EventTopic(kafka_server.bootstrap_servers, topic_prefix)
+
+
+@pytest.fixture
+def books(database: Any, events: EventTopic) -> Bookkeeping:
+    """Give the tables behind this test's topic, with live generations that have not got anywhere."""
+    made = Bookkeeping(database.dsn(), events.topics.events, events.topic_id)
+    for name in READ_MODELS:
+        made.live(name)
+    return made
