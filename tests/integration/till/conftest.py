@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from integration.till.lagging import Bookkeeping, EventTopic
+from integration.till.letters_made import Letters
 from readmodels import READ_MODELS
 from till.app import app
 
@@ -45,3 +46,15 @@ def books(database: Any, events: EventTopic) -> Bookkeeping:
     for name in READ_MODELS:
         made.live(name)
     return made
+
+
+@pytest.fixture
+def letters(
+    till: Till, kafka_server: Any, topic_prefix: str, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> Letters:
+    """Give an installation's topics without a letter yet."""
+    assert till
+    monkeypatch.setenv("TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS", kafka_server.bootstrap_servers)
+    monkeypatch.setenv("TILLSTREAM_TOPIC_PREFIX", topic_prefix)
+    monkeypatch.setenv("TILLSTREAM_OPERATOR_DATABASE_URL", database.dsn("operator"))
+    return Letters(kafka_server.bootstrap_servers, topic_prefix, database)
