@@ -37,6 +37,7 @@ from commands.requests import (
     read_request,
     read_source,
 )
+from commands.tenants import tell_tenants
 
 __all__ = [
     "ACCEPTED",
@@ -71,4 +72,5 @@ __all__ = [
     "read_name",
     "read_request",
     "read_source",
+    "tell_tenants",
 ]

@@ -82,6 +82,14 @@ class NotMoney(ValueError):
     """A code that names no money on a day; the text says why."""
 
 
+def usual_decimals(currency: str) -> int | None:
+    """Return how many decimals an amount in a currency has, on whatever day; None for one nobody knows."""
+    decimals = _TODAYS.get(currency)
+    if decimals is None and currency in WITHDRAWN:
+        return WITHDRAWN[currency].decimals
+    return decimals
+
+
 def minor_unit(currency: str, day: date) -> int:
     """Return how many decimals an amount in this ISO 4217 currency has on a day. Raises NotMoney."""
     if (decimals := _TODAYS.get(currency)) is not None:

@@ -16,6 +16,7 @@ from orders import Order
 from queries import pages
 from queries.audit import WITH_LINES
 from queries.conditions import Conditions
+from queries.numbers import in_its_currency
 from queries.pages import BadCursor, Cursors, NotTold, Page
 from queries.versions import need_version
 from queries.watermarks import Watermark, look, parse_look
@@ -224,7 +225,7 @@ async def list_orders(
         ORDER BY o.{sort} {direction}, o.order_id {direction} LIMIT {conditions.parameter(limit + 1)}
     """  # noqa: S608 - our own texts; values are parameters
     rows = await conn.fetch(statement, *conditions.values)
-    found = [OrderSummary(*row) for row in rows]
+    found = [_summary(row) for row in rows]
     page = cursors.page(found, limit, lambda order: (getattr(order, sort), order.order_id, walk))
     return OrderList(page.items, page.next_cursor, walk.watermark)
 
@@ -232,4 +233,8 @@ async def list_orders(
 async def find_order(conn: asyncpg.Connection, tenant_id: str, order_id: UUID) -> OrderSummary | None:
     """Return a tenant's order as the read model has it; None when it has no such order (yet)."""
     row = await conn.fetchrow(_ONE, tenant_id, order_id)
-    return None if row is None else OrderSummary(*row)
+    return None if row is None else _summary(row)
+
+
+def _summary(row: asyncpg.Record) -> OrderSummary:
+    return OrderSummary(**in_its_currency(row, "subtotal", "discount", "total"))

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from queries import pages
 from queries.conditions import BY_CLOCK, Clock, Conditions
+from queries.numbers import in_its_currency
 from queries.pages import Cursors, Page
 
 MOST_PRODUCTS = 1_000
@@ -64,12 +65,16 @@ async def product_quantities(
     rows = await conn.fetch(
         f"""
         SELECT product_id, currency,
-               (array_agg(name ORDER BY recorded_at DESC, order_id, line_id) FILTER (WHERE quantity > 0))[1],
-               trim_scale(sum(quantity)), sum(gross), sum(discount), sum(net)
+               (
+                   array_agg(name ORDER BY recorded_at DESC, order_id, line_id) FILTER (WHERE quantity > 0)
+               )[1] AS name,
+               trim_scale(sum(quantity)) AS quantity, sum(gross) AS gross, sum(discount) AS discount,
+               sum(net) AS net
         FROM read_models.product_movements WHERE {conditions}
         GROUP BY product_id, currency HAVING sum(quantity) <> 0
         ORDER BY product_id, currency LIMIT {conditions.parameter(limit + 1)}
         """,  # noqa: S608 - our own texts; values are parameters
         *conditions.values,
     )
-    return cursors.page([ProductSold(*row) for row in rows], limit, attrgetter("product_id", "currency"))
+    found = [ProductSold(**in_its_currency(row, "gross", "discount", "net")) for row in rows]
+    return cursors.page(found, limit, attrgetter("product_id", "currency"))

@@ -11,6 +11,7 @@ import asyncpg
 from pydantic import Field
 
 from queries.conditions import BY_CLOCK, Clock, Conditions
+from queries.numbers import in_its_currency
 from queries.versions import need_version
 
 
@@ -78,4 +79,4 @@ async def sales(
         """,  # noqa: S608 - our own texts; values are parameters
         *conditions.values,
     )
-    return [SalesRow(*row) for row in rows]
+    return [SalesRow(**in_its_currency(row, "gross", "discount", "net")) for row in rows]

@@ -13,6 +13,10 @@ _COLUMN = re.compile(r"^    (?P<name>[a-z_]+) (?P<type>[a-z]+(?:\[\])?)(?!.* DEF
 _CHANGED = "\n    changed bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,\n"
 # None of what a row says of its order.
 _UNSAID = ("tenant_id", "order_id", "partition", "last_offset")
+# A number whose column doesn't say its digits is DOUBLE to DuckDB. No currency of ISO 4217 has more than four
+# decimals, before the point there is room for any sum, and 38 digits is what Arrow and DuckDB hold exactly.
+AMOUNT = "numeric(38,4)"
+_DIGITS = {"quantity": "numeric(9,3)"}
 # unnest would take an array of arrays apart, and JSON is given as text.
 _AS_TEXT = ("[]", "jsonb")
 
@@ -56,6 +60,13 @@ class Columns:
         """Return what to SELECT of rows that were given: each column as it is, or its expression."""
         return ", ".join(
             expressions.get(name, f"{alias}.{name}" + (f"::{kind}" if kind.endswith(_AS_TEXT) else ""))
+            for name, kind in self._types.items()
+        )
+
+    def shown(self) -> str:
+        """Return what a view SELECTs: each column, numbers with the digits that every tool reads exactly."""
+        return ", ".join(
+            f"{name}::{_DIGITS.get(name, AMOUNT)} AS {name}" if kind == "numeric" else name
             for name, kind in self._types.items()
         )
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import asyncpg
 
+from readmodels.described_views import describe, undescribed
+
 # All tables of a generation are named `<read model>_<generation>`, or so with more behind.
 _TABLES = """
 SELECT relname FROM pg_class
@@ -82,18 +84,20 @@ async def keep_tenants_apart(conn: asyncpg.Connection, read_model: str, generati
 
 async def are_published(conn: asyncpg.Connection, views: Sequence[str]) -> bool:
     """Tell whether these views are there, as `open_to_readers` leaves them: an earlier build's are not."""
-    return bool(await conn.fetchval(_PUBLISHED, views))
+    return bool(await conn.fetchval(_PUBLISHED, views)) and not await undescribed(conn, views)
 
 
 async def open_to_readers(conn: asyncpg.Connection, views: Sequence[str]) -> None:
     """Have views read by the rights of who asks, and let our readers read the columns they show, no others.
 
-    For the views' owner, after each `CREATE OR REPLACE`, which forgets the first. Who may read the views
-    themselves, the schema's default privileges say; but the query service must not before they are so.
+    And have them say what they show. For the views' owner, after each `CREATE OR REPLACE`, which forgets the
+    first. Who may read the views themselves, the schema's default privileges say; but the query service must
+    not before they are so.
     """
     for view in views:
         await conn.execute(f'ALTER VIEW read_models."{view}" SET (security_invoker = true)')
         await conn.execute(f'GRANT SELECT ON read_models."{view}" TO tillstream_query_service')
+    await describe(conn, views)
     for table, columns in await conn.fetch(_COLUMNS, views):
         await conn.execute(
             f"GRANT SELECT ({columns}) ON projections.{table}"

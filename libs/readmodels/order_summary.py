@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
-from readmodels.columns import Columns
+from readmodels.columns import AMOUNT, Columns
 from readmodels.read_model import OrderChange, ReadModel
 
 _TABLES = """
@@ -42,13 +42,13 @@ CREATE INDEX IF NOT EXISTS order_summary_{generation}_changed
     ON projections.order_summary_{generation} USING brin (changed) WITH (autosummarize = on);
 """
 
-_VIEW = """
+_VIEW = f"""
 CREATE OR REPLACE VIEW read_models.order_summary AS
 SELECT order_id, tenant_id, status, cashier_id, currency, business_day, line_count,
-       subtotal, discount, total, version, created_at, updated_at,
-       recorded_at, changed
-FROM projections.order_summary_{generation}
-"""
+       subtotal::{AMOUNT} AS subtotal, discount::{AMOUNT} AS discount, total::{AMOUNT} AS total,
+       version, created_at, updated_at, recorded_at, changed
+FROM projections.order_summary_{{generation}}
+"""  # noqa: S608 - constants of ours
 
 _COLUMNS = Columns.of(_TABLES, "projections.order_summary_{generation}")
 
@@ -57,7 +57,7 @@ class OrderSummary(ReadModel):
     """One row an order; subtotal (after line discounts) - discount (that of the whole order) = total."""
 
     name: ClassVar = "order_summary"
-    version: ClassVar = 3
+    version: ClassVar = 4
     orders_table: ClassVar = _COLUMNS.table
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW

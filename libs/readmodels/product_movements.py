@@ -59,7 +59,7 @@ _MOVEMENTS = Columns.of(_TABLES, "projections.product_movements_{generation}")
 _ORDERS = Columns.of(_TABLES, "projections.product_movements_{generation}_orders")
 _VIEW = f"""
 CREATE OR REPLACE VIEW read_models.product_movements AS
-SELECT {_MOVEMENTS}, changed FROM {_MOVEMENTS.table}
+SELECT {_MOVEMENTS.shown()}, changed FROM {_MOVEMENTS.table}
 """  # noqa: S608 - constants of ours
 _WRITE = f"""
 WITH {timed_ctes(_ORDERS, _MOVEMENTS, "e.version, e.line_id")}
@@ -71,7 +71,7 @@ class ProductMovements(EventRows):
     """Quantity, gross, discount and net = gross - discount of each line, sold (+) and voided (-)."""
 
     name: ClassVar = "product_movements"
-    version: ClassVar = 2
+    version: ClassVar = 3
     orders_table: ClassVar = _ORDERS.table
     further_tables: ClassVar = (_MOVEMENTS.table,)
     entry_columns: ClassVar = len(_MOVEMENTS)

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from orders import Order, OrderConfirmed, OrderVoided
 from orders.money import no_money
-from readmodels.columns import Columns
+from readmodels.columns import AMOUNT, Columns
 from readmodels.event_rows import EventRows, Row, time_of, timed_ctes, timed_upsert, with_occurred_by
 from readmodels.read_model import OrderChange
 
@@ -93,13 +93,13 @@ def _each(text: str) -> str:
 _VIEW = f"""
 CREATE OR REPLACE VIEW read_models.sales AS
 SELECT tenant_id, business_day, hour, cashier_id, currency,
-       sum(orders)::bigint AS orders, sum(gross) AS gross, sum(discount) AS discount, sum(net) AS net,
-       sum(voids)::bigint AS voids
+       sum(orders)::bigint AS orders, sum(gross)::{AMOUNT} AS gross, sum(discount)::{AMOUNT} AS discount,
+       sum(net)::{AMOUNT} AS net, sum(voids)::bigint AS voids
 FROM {_TOTALS_TABLE}
 GROUP BY tenant_id, business_day, hour, cashier_id, currency
 HAVING ({_each("sum(@)")}) <> (0, 0, 0, 0, 0);
 CREATE OR REPLACE VIEW read_models.sales_changes AS
-SELECT {_CHANGES}, changed FROM {_CHANGES.table}
+SELECT {_CHANGES.shown()}, changed FROM {_CHANGES.table}
 """  # noqa: S608 - constants of ours
 
 # RETURNING's `old` (PostgreSQL 18) is what the row held at the moment of its change, null for a new row: no
@@ -148,7 +148,7 @@ class Sales(EventRows):
     """Orders, gross, discount (of lines and orders together), net = gross - discount, and voids."""
 
     name: ClassVar = "sales"
-    version: ClassVar = 4
+    version: ClassVar = 5
     orders_table: ClassVar = _ORDERS.table
     further_tables: ClassVar = (_CHANGES.table,)
     further_views: ClassVar = ("sales_changes",)

@@ -5,12 +5,14 @@ import asyncio
 from functools import partial
 from typing import TypeVar
 
+import asyncpg
+
 from command_service.dead_letter_limit import DeadLetterLimit, dead_before
 from command_service.elsewhere import Elsewhere
 from command_service.handler import CommandHandler
 from command_service.holding import Holding
 from command_service.releasing import keep_releasing
-from commands import CONTEXTS, ORDERS, Context
+from commands import CONTEXTS, ORDERS, Context, tell_tenants
 from messaging import BatchConsumer, KafkaConnection, fetch_topic
 from operations import check_database_has_topics, refused
 from runtime import EXIT_FATAL, Database, Health, Settings, on_stop, run, serve_http, unless_set
@@ -28,12 +30,10 @@ async def command_service(context: Context[S], settings: Settings) -> int:
     health.add("database", database.problem)
     health.add("held_back", holding.problem)
     health.add_state("set_aside", holding.state)
-    check = partial(
-        check_database_has_topics,
-        kafka=kafka,
-        prefix=settings.topic_prefix,
-        context=context,
-    )
+
+    async def check(connection: asyncpg.Connection) -> None:
+        await check_database_has_topics(connection, kafka, settings.topic_prefix, context)
+        await tell_tenants(connection, settings.tenants)
 
     async def count_partitions() -> int:
         return (await fetch_topic(kafka, topics.commands)).partitions

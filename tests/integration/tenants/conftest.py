@@ -30,6 +30,8 @@ INSERT INTO operations.builds (read_model, kind, version, after_tenant, error)
 INSERT INTO projections.checkpoints
     (read_model, generation, topic, partition, topic_id, next_offset, epoch, refolding, refolded_tenant)
     VALUES ('sales', 1, 'orders.events', 0, gen_random_uuid(), 0, 0, true, 'store-1');
+INSERT INTO operations.tenants (tenant_id, time_zone, day_ends_at, clock_ahead_limit, refuse_clock_ahead)
+    VALUES ('store-1', 'UTC', '04:00', 300, false), ('store-2', 'UTC', '05:00', 300, false);
 """
 
 

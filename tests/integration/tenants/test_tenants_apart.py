@@ -151,7 +151,7 @@ async def test_the_query_service_changes_nothing(admin: asyncpg.Connection, conn
     for change in (
         "DELETE FROM order_events",
         "UPDATE projections.order_summary_1 SET total = 0",
-        "UPDATE read_models.order_summary SET total = 0",
+        "UPDATE read_models.order_summary SET status = 'open'",
         "INSERT INTO order_snapshots SELECT * FROM order_snapshots",
         "CREATE TABLE projections.mine ()",
         "SELECT * FROM order_events FOR UPDATE",
