@@ -1,11 +1,18 @@
-"""A running installation of one test: its own database, its own topics, the services as processes."""
+"""A running installation: its own database, its own topics, the services as processes."""
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+import asyncio
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiokafka.admin import AIOKafkaAdminClient
+
+from commands import ORDERS
 from harness.processes import ServiceProcess
+from harness.servers import Servers, fresh_database
+from messaging import KafkaConnection, Topics, ensure_topics
 
 
 @dataclass(frozen=True)
@@ -44,3 +51,22 @@ class Installation:
             },
         )
         return self.stack.enter_context(process)
+
+
+@contextmanager
+def fresh_installation(servers: Servers, folder: Path) -> Iterator[Installation]:
+    """Give an installation with topics and schema while the body runs, without any service running yet."""
+    topics, bootstrap_servers = ORDERS.topics(f"t{secrets.token_hex(6)}."), servers.kafka()
+    asyncio.run(ensure_topics(KafkaConnection(bootstrap_servers), topics))
+    with fresh_database(servers) as database, ExitStack() as stack:
+        yield Installation(bootstrap_servers, topics.prefix, database.dsn, folder, stack)
+    asyncio.run(_delete_topics(bootstrap_servers, topics))
+
+
+async def _delete_topics(bootstrap_servers: str, topics: Topics) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.delete_topics(list(topics.configurations()))
+    finally:
+        await admin.close()
