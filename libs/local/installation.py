@@ -138,6 +138,7 @@ def _write_addresses(
             "TILLSTREAM_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "TILLSTREAM_DATABASE_URL": _dsn(postgres, "query", passwords),
             "TILLSTREAM_OPERATOR_DATABASE_URL": _dsn(postgres, "operator", passwords),
+            "TILLSTREAM_ANALYST_DATABASE_URL": _dsn(postgres, "analyst", passwords),
             "TILLSTREAM_ADMIN_DATABASE_URL": postgres.dsn(database=_DATABASE),
         },
     )

@@ -25,6 +25,7 @@ from till.verbs.load import load
 from till.verbs.migrate import migrate
 from till.verbs.parked import parked
 from till.verbs.pause import pause, resume
+from till.verbs.psql import psql
 from till.verbs.rebuild import rebuild
 from till.verbs.recover import recover, republish
 from till.verbs.replay import replay
@@ -68,6 +69,8 @@ app.command()(pause)
 app.command()(resume)
 app.command()(replay)
 app.command()(rebuild)
+# What stands behind it is psql's.
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(psql)
 # Options behind the tool's name are the tool's.
 app.command(context_settings={"allow_extra_args": True, "allow_interspersed_args": False})(kafka)
 

@@ -75,7 +75,7 @@ def operator_connection(where: TillSettings) -> AbstractAsyncContextManager[asyn
     Raises TillError when nothing says how it logs in, Unreachable as `query_connection` does.
     """
     setting = "TILLSTREAM_OPERATOR_DATABASE_URL (the role is tillstream_operator)"
-    return _connection(_given(where.operator_database_url, "the operator's", setting), to_write=True)
+    return _connection(given(where.operator_database_url, "the operator's", setting), to_write=True)
 
 
 def admin_connection(where: TillSettings) -> AbstractAsyncContextManager[asyncpg.Connection]:
@@ -83,11 +83,12 @@ def admin_connection(where: TillSettings) -> AbstractAsyncContextManager[asyncpg
 
     Raises as `operator_connection` does.
     """
-    url = _given(where.admin_database_url, "a superuser's", "TILLSTREAM_ADMIN_DATABASE_URL")
+    url = given(where.admin_database_url, "a superuser's", "TILLSTREAM_ADMIN_DATABASE_URL")
     return _connection(url, to_write=True)
 
 
-def _given(url: SecretStr | None, whose: str, setting: str) -> SecretStr:
+def given(url: SecretStr | None, whose: str, setting: str) -> SecretStr:
+    """Return an address that a verb can't do without. Raises TillError, which says how to set it."""
     if url is None:
         raise TillError(
             f"This verb needs {whose} address of PostgreSQL.", f"Set {setting}, or use `till up`."

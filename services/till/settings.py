@@ -18,6 +18,8 @@ class TillSettings(Settings):
 
     # The role operator's: for the verbs that pause, replay, rebuild, verify and decide on dead letters.
     operator_database_url: DatabaseUrl | None = None
+    # The role analyst's, for `till psql`.
+    analyst_database_url: DatabaseUrl | None = None
     # A superuser's, or a role's that may create databases and roles: for `till migrate` alone.
     admin_database_url: DatabaseUrl | None = None
     # Role → password, for `till migrate` to set; roles not named keep theirs.
