@@ -1,7 +1,7 @@
 VENV := .venv
 PYTHON ?= python3
-# make demo ORDERS=500 loads that many baskets; STAY=0 ends after the check.
-ORDERS ?= 2000
+# make demo ORDERS=2000 loads that many baskets; STAY=0 ends after the check.
+ORDERS ?= 500
 STAY ?= 1
 # make test TESTS=tests/unit runs a part of the tests.
 TESTS ?= tests

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from demo.selection import CURRENCY
 from messaging import KafkaConnection, Topics
 from operations import OperationRefused
 from operations.status import read_lags
@@ -22,7 +23,7 @@ _REFUSED = """
 SELECT code, count(*) FROM command_outcomes WHERE code IS NOT NULL AND tenant_id LIKE 'store-%'
  GROUP BY code ORDER BY count DESC, code LIMIT 3
 """
-_EVENTS = "SELECT coalesce(sum(version), 0)::bigint FROM read_models.order_summary"
+_EVENTS = "SELECT coalesce(sum(version), 0)::bigint FROM read_models.order_summary WHERE currency = $1"
 _STALLED_SECONDS = 60.0
 _POLL_SECONDS = 0.25
 # A look at very many orders takes its time; at most this part of the database's is spent on looking.
@@ -62,8 +63,8 @@ async def arriving(
 
 
 async def count_events(conn: asyncpg.Connection) -> int:
-    """Return how many events of all orders are in order_summary."""
-    count: int = await conn.fetchval(_EVENTS)
+    """Return how many events of all orders in the data set's currency are in order_summary."""
+    count: int = await conn.fetchval(_EVENTS, CURRENCY)
     return count
 
 

@@ -3,26 +3,29 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import asyncpg
 
 from demo.expected import Figures, OrderFigures, SalesFigures, SalesKey
+from demo.selection import CURRENCY
+from queries import in_its_currency
 
 _Key = TypeVar("_Key", bound=UUID | SalesKey)
 _Figures = TypeVar("_Figures", OrderFigures, SalesFigures)
 
-# The demo's tenants. Orders that somebody sends for another tenant are none of the check's business.
-_TENANTS = "store-%"
+# Orders that somebody sends for another tenant, or in another currency, are none of the check's business; the
+# documents' own are in euros.
+_OURS = ("store-%", CURRENCY)
 
 _ORDERS = """
 SELECT order_id, tenant_id, status, cashier_id, currency, business_day, line_count, total
-  FROM read_models.order_summary WHERE tenant_id LIKE $1
+  FROM read_models.order_summary WHERE tenant_id LIKE $1 AND currency = $2
 """
 _SALES = """
 SELECT tenant_id, business_day, hour, cashier_id, currency, orders, gross, discount, net, voids
-  FROM read_models.sales WHERE tenant_id LIKE $1
+  FROM read_models.sales WHERE tenant_id LIKE $1 AND currency = $2
 """
 
 # One with an undo.
@@ -71,12 +74,19 @@ class Comparison:
 async def read_figures(connection: asyncpg.Connection) -> Figures:
     """Return what the read models say about the demo's tenants, from one snapshot of the database."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        orders = await connection.fetch(_ORDERS, _TENANTS)
-        sales = await connection.fetch(_SALES, _TENANTS)
+        orders = await connection.fetch(_ORDERS, *_OURS)
+        sales = await connection.fetch(_SALES, *_OURS)
     return Figures(
-        orders={row[0]: OrderFigures(*row[1:]) for row in map(tuple, orders)},
-        sales={SalesKey(*row[:5]): SalesFigures(*row[5:]) for row in map(tuple, sales)},
+        orders={row[0]: OrderFigures(*row[1:]) for row in (_values(row, "total") for row in orders)},
+        sales={
+            SalesKey(*row[:5]): SalesFigures(*row[5:])
+            for row in (_values(row, "gross", "discount", "net") for row in sales)
+        },
     )
+
+
+def _values(row: asyncpg.Record, *amounts: str) -> tuple[Any, ...]:
+    return tuple(in_its_currency(row, *amounts).values())
 
 
 async def find_example(connection: asyncpg.Connection, order_ids: Sequence[UUID]) -> UUID:

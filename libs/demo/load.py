@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from demo.baskets import Basket
 from demo.commands import commands
+from demo.named_orders import named_orders
 from demo.selection import order_id_of
 from messaging import KafkaConnection, KafkaRefused, Message, Producer
 from operations import OperationRefused, Unreachable
@@ -58,6 +59,15 @@ async def send_baskets(
             loaded.commands_of.update(orders)
             loaded = replace(loaded, seconds=time.monotonic() - loaded.began)
             yield loaded
+    finally:
+        await sender.close()
+
+
+async def send_named_orders(kafka: KafkaConnection, topic: str, partitioner: str) -> None:
+    """Send the documents' own orders; return once Kafka has acknowledged them. Raises as `send_baskets`."""
+    sender = _Sender(kafka, partitioner)
+    try:
+        await sender.send([Message(topic, *record) for record in named_orders()])
     finally:
         await sender.close()
 

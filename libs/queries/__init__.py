@@ -7,7 +7,7 @@ from queries.audit import AUDIT_KINDS, MOST_ENTRIES, AuditEntry, AuditFilter, au
 from queries.conditions import Clock
 from queries.errors import NoSuchMoment, NoSuchOrder, NoSuchVersion, NotCreatedYet, NotMadeYet, SeveralTenants
 from queries.event_filter import BEGINNING, EventFilter, HeadersTest, Start, parse_start
-from queries.numbers import read_numbers_as_written
+from queries.numbers import in_its_currency, read_numbers_as_written
 from queries.order_at import Point, order_at, order_history
 from queries.orders import (
     MOST_ORDERS,
@@ -57,6 +57,7 @@ __all__ = [
     "audit_trail",
     "find_order",
     "find_tenants",
+    "in_its_currency",
     "list_orders",
     "order_at",
     "order_history",

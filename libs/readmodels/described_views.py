@@ -8,7 +8,7 @@ from typing import Final
 
 import asyncpg
 
-_MONEY = "in the currency of the row, always with four decimals: no currency of ISO 4217 has more"
+_MONEY = "in the row's currency"
 _CHANGED_FIELDS = (
     "JSON: order fields by name, discount, totals, and lines by line id; amounts as text; only what differs"
 )

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from demo import (
+    NAMED_ORDERS,
     Comparison,
     LoadedBaskets,
     arriving,
@@ -23,6 +24,7 @@ from demo import (
     expected_figures,
     find_example,
     read_figures,
+    send_named_orders,
 )
 from local import Home, Supervisor, bring_up, take_down
 from local.servers import kafka_jars
@@ -49,7 +51,7 @@ class _Result:
 
 def demo(
     *,
-    orders: Annotated[int, typer.Option(min=1, help="How many baskets.")] = 2000,
+    orders: Annotated[int, typer.Option(min=1, help="How many baskets.")] = 500,
     stay: Annotated[bool, typer.Option(help="Stay up until Ctrl-C, or stop everything at the end.")] = True,
     output: OutputOption = Output.table,
 ) -> None:
@@ -91,8 +93,10 @@ def demo(
 async def _load_and_check(where: TillSettings, orders: int) -> _Result:
     async with query_connection(where) as connection:
         before = await count_events(connection)
-        loaded = await load_baskets(where, orders)
         kafka, topics = kafka_of(where)
+        await send_named_orders(kafka, topics.commands, where.sending_partitioner)
+        loaded = await load_baskets(where, orders)
+        expected = {**loaded.commands_of, **NAMED_ORDERS}
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -101,8 +105,8 @@ async def _load_and_check(where: TillSettings, orders: int) -> _Result:
             TimeElapsedColumn(),
             console=notices,
         ) as progress:
-            task = progress.add_task("Waiting for the read models", total=loaded.commands)
-            async for applied in arriving(connection, kafka, topics, loaded.commands_of):
+            task = progress.add_task("Waiting for the read models", total=sum(expected.values()))
+            async for applied in arriving(connection, kafka, topics, expected):
                 progress.update(task, completed=applied)
         seconds = time.monotonic() - loaded.began
         with notices.status("Checking against the data set …"):
