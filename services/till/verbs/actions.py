@@ -1,9 +1,9 @@
 """`till actions`: what operators did, and what came of it."""
 
+import json
 from typing import Annotated, Any
 
 import typer
-from pydantic_core import to_json
 
 from operations import read_actions
 from runtime.printable import printable
@@ -50,8 +50,9 @@ def actions(
 
 def _told(values: dict[str, Any] | None) -> str:
     """Return names and values as a person reads them."""
+    # With blanks, at which a narrow column can break it.
     return ", ".join(
-        f"{printable(name)} {printable(value if isinstance(value, str) else to_json(value).decode())}"
+        f"{printable(name)} {printable(value if isinstance(value, str) else json.dumps(value))}"
         for name, value in (values or {}).items()
         if value not in ("", None)
     )
