@@ -22,9 +22,9 @@ VOID = {"reason": "returned", "authorised_by": "mia"}
 ORDER_ID = str(uuid4())
 
 
-def documented(language: str) -> str:
-    """Give the document's one block of code in a language."""
-    (code,) = re.findall(rf"```{language}\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+def documented(name: str) -> str:
+    """Give the document's program of a name."""
+    (code,) = re.findall(rf"```python\n(# {name}\n.*?)```", DOCUMENT.read_text(), re.DOTALL)
     return str(code)
 
 
@@ -65,7 +65,7 @@ async def test_the_documented_consumer_ignores_repeats(
     await producer.stop()
 
     script = tmp_path / "sales.py"
-    script.write_text(documented("python"))
+    script.write_text(documented("sales.py"))
     answer = await asyncio.to_thread(
         lambda: subprocess.run(
             [sys.executable, script, topic],
@@ -76,4 +76,4 @@ async def test_the_documented_consumer_ignores_repeats(
         )
     )
     assert answer.stderr == ""
-    assert answer.stdout.splitlines() == ["2026-01-30 10.50", "2026-01-31 6.25"]
+    assert answer.stdout.splitlines() == ["2026-01-30 EUR 10.50", "2026-01-31 EUR 6.25"]

@@ -18,3 +18,13 @@ async def eventually(probe: Callable[[], Awaitable[T]], *, deadline: float = 60.
         if time.monotonic() > end:
             raise AssertionError(f"still {answer!r} after {deadline} s")
         await asyncio.sleep(0.05)
+
+
+def eventually_now(probe: Callable[[], T], *, deadline: float = 60.0) -> T:
+    """Do as `eventually` where nothing else has to run meanwhile."""
+    end = time.monotonic() + deadline
+    while not (answer := probe()):
+        if time.monotonic() > end:
+            raise AssertionError(f"still {answer!r} after {deadline} s")
+        time.sleep(0.05)
+    return answer

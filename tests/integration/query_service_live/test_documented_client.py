@@ -1,6 +1,7 @@
 """The program in docs/live-events.md."""
 
 import asyncio
+import os
 import re
 import sys
 from pathlib import Path
@@ -15,7 +16,6 @@ PAGE = Path(__file__).parents[3] / "docs" / "live-events.md"
 async def test_the_documented_program_misses_nothing(live: LiveService, tmp_path: Path) -> None:
     """Ended and started again, it prints each sale once, from the first one on."""
     (program,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    program = program.replace("http://127.0.0.1:8100", live.address)
     token = live.issuer.token("auditor")
     program = program.replace(
         "HEADERS: dict[str, str] = {}", f"HEADERS = {{'Authorization': 'Bearer {token}'}}"
@@ -31,7 +31,12 @@ async def test_the_documented_program_misses_nothing(live: LiveService, tmp_path
     async def run_until(count: int) -> None:
         with seen.open("ab") as out:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "follow.py", cwd=tmp_path, stdout=out, stderr=out
+                sys.executable,
+                "follow.py",
+                cwd=tmp_path,
+                env={**os.environ, "QUERY_SERVICE_URL": live.address},
+                stdout=out,
+                stderr=out,
             )
         try:
 
