@@ -3,6 +3,6 @@
 from operations.recover.recovery import Recovery, recover
 from operations.recover.republishing import Republishing, republish
 from operations.recover.restoring import move_group
-from operations.recover.work import Work
+from operations.recover.work import Step, Work
 
-__all__ = ["Recovery", "Republishing", "Work", "move_group", "recover", "republish"]
+__all__ = ["Recovery", "Republishing", "Step", "Work", "move_group", "recover", "republish"]

@@ -8,9 +8,9 @@ from uuid import UUID
 from commands import Deciding, Request
 from eventstore import OutboxMessage, Outcome, StreamKey, VersionNotFound
 from operations.errors import Contradiction
-from operations.recover.lost_messages import LostEvent, LostOutcome
+from operations.recover.lost_messages import Told
 from operations.recover.work import Work
-from operations.recover.writing import DatedOutcome
+from operations.recover.writing import LostEvent
 
 _OTHERWISE = "is this the build, and are these the settings (TILLSTREAM_TENANTS), that it was decided with?"
 
@@ -26,11 +26,22 @@ class Happened(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A command's outcome, the events of it that were on no topic, and what has to be sent now."""
+    """What became of a command, up to which version if it was accepted, and what of that was on no topic.
 
-    dated: DatedOutcome
+    That is its `outcome` (None where the topic has it), events of it, and what has to be sent now.
+    """
+
+    request: Request
+    decided_at: datetime
+    version: int | None
+    outcome: Outcome | None = None
     events: Sequence[LostEvent] = ()
     messages: Sequence[OutboxMessage] = ()
+
+
+def as_told(request: Request, told: Told) -> Answer:
+    """Answer a command by its outcome on the topic."""
+    return Answer(request, told.decided_at, told.version)
 
 
 class Answering:
@@ -40,7 +51,7 @@ class Answering:
         self._conn, self._context, self._topics = work.conn, work.context, work.topics
 
     async def answer(
-        self, request: Request, told: LostOutcome | None, happened: Sequence[Happened]
+        self, request: Request, told: Told | None, happened: Sequence[Happened]
     ) -> Answer | None:
         """Answer a command by its outcome on the topic and its events in the log; None without either.
 
@@ -50,7 +61,7 @@ class Answering:
         """
         ids = tuple(each.event_id for each in happened)
         if told is not None and (told.code is not None or told.event_ids == ids):
-            return Answer(DatedOutcome(stored_outcome(request, told), told.decided_at))
+            return as_told(request, told)
         if happened:
             before, at = happened[0].version - 1, happened[0].recorded_at
         elif told is not None and told.version is not None:
@@ -64,11 +75,8 @@ class Answering:
             )
         if told is None:
             return answer
-        return answer._replace(
-            dated=DatedOutcome(stored_outcome(request, told), told.decided_at),
-            # Its outcome is on the topic.
-            messages=answer.messages[:-1],
-        )
+        # Its outcome is on the topic.
+        return as_told(request, told)._replace(events=answer.events, messages=answer.messages[:-1])
 
     async def answer_without_effect(self, request: Request, version: int, at: datetime) -> Answer | None:
         """Answer a command that led to nothing when its order was at a version; None where it would have."""
@@ -93,14 +101,7 @@ class Answering:
         deciding.decide(request)
         batch = deciding.result().batch
         events = [
-            LostEvent(
-                key,
-                version,
-                event._replace(event_id=UUID(str(event.event_id))),
-                append.recorded_at,
-                request.command_id,
-                "",
-            )
+            LostEvent(key, version, event._replace(event_id=UUID(str(event.event_id))), append.recorded_at)
             for append in batch.appends
             for version, event in enumerate(append.events, before + 1)
         ]
@@ -111,13 +112,9 @@ class Answering:
         if missing and newest.get(key, 0) != missing[0].version - 1:
             return None
         (outcome,) = batch.outcomes
-        return Answer(DatedOutcome(outcome, at), missing, batch.messages[len(happened) :])
+        messages = batch.messages[len(happened) :]
+        return Answer(request, at, outcome.version, outcome, missing, messages)
 
 
 def _event_ids(answer: Answer, happened: Sequence[Happened]) -> tuple[UUID | str, ...]:
     return (*(each.event_id for each in happened), *(lost.event.event_id for lost in answer.events))
-
-
-def stored_outcome(request: Request, told: LostOutcome) -> Outcome:
-    """Return the row of a command whose outcome is on the topic."""
-    return request.outcome(told.code, told.version, told.headers, told.value)

@@ -1,7 +1,8 @@
 """Taking back what a restored database lacks: told at first, carried out when it is asked for."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import gc
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import asyncpg
@@ -18,6 +19,8 @@ from runtime import TenantSettings
 
 # Two recoveries at a time would each take what the other writes for a contradiction.
 _LOCK = 0x7469_6C6C_7265_636F  # "tillreco"
+# Objects made between two garbage collections: a page's records are many, and no cycle is among them.
+_COLLECT_AFTER = 100_000
 
 
 class Recovery(NamedTuple):
@@ -49,7 +52,7 @@ async def recover(
     `tenants` are the settings that the lost commands were decided with. Raises Contradiction,
     AlreadyUnderWay while a service or another recovery is at work, and Unreachable.
     """
-    with reaching_kafka(work.kafka):
+    with reaching_kafka(work.kafka), _collecting_seldom():
         async with _alone(work.conn):
             if carry_out:
                 await check_nobody_appends(work)
@@ -73,3 +76,13 @@ async def _alone(conn: asyncpg.Connection) -> AsyncIterator[None]:
         yield
     finally:
         await conn.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+
+
+@contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    thresholds = gc.get_threshold()
+    gc.set_threshold(_COLLECT_AFTER, *thresholds[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)

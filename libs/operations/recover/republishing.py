@@ -17,7 +17,7 @@ from operations.actions import recorded
 from operations.errors import AlreadyUnderWay, OperationRefused
 from operations.groups import wait_until_left
 from operations.reaching_kafka import reaching_kafka
-from operations.recover.work import Work
+from operations.recover.work import Step, Work
 
 # Orders in one transaction, and rows in the outbox beyond which the relay is waited for.
 PAGE, ENOUGH = 100, 20_000
@@ -184,10 +184,10 @@ async def _begin(work: Work, topic_id: UUID, action_id: int) -> None:
 
 
 async def _let_the_relay_follow(work: Work, done: int, events: int) -> None:
-    told = f"{done:,} of {events:,} events are put out"
+    told = Step("events are put out", done, events)
     work.tell(told)
     while await work.conn.fetchval(_WAITING, ENOUGH) >= ENOUGH:
-        work.tell(f"{told}; the relay must run and send them")
+        work.tell(told._replace(waits_for="the relay, which must run and send them"))
         await asyncio.sleep(_LOOK_INTERVAL)
 
 

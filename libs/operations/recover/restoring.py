@@ -9,7 +9,6 @@ from aiokafka import TopicPartition
 from commands import (
     ACCEPTED,
     UNKNOWN_FINGERPRINT,
-    NamesNoCommand,
     Request,
     outcome_content,
     outcome_message,
@@ -18,76 +17,89 @@ from commands import (
 from eventstore import SENDERS_LOCK, SHARDS, Batch, StreamKey
 from messaging import KafkaConnection, Offsets, Topics, stop_consumer
 from operations.errors import AlreadyUnderWay, Contradiction
-from operations.recover.answering import Answer, Answering, Happened, stored_outcome
-from operations.recover.lost_messages import CommandKey, LostOutcome, Record
+from operations.recover.answering import Answer, Answering, Happened, as_told
+from operations.recover.comparing import Known, known_of
+from operations.recover.lost_messages import CommandKey, Record
 from operations.recover.republishing import check_nobody_appends
 from operations.recover.scratch import Scratch
-from operations.recover.survey import Survey, dead_letters, handled_up_to
-from operations.recover.work import Work
-from operations.recover.writing import DatedOutcome, insert_events, insert_lost_events, insert_outcomes
+from operations.recover.survey import Survey, dead_letters, handled_up_to, name_of
+from operations.recover.work import Behind, Step, Work
+from operations.recover.writing import (
+    insert_events,
+    insert_lost_events,
+    insert_outcomes,
+    insert_told_outcomes,
+)
 from runtime import TenantSettings
 
 _HAPPENED = """
-SELECT w.ordinal, e.version, e.event_id, e.recorded_at, e.actor, e.correlation_id
-FROM unnest($1::text[], $2::uuid[], $3::text[])
-    WITH ORDINALITY AS w (tenant_id, aggregate_id, causation_id, ordinal)
-CROSS JOIN LATERAL (
-    SELECT version, event_id, recorded_at, metadata->>'actor' AS actor,
-        metadata->>'correlation_id' AS correlation_id
-    FROM {events}
-    WHERE tenant_id = w.tenant_id AND aggregate_id = w.aggregate_id
-        AND metadata->>'causation_id' = w.causation_id
-) AS e
-ORDER BY w.ordinal, e.version
+WITH w AS MATERIALIZED (
+    SELECT *
+    FROM unnest($1::text[], $2::uuid[], $3::text[])
+        WITH ORDINALITY AS w (tenant_id, aggregate_id, causation_id, ordinal)
+),
+e AS MATERIALIZED (
+    SELECT o.tenant_id, o.aggregate_id, e.*
+    FROM (SELECT DISTINCT tenant_id, aggregate_id FROM w) AS o
+    CROSS JOIN LATERAL (
+        SELECT version, event_id, recorded_at, metadata->>'actor' AS actor,
+            metadata->>'correlation_id' AS correlation_id, metadata->>'causation_id' AS causation_id
+        FROM {events}
+        WHERE tenant_id = o.tenant_id AND aggregate_id = o.aggregate_id
+    ) AS e
+)
+SELECT ordinal, version, event_id, recorded_at, actor, correlation_id
+FROM w JOIN e USING (tenant_id, aggregate_id, causation_id)
+ORDER BY ordinal, version
 """
 # Until the transaction ends: no relay sends what it has not committed yet, or what the backup had waiting.
 _TAKE_LOCKS = "SELECT bool_and(pg_try_advisory_xact_lock($1, shard)) FROM generate_series(0, $2) AS shard"
-_PAGE = 500
-_BEFORE_ALL: CommandKey = ("", UUID(int=0))
+_PAGE = 2_000
+_BEFORE_ALL: CommandKey = ("", str(UUID(int=0)))
 
 
 class _Commands:
     """The commands as they came, partition by partition."""
 
-    def __init__(self, work: Work) -> None:
-        self._work, self._conn = work, work.conn
-        self._tables = work.context.store.tables
-        self._scratch = Scratch(work)
+    def __init__(self, work: Work, tenants: Mapping[str, TenantSettings]) -> None:
+        self._work, self._tenants = work, tenants
         self._answering = Answering(work)
         # By order: commands that nothing is known of, while nothing of a later one of their order is.
         self._open: dict[StreamKey, list[Request]] = defaultdict(list)
         self._seen: set[CommandKey] = set()
 
-    async def answer(self, requests: Sequence[Request]) -> int:
-        """Store the outcomes of a page's commands, as far as anything is known; return how many."""
-        keys = [(request.tenant_id, request.command_id) for request in requests]
-        _, known = await self._work.context.store.find_outcomes(self._conn, keys)
-        told, with_events = await self._scratch.outcomes(keys), await self._scratch.with_events(keys)
-        new: dict[CommandKey, Request] = {}
-        for key, request in zip(keys, requests, strict=True):
-            orders = {told[key].order_id if key in told else None, with_events.get(key)} - {None}
-            if orders - {request.aggregate_id}:
-                # The id used again for another order: the command that is told of is another one.
-                continue
+    async def answer(self, named: Sequence[tuple[CommandKey, Record]]) -> list[Answer]:
+        """Answer a page's commands, as far as anything is known of them."""
+        known = await known_of(self._work, [key for key, _ in named])
+        new: dict[CommandKey, tuple[Request, Known]] = {}
+        for place, of_it in known.items():
+            key, record = named[place]
             # Of a command that was sent twice, the first.
-            if key not in known and key not in self._seen:
-                new.setdefault(key, request)
-        happened = await _happened(self._work, new)
+            if key in self._seen or key in new:
+                continue
+            request = read_request(record, self._work.context, self._tenants)
+            orders = {of_it.told and of_it.told.order_id, of_it.order_with_events} - {None}
+            # The id used again for another order: the command that is told of is another one.
+            if not orders - {request.aggregate_id}:
+                new[key] = request, of_it
+        happened = await _happened(
+            self._work, {key: request for key, (request, of_it) in new.items() if not of_it.complete}
+        )
         answers: list[Answer] = []
-        for key, request in new.items():
-            answer = await self._answering.answer(request, told.get(key), happened.get(key, ()))
+        for key, (request, of_it) in new.items():
+            if of_it.complete and of_it.told is not None:
+                answer: Answer | None = as_told(request, of_it.told)
+            else:
+                answer = await self._answering.answer(request, of_it.told, happened.get(key, ()))
             if answer is None:
                 self._seen.add(key)
                 self._open[_order(request)].append(request)
                 continue
-            answers += await self._those_before(request, answer, happened.get(key, ()))
+            answers += await self._those_before(answer, of_it, happened.get(key, ()))
             answers.append(answer)
             # At once: the next command of the order builds on them.
-            await insert_events(self._conn, self._tables, answer.events)
-        await insert_outcomes(self._conn, self._tables, [answer.dated for answer in answers])
-        messages = [each for answer in answers for each in answer.messages]
-        await self._work.context.store.append(self._conn, Batch(messages=messages))
-        return len(answers)
+            await insert_events(self._work.conn, self._work.context.store.tables, answer.events)
+        return answers
 
     def leave_open(self, again: "_Again") -> None:
         """Leave to the command service what is still open at the end of a partition."""
@@ -97,18 +109,16 @@ class _Commands:
         self._open.clear()
         self._seen.clear()
 
-    async def _those_before(
-        self, request: Request, answer: Answer, happened: Sequence[Happened]
-    ) -> list[Answer]:
+    async def _those_before(self, answer: Answer, known: Known, happened: Sequence[Happened]) -> list[Answer]:
         """Answer the open commands of an order that came before one with effects: they had none."""
-        key = _order(request)
-        version = answer.dated.outcome.version
-        if key not in self._open or version is None:
+        key = _order(answer.request)
+        if key not in self._open or answer.version is None:
             return []
-        before = version - len(happened) - len(answer.events)
+        in_the_log = len(known.told.event_ids) if known.complete and known.told else len(happened)
+        before = answer.version - in_the_log - len(answer.events)
         answers = []
         for earlier in self._open.pop(key):
-            found = await self._answering.answer_without_effect(earlier, before, answer.dated.decided_at)
+            found = await self._answering.answer_without_effect(earlier, before, answer.decided_at)
             if found is None:
                 self._open[key].append(earlier)
             else:
@@ -147,7 +157,7 @@ async def _restore_events(work: Work, found: Survey) -> None:
     done = 0
     async for inserted in insert_lost_events(work.conn, work.context.store.tables):
         done += inserted
-        work.tell(f"{done:,} of {found.events:,} events are back")
+        work.tell(Step("events are taken back", done, found.events))
     if done != found.events:
         raise Contradiction([f"{found.events - done:,} events have others in their place since the survey"])
 
@@ -167,74 +177,87 @@ class _Again:
 
 async def _restore_outcomes(work: Work, tenants: Mapping[str, TenantSettings]) -> Offsets:
     again, letters = _Again(await handled_up_to(work)), await dead_letters(work)
-    done, commands, number = 0, _Commands(work), 0
-    async for records in work.whole(work.topics.commands):
-        if records[0].partition != number:
-            commands.leave_open(again)
-            number = records[0].partition
-        requests = []
-        for record in records:
-            try:
-                requests.append(read_request(record, work.context, tenants))
-            except NamesNoCommand:
-                if (record.partition, record.offset) not in letters:
+    commands, number = _Commands(work, tenants), 0
+    async with Behind() as behind:
+        async for records in work.whole(work.topics.commands):
+            if records[0].partition != number:
+                commands.leave_open(again)
+                number = records[0].partition
+            named = []
+            for record in records:
+                if (key := name_of(record)) is not None:
+                    named.append((key, record))
+                elif (record.partition, record.offset) not in letters:
                     again.note(record)
-        done += await commands.answer(requests)
-        work.tell(f"{done:,} outcomes are back")
+            await behind.wait()
+            await behind.do(_write(work, await commands.answer(named)))
     commands.leave_open(again)
     return again.first
 
 
+async def _write(work: Work, answers: Sequence[Answer]) -> None:
+    """Store the outcomes, and have sent what was not."""
+    tables = work.context.store.tables
+    await insert_told_outcomes(work.conn, tables, [each.request for each in answers if each.outcome is None])
+    await insert_outcomes(
+        work.conn, tables, [(each.outcome, each.decided_at) for each in answers if each.outcome is not None]
+    )
+    if messages := [message for each in answers for message in each.messages]:
+        await work.context.store.append(work.conn, Batch(messages=messages))
+
+
 async def _restore_expired(work: Work) -> None:
     """Store what is told of commands that are no longer on their topic, whatever they asked for."""
-    conn, tables, scratch, after = work.conn, work.context.store.tables, Scratch(work), _BEFORE_ALL
+    scratch, tables, after = Scratch(work), work.context.store.tables, _BEFORE_ALL
     while left := await scratch.outcomes_left(after, _PAGE):
-        after = left[-1].key
-        requests = {told.key: _request(*told.key, told.order_id) for told in left}
+        after = list(left)[-1]
+        requests = {key: _request(*key, told.order_id) for key, told in left.items()}
         happened = await _happened(work, requests)
-        rows = []
-        for told in left:
-            events = happened.get(told.key, [])
+        for key, told in left.items():
+            events = happened.get(key, [])
             if told.event_ids != tuple(event.event_id for event in events):
-                raise Contradiction(
-                    [f"the events of the command {told.key[1]} are on no topic, nor is it itself"]
-                )
-            rows.append(_expired(requests[told.key], told, events))
-        await insert_outcomes(conn, tables, rows)
+                raise Contradiction([f"the events of the command {key[1]} are on no topic, nor is it itself"])
+            requests[key] = requests[key]._replace(actor=events[0].actor if events else "")
+        await insert_told_outcomes(work.conn, tables, list(requests.values()))
     after = _BEFORE_ALL
     while unanswered := await scratch.unanswered_left(after, _PAGE):
-        after = (unanswered[-1]["tenant_id"], unanswered[-1]["command_id"])
-        requests = {(row[0], row[1]): _request(*row) for row in unanswered}
-        for key, events in (await _happened(work, requests)).items():
-            request = requests[key]._replace(correlation_id=events[0].correlation_id)
-            last = events[-1]
-            data = {"version": last.version, "event_ids": [str(event.event_id) for event in events]}
-            headers, value = outcome_content(
-                request, work.context.type_prefix, ACCEPTED, data, last.recorded_at
-            )
-            ids = tuple(event.event_id for event in events)
-            told = LostOutcome(
-                key, request.aggregate_id, headers, value, last.recorded_at, None, last.version, ids
-            )
-            await insert_outcomes(conn, tables, [_expired(request, told, events)])
-            message = outcome_message(work.topics.outcomes, request, headers, value)
-            await work.context.store.append(conn, Batch(messages=[message]))
+        requests = {
+            (tenant_id, id_): _request(tenant_id, id_, order_id) for tenant_id, id_, order_id in unanswered
+        }
+        after = list(requests)[-1]
+        await _write(
+            work,
+            [
+                _of_events(work, requests[key], events)
+                for key, events in (await _happened(work, requests)).items()
+            ],
+        )
 
 
-def _expired(request: Request, told: LostOutcome, events: Sequence[Happened]) -> DatedOutcome:
-    known = request._replace(actor=events[0].actor if events else "")
-    return DatedOutcome(stored_outcome(known, told), told.decided_at)
+def _of_events(work: Work, request: Request, events: Sequence[Happened]) -> Answer:
+    """Answer a command that is nowhere by the events that it led to."""
+    last = events[-1]
+    known = request._replace(actor=events[0].actor, correlation_id=events[0].correlation_id)
+    data = {"version": last.version, "event_ids": [str(event.event_id) for event in events]}
+    headers, value = outcome_content(known, work.context.type_prefix, ACCEPTED, data, last.recorded_at)
+    return Answer(
+        known,
+        last.recorded_at,
+        last.version,
+        known.outcome(None, last.version, headers, value),
+        messages=[outcome_message(work.topics.outcomes, known, headers, value)],
+    )
 
 
-def _request(tenant_id: str, command_id: UUID, order_id: UUID | None) -> Request:
+def _request(tenant_id: str, command_id: str, order_id: UUID | None) -> Request:
     """Name a command of which no more than that is known."""
     return Request(
         record=None,  # nothing is left of it
         tenant_id=tenant_id,
-        command_id=command_id,
-        command_ref=str(command_id),
+        command_id=UUID(command_id),
+        command_ref=command_id,
         subject=None if order_id is None else str(order_id),
-        correlation_id=str(command_id),
+        correlation_id=command_id,
         fingerprint=UNKNOWN_FINGERPRINT,
         aggregate_id=order_id,
         command_type="",

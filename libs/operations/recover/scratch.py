@@ -1,14 +1,10 @@
 """What the topics hold and the database lacks, kept in temporary tables of the session: it may be much."""
 
-from collections.abc import Iterable, Sequence
-from hashlib import sha256
+from collections.abc import Sequence
 from uuid import UUID
 
-import asyncpg
-
-from eventstore import decode_headers
-from messaging.attributes import Attributes
-from operations.recover.lost_messages import CommandKey, LostEvent, LostOutcome, read_outcome
+from operations.recover.columns import columns_of, lines, unnested
+from operations.recover.lost_messages import CommandKey, Told, TopicEvent, TopicOutcome
 from operations.recover.work import Work
 
 # By code point, as in the store.
@@ -32,6 +28,11 @@ CREATE TEMPORARY TABLE lost_events (
 CREATE TEMPORARY TABLE lost_outcomes (
     tenant_id text COLLATE "C" NOT NULL,
     command_id uuid NOT NULL,
+    order_id uuid,
+    decided_at timestamptz NOT NULL,
+    code text,
+    version bigint,
+    event_ids uuid[] NOT NULL,
     headers text NOT NULL,
     value bytea NOT NULL,
     digest bytea NOT NULL,
@@ -44,40 +45,36 @@ CREATE TEMPORARY TABLE unanswered (
     PRIMARY KEY (tenant_id, command_id)
 );
 """
-_ADD_EVENTS = """
-INSERT INTO pg_temp.lost_events SELECT * FROM unnest(
-    $1::text[], $2::uuid[], $3::bigint[], $4::uuid[], $5::text[], $6::integer[], $7::text[], $8::text[],
-    $9::timestamptz[], $10::timestamptz[], $11::text[]
+_ADD_EVENTS = f"""
+INSERT INTO pg_temp.lost_events
+SELECT tenant_id, aggregate_id::uuid, version::bigint, event_id::uuid, event_type, schema_version::integer,
+    payload, metadata, occurred_at::timestamptz, recorded_at::timestamptz, place
+FROM unnest({unnested(*range(1, 11))}, $11::text[]) AS e (
+    tenant_id, aggregate_id, version, event_id, event_type, schema_version, metadata, occurred_at,
+    recorded_at, place, payload
 )
 ON CONFLICT DO NOTHING
-"""
-_ADD_OUTCOMES = """
+"""  # noqa: S608 - constants of ours
+_ADD_OUTCOMES = f"""
 INSERT INTO pg_temp.lost_outcomes
-SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bytea[], $5::bytea[])
+SELECT tenant_id, command_id::uuid, order_id::uuid, decided_at::timestamptz, code, version::bigint,
+    event_ids::uuid[], headers, value, decode(digest, 'hex')
+FROM unnest({unnested(*range(1, 10))}, $10::bytea[]) AS o (
+    tenant_id, command_id, order_id, decided_at, code, version, event_ids, headers, digest, value
+)
 ON CONFLICT DO NOTHING
-"""
-_ADD_UNANSWERED = """
-INSERT INTO pg_temp.unanswered SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[]) ON CONFLICT DO NOTHING
-"""
-_FIND = """
-SELECT tenant_id, command_id, headers, value
-FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, command_id)
-JOIN pg_temp.lost_outcomes USING (tenant_id, command_id)
-"""
-_HAVE_EVENTS = """
-SELECT tenant_id, command_id, order_id FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, command_id)
-JOIN pg_temp.unanswered USING (tenant_id, command_id)
-"""
+"""  # noqa: S608 - constants of ours
 _OUTCOMES_LEFT = """
-SELECT l.tenant_id, l.command_id, l.headers, l.value FROM pg_temp.lost_outcomes AS l
-WHERE (l.tenant_id, l.command_id) > ($1, $2) AND NOT EXISTS (
+SELECT l.tenant_id, l.command_id::text, l.order_id, l.decided_at, l.code, l.version, l.event_ids
+FROM pg_temp.lost_outcomes AS l
+WHERE (l.tenant_id, l.command_id) > ($1, $2::text::uuid) AND NOT EXISTS (
     SELECT FROM command_outcomes AS o WHERE o.tenant_id = l.tenant_id AND o.command_id = l.command_id
 )
 ORDER BY l.tenant_id, l.command_id LIMIT $3
 """
 _UNANSWERED_LEFT = """
-SELECT u.tenant_id, u.command_id, u.order_id FROM pg_temp.unanswered AS u
-WHERE (u.tenant_id, u.command_id) > ($1, $2) AND NOT EXISTS (
+SELECT u.tenant_id, u.command_id::text, u.order_id FROM pg_temp.unanswered AS u
+WHERE (u.tenant_id, u.command_id) > ($1, $2::text::uuid) AND NOT EXISTS (
     SELECT FROM command_outcomes AS o WHERE o.tenant_id = u.tenant_id AND o.command_id = u.command_id
 )
 ORDER BY u.tenant_id, u.command_id LIMIT $3
@@ -125,55 +122,34 @@ class Scratch:
         """Make the tables anew, empty."""
         await self._conn.execute(_TABLES)
 
-    async def add_events(self, events: Iterable[LostEvent]) -> None:
+    async def add_events(self, events: Sequence[TopicEvent]) -> None:
         """Keep events that the database lacks."""
-        rows = [(*event.row, event.place) for event in events]
-        if rows:
-            await self._conn.execute(_ADD_EVENTS, *zip(*rows, strict=True))
-
-    async def add_outcomes(self, outcomes: Iterable[LostOutcome]) -> None:
-        """Keep outcomes that the database lacks."""
-        rows = [
-            (
-                *outcome.key,
-                outcome.headers,
-                outcome.value,
-                sha256(outcome.headers.encode() + outcome.value).digest(),
+        if events:
+            # A payload is as it was sent, and may have line ends.
+            await self._conn.execute(
+                _ADD_EVENTS,
+                *columns_of([(*event[:6], *event[7:11]) for event in events]),
+                [event.payload for event in events],
             )
-            for outcome in outcomes
-        ]
-        if rows:
-            await self._conn.execute(_ADD_OUTCOMES, *zip(*rows, strict=True))
 
-    async def add_unanswered(self, events: Iterable[LostEvent]) -> None:
-        """Keep the commands of events that have no outcome in the database."""
-        rows = [(event.key.tenant_id, event.command_id, event.key.aggregate_id) for event in events]
-        if rows:
-            await self._conn.execute(_ADD_UNANSWERED, *zip(*rows, strict=True))
+    async def add_outcomes(self, outcomes: Sequence[TopicOutcome], digests: Sequence[str]) -> None:
+        """Keep outcomes that the database lacks; each one's digest tells it from another of its command."""
+        if outcomes:
+            await self._conn.execute(
+                _ADD_OUTCOMES,
+                *columns_of([outcome[:-1] for outcome in outcomes]),
+                lines(digests),
+                [outcome.value for outcome in outcomes],
+            )
 
-    async def outcomes(self, commands: Sequence[CommandKey]) -> dict[CommandKey, LostOutcome]:
-        """Return the kept outcomes of commands."""
-        if not commands:
-            return {}
-        return {
-            found.key: found
-            for found in map(_read, await self._conn.fetch(_FIND, *zip(*commands, strict=True)))
-        }
-
-    async def with_events(self, commands: Sequence[CommandKey]) -> dict[CommandKey, UUID]:
-        """Return those of the commands that events were kept of, with their order."""
-        if not commands:
-            return {}
-        rows = await self._conn.fetch(_HAVE_EVENTS, *zip(*commands, strict=True))
-        return {(tenant_id, command_id): order_id for tenant_id, command_id, order_id in rows}
-
-    async def outcomes_left(self, after: CommandKey, limit: int) -> list[LostOutcome]:
+    async def outcomes_left(self, after: CommandKey, limit: int) -> dict[CommandKey, Told]:
         """Return, past a key, kept outcomes that the database still lacks."""
-        return [_read(row) for row in await self._conn.fetch(_OUTCOMES_LEFT, *after, limit)]
+        rows = await self._conn.fetch(_OUTCOMES_LEFT, *after, limit)
+        return {(tenant_id, command_id): Told.of_row(*told) for tenant_id, command_id, *told in rows}
 
-    async def unanswered_left(self, after: CommandKey, limit: int) -> list[asyncpg.Record]:
+    async def unanswered_left(self, after: CommandKey, limit: int) -> list[tuple[str, str, UUID]]:
         """Return, past a key, commands with events that still have no outcome: tenant, command, order."""
-        return list(await self._conn.fetch(_UNANSWERED_LEFT, *after, limit))
+        return [tuple(row) for row in await self._conn.fetch(_UNANSWERED_LEFT, *after, limit)]
 
     async def counts(self) -> tuple[int, int]:
         """Return how many outcomes, and how many commands with events but no outcome on the topic either."""
@@ -208,13 +184,7 @@ class Scratch:
         return told
 
     async def judge_outcomes(self) -> list[str]:
-        """Name the commands that different outcomes were kept of."""
+        """Name the commands that different outcomes were kept of, once all are kept."""
+        await self._conn.execute("ANALYZE pg_temp.lost_outcomes, pg_temp.unanswered", timeout=_LONG)
         rows = await self._conn.fetch(_TWO_OUTCOMES, timeout=_LONG)
         return [f"the topic has different outcomes of the command {row['command_id']}" for row in rows]
-
-
-def _read(row: asyncpg.Record) -> LostOutcome:
-    attributes = {
-        name.removeprefix("ce_"): (value or b"").decode() for name, value in decode_headers(row["headers"])
-    }
-    return read_outcome(row["headers"], row["value"], Attributes(attributes))

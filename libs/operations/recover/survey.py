@@ -1,16 +1,31 @@
 """Reads the topics whole and finds what the database lacks of them. It writes nothing but scratch tables."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from hashlib import sha256
+from uuid import UUID
 
 from aiokafka import TopicPartition
 
-from commands import Context, NamesNoCommand, Request, read_request
-from eventstore import decode_headers
+from commands import NamesNoCommand, read_name
+from eventstore import decode_headers, encode_headers
 from messaging import TopicReader, committed_offsets
-from operations.recover.lost_messages import LostEvent, LostOutcome, Record, outcome_of_record, read_event
+from operations.recover.comparing import compare_events, compare_outcomes, unknown
+from operations.recover.lost_messages import (
+    CommandKey,
+    Record,
+    TopicEvent,
+    TopicOutcome,
+    place_of,
+    read_event,
+    read_outcome,
+)
+from operations.recover.plain_records import plain_event, plain_name, plain_outcome
 from operations.recover.scratch import Scratch
-from operations.recover.work import Work
+from operations.recover.work import Behind, Work
+
+# What contradicts each other may be all that there is, where a database is compared with foreign topics.
+_TOLD = 100
 
 
 @dataclass
@@ -28,6 +43,10 @@ class Survey:
     handled_again_from: dict[int, int] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
 
+    def contradict(self, *told: str) -> None:
+        """Note what contradicts each other: the first hundred, which is enough to see what it is about."""
+        self.contradictions += told[: _TOLD - len(self.contradictions)]
+
 
 async def survey(work: Work) -> Survey:
     """Find what is lost. The scratch tables of this connection hold it afterwards.
@@ -38,99 +57,118 @@ async def survey(work: Work) -> Survey:
     await scratch.make()
     await _survey_events(work, scratch, found)
     await _survey_outcomes(work, scratch, found)
-    found.contradictions += await scratch.judge_outcomes()
-    found.outcomes, found.to_answer = await scratch.counts()
-    await _survey_commands(work, scratch, found)
+    await _survey_commands(work, found)
     return found
 
 
 async def _survey_events(work: Work, scratch: Scratch, found: Survey) -> None:
-    topic = work.topics.events
-    read = 0
-    async for records in work.whole(topic):
-        events = _readable(work, records, found)
-        stored = await work.context.store.find_event_ids(
-            work.conn, [(event.key, event.version) for event in events]
-        )
-        _, known = await work.context.store.find_outcomes(
-            work.conn, [(event.key.tenant_id, event.command_id) for event in events]
-        )
-        await scratch.add_unanswered(
-            event for event in events if (event.key.tenant_id, event.command_id) not in known
-        )
-        await scratch.add_events(event for event in events if (event.key, event.version) not in stored)
-        for lost in events:
-            there = stored.get((lost.key, lost.version))
-            if there is not None and there != lost.event.event_id:
-                found.contradictions.append(
-                    f"{lost.place} has event {lost.event.event_id} as version {lost.version} of"
-                    f" {work.context.store.tables.aggregate} {lost.key.aggregate_id}, the database has event"
-                    f" {there}"
-                )
-        read += len(records)
-        work.tell(f"{topic}: {read:,} records")
+    async def compare(events: Sequence[TopicEvent]) -> None:
+        lacking = []
+        for place, there in await compare_events(work, events):
+            lost = events[place]
+            if there is None:
+                lacking.append(lost)
+                continue
+            found.contradict(
+                f"{lost.place} has event {lost.event_id} as version {lost.version} of"
+                f" {work.context.store.tables.aggregate} {lost.aggregate_id}, the database has event {there}"
+            )
+        await scratch.add_events(lacking)
+
+    async with Behind() as behind:
+        async for records in work.whole(work.topics.events):
+            await behind.do(compare(list(_readable(work, records, found))))
     found.events = await scratch.events()
-    found.contradictions += await scratch.judge_events()
+    found.contradict(*await scratch.judge_events())
 
 
-def _readable(work: Work, records: list[Record], found: Survey) -> list[LostEvent]:
-    events = []
+def _readable(work: Work, records: Sequence[Record], found: Survey) -> Iterator[TopicEvent]:
+    prefix = work.context.type_prefix
     for record in records:
         try:
-            events.append(read_event(record, work.context))
+            yield plain_event(record, prefix) or read_event(record, work.context)
         except ValueError as error:
-            place = f"{record.topic}/{record.partition}/{record.offset}"
-            found.contradictions.append(f"{place} is no event: {error}")
-    return events
+            found.contradict(f"{place_of(record)} is no event: {error}")
 
 
 async def _survey_outcomes(work: Work, scratch: Scratch, found: Survey) -> None:
-    topic, read = work.topics.outcomes, 0
-    async for records in work.whole(topic):
-        outcomes: list[LostOutcome] = []
-        for record in records:
-            try:
-                if outcome := outcome_of_record(record):
-                    outcomes.append(outcome)
-            except (LookupError, ValueError) as error:
-                place = f"{record.topic}/{record.partition}/{record.offset}"
-                found.contradictions.append(f"{place} is no outcome: {error!r}")
-        _, known = await work.context.store.find_outcomes(work.conn, [outcome.key for outcome in outcomes])
-        await scratch.add_outcomes(outcome for outcome in outcomes if outcome.key not in known)
-        for outcome in outcomes:
-            stored = known.get(outcome.key)
-            if stored is not None and (decode_headers(stored.headers), stored.value) != (
-                decode_headers(outcome.headers),
-                outcome.value,
-            ):
-                found.contradictions.append(
-                    f"{topic} and the database have different outcomes of the command {outcome.key[1]}"
-                )
-        read += len(records)
-        work.tell(f"{topic}: {read:,} records")
+    async def compare(named: Sequence[tuple[CommandKey, str, Record]]) -> None:
+        keys = [key for key, _, _ in named]
+        digests = [
+            sha256(headers.encode() + (record.value or b"")).hexdigest() for _, headers, record in named
+        ]
+        lacking, lacking_digests, differing = [], [], []
+        for place, has_another in await compare_outcomes(work, keys, digests):
+            _, headers, record = named[place]
+            outcome = plain_outcome(record, headers) or _outcome(record, headers, found)
+            if outcome is not None and has_another:
+                differing.append(outcome)
+            elif outcome is not None:
+                lacking.append(outcome)
+                lacking_digests.append(digests[place])
+        await scratch.add_outcomes(lacking, lacking_digests)
+        await _tell_differing(work, differing, found)
+
+    async with Behind() as behind:
+        async for records in work.whole(work.topics.outcomes):
+            named = []
+            for record in records:
+                headers, key = encode_headers(record.headers), plain_name(record, "ce_causationid")
+                if key is None and (outcome := _outcome(record, headers, found)) is not None:
+                    key = (outcome.tenant_id, outcome.command_id)
+                if key is not None:
+                    named.append((key, headers, record))
+            await behind.do(compare(named))
+    found.contradict(*await scratch.judge_outcomes())
+    found.outcomes, found.to_answer = await scratch.counts()
 
 
-async def _survey_commands(work: Work, scratch: Scratch, found: Survey) -> None:
+def _digest(headers: str, value: bytes) -> str:
+    """Return what tells one outcome's message from another, as the database reckons it too."""
+    return sha256(headers.encode() + value).hexdigest()
+
+
+def _outcome(record: Record, headers: str, found: Survey) -> TopicOutcome | None:
+    try:
+        return read_outcome(record, headers)
+    except (LookupError, TypeError, ValueError) as error:
+        found.contradict(f"{place_of(record)} is no outcome: {error!r}")
+        return None
+
+
+async def _tell_differing(work: Work, outcomes: Sequence[TopicOutcome], found: Survey) -> None:
+    """Tell of outcomes that the database has another of; the same in other JSON text is no other."""
+    if not outcomes:
+        return
+    keys = [(outcome.tenant_id, UUID(outcome.command_id)) for outcome in outcomes]
+    _, known = await work.context.store.find_outcomes(work.conn, keys)
+    for key, outcome in zip(keys, outcomes, strict=True):
+        stored = known[key]
+        if (decode_headers(stored.headers), stored.value) != (decode_headers(outcome.headers), outcome.value):
+            found.contradict(
+                f"{work.topics.outcomes} and the database have different outcomes of the command {key[1]}"
+            )
+
+
+async def _survey_commands(work: Work, found: Survey) -> None:
     handled = await handled_up_to(work)
     letters = await dead_letters(work)
-    async for records in work.whole(work.topics.commands):
-        requests = []
-        for record in records:
-            if record.offset >= handled.get(record.partition, 0):
-                continue
-            request = named(record, work.context)
-            if request is not None:
-                requests.append(request)
-            elif (record.partition, record.offset) not in letters:
-                _again(found, record)
-        keys = [(request.tenant_id, request.command_id) for request in requests]
-        _, known = await work.context.store.find_outcomes(work.conn, keys)
-        kept, with_events = await scratch.outcomes(keys), await scratch.with_events(keys)
-        there = known.keys() | kept.keys() | with_events.keys()
-        for request, key in zip(requests, keys, strict=True):
-            if key not in there:
-                _again(found, request.record)
-        work.tell(f"{work.topics.commands}: {found.commands_again:,} commands to handle again")
+
+    async def look_up(named: Sequence[tuple[CommandKey, Record]]) -> None:
+        for place in await unknown(work, [key for key, _ in named]):
+            _again(found, named[place][1])
+
+    async with Behind() as behind:
+        async for records in work.whole(work.topics.commands):
+            named = []
+            for record in records:
+                if record.offset >= handled.get(record.partition, 0):
+                    continue
+                if (key := name_of(record)) is not None:
+                    named.append((key, record))
+                elif (record.partition, record.offset) not in letters:
+                    _again(found, record)
+            await behind.do(look_up(named))
 
 
 def _again(found: Survey, record: Record) -> None:
@@ -139,12 +177,15 @@ def _again(found: Survey, record: Record) -> None:
     found.handled_again_from[record.partition] = min(first, record.offset)
 
 
-def named(record: Record, context: Context[Any]) -> Request | None:
-    """Read a command without what it would be decided by; None for a record that names none."""
+def name_of(record: Record) -> CommandKey | None:
+    """Read which command a record is; None for a record that names none."""
+    if (name := plain_name(record)) is not None:
+        return name
     try:
-        return read_request(record, context, {})
+        _, tenant_id, command_id = read_name(record)
     except NamesNoCommand:
         return None
+    return tenant_id, str(command_id)
 
 
 async def handled_up_to(work: Work) -> dict[int, int]:

@@ -1,13 +1,23 @@
 """What every step of a recovery works with."""
 
-from collections.abc import AsyncIterator, Callable
-from typing import Any, NamedTuple
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NamedTuple, Self
 
 import asyncpg
 from aiokafka import ConsumerRecord
 
 from commands import Context
 from messaging import KafkaConnection, TopicReader, Topics
+
+
+class Step(NamedTuple):
+    """How far one part of it is: `done` of `total` things. `waits_for` says what is in its way, if any."""
+
+    doing: str
+    done: int
+    total: int
+    waits_for: str = ""
 
 
 class Work(NamedTuple):
@@ -17,14 +27,50 @@ class Work(NamedTuple):
     kafka: KafkaConnection
     context: Context[Any]
     topics: Topics
-    tell: Callable[[str], None]
+    tell: Callable[[Step], None]
 
     async def whole(self, topic: str) -> AsyncIterator[list[ConsumerRecord[bytes, bytes]]]:
-        """Yield a topic's records page by page, one partition after the other.
+        """Yield a topic's records page by page, one partition after the other, and tell how far it is.
 
         Raises KafkaError and OSError.
         """
         async with TopicReader.open(self.kafka, topic) as reader:
+            total = sum(end - reader.beginnings[number] for number, end in reader.ends.items())
+            read = 0
             for number, beginning in sorted(reader.beginnings.items()):
                 async for records in reader.pages({number: beginning}, reader.ends):
                     yield records
+                    read = min(read + len(records), total)
+                    self.tell(Step(f"{topic} is read", read, total))
+            # Of what a transaction left, or a deletion, there is less than the offsets say.
+            self.tell(Step(f"{topic} is read", total, total))
+
+
+class Behind:
+    """Does one thing after the other, each while the next is prepared: the database does not wait for us."""
+
+    def __init__(self) -> None:
+        self._under_way: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        if failed is None:
+            await self.wait()
+        elif self._under_way is not None:
+            self._under_way.cancel()
+            await asyncio.wait([self._under_way])
+
+    async def do(self, work: Awaitable[None]) -> None:
+        """Begin once what was begun before has ended. Raises what that raised."""
+        await self.wait()
+        self._under_way = asyncio.ensure_future(work)
+        # Its question is out before the next page is read.
+        await asyncio.sleep(0)
+
+    async def wait(self) -> None:
+        """Wait until all is done. Raises what it raised."""
+        if self._under_way is not None:
+            under_way, self._under_way = self._under_way, None
+            await under_way

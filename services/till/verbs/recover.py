@@ -9,7 +9,8 @@ from operations.recover import Recovery, Republishing, Work
 from operations.recover import recover as take_back
 from operations.recover import republish as fill_topic
 from till.connecting import admin_connection, kafka_of, operator_name, run_over
-from till.output import Output, OutputOption, answers, notices, print_json
+from till.output import Output, OutputOption, answers, print_json
+from till.recovery_progress import steps_shown
 from till.settings import till_settings
 
 ExecuteOption = Annotated[bool, typer.Option("--execute", help="Do it, and not only tell.")]
@@ -19,11 +20,11 @@ def recover(*, execute: ExecuteOption = False, output: OutputOption = Output.tab
     """Take events and outcomes that a restored database lacks back from Kafka. Stop all services first."""
     where = till_settings()
     kafka, topics = kafka_of(where)
-    with notices.status("Comparing the topics with the database") as status:
+    with steps_shown() as show:
         found = run_over(
             admin_connection,
             lambda conn: take_back(
-                Work(conn, kafka, ORDERS, topics, status.update),
+                Work(conn, kafka, ORDERS, topics, show),
                 operator_name(),
                 where.tenants,
                 carry_out=execute,
@@ -35,11 +36,11 @@ def recover(*, execute: ExecuteOption = False, output: OutputOption = Output.tab
 def republish(*, execute: ExecuteOption = False, output: OutputOption = Output.table) -> None:
     """Fill an empty topic of events from the log, as it was. Stop relay and command services first."""
     kafka, topics = kafka_of(till_settings())
-    with notices.status("Looking at the topic") as status:
+    with steps_shown() as show:
         found = run_over(
             admin_connection,
             lambda conn: fill_topic(
-                Work(conn, kafka, ORDERS, topics, status.update), operator_name(), carry_out=execute
+                Work(conn, kafka, ORDERS, topics, show), operator_name(), carry_out=execute
             ),
         )
     _print(found, _republished(found), output)
