@@ -11,6 +11,8 @@ from query_service.documents.schemas import UUID_SCHEMA, Schema, command_schema
 
 _COMPONENTS = "#/components/schemas/"
 _COMMAND = "Command"
+_DATA = "Data"
+_NULL = {"type": "null"}
 
 
 def command_body() -> dict[str, Any]:
@@ -32,11 +34,12 @@ def command_components() -> dict[str, Schema]:
         "oneOf": [{"$ref": reference} for reference in references.values()],
         "discriminator": {"propertyName": "type", "mapping": references},
     }
-    return {_COMMAND: one_of, **commands}
+    data = {title: schema for name in COMMAND_TYPES for title, schema in _data_of(name).items()}
+    return {_COMMAND: one_of, **commands, **data}
 
 
 def _body_of(name: str) -> Schema:
-    data = _whole({**command_schema(name), "title": f"{name}Data"})
+    data = command_schema(name)
     required = ["command_id", "order_id", "type"]
     if "required" in data or "oneOf" in data:
         required.append("data")
@@ -55,9 +58,9 @@ def _body_of(name: str) -> Schema:
             },
             "order_id": {**UUID_SCHEMA, "description": "The order that it is about."},
             "type": {"type": "string", "enum": [name], "description": "What is asked for."},
-            "data": data,
+            "data": {"$ref": f"{_COMPONENTS}{name}{_DATA}"},
             "expected_version": {
-                "type": ["integer", "null"],
+                "type": "integer" if name in NEED_VERSION else ["integer", "null"],
                 "minimum": 0,
                 "maximum": GREATEST_VERSION,
                 "description": "The version of the order that the sender has seen: at another one the "
@@ -78,30 +81,57 @@ def _body_of(name: str) -> Schema:
     }
 
 
-def _whole(data: Schema) -> Schema:
-    """Return a schema whose alternatives ask for one field of several as alternatives that are whole."""
-    ways = data.get("oneOf", ())
+def _data_of(name: str) -> dict[str, Schema]:
+    """Return the schema of a command's data under its title, and those that it refers to.
+
+    Alternatives that ask for one field of several become alternatives that are whole.
+    """
+    schema = command_schema(name)
+    title = f"{name}{_DATA}"
+    fields = {field: _for_generators(value) for field, value in schema["properties"].items()}
+    whole = {**schema, "title": title, "properties": fields}
+    ways = whole.pop("oneOf", ())
+    if not ways:
+        return {title: whole}
     choice = {way["required"][0] for way in ways}
-    whole = [
-        {
-            **{name: value for name, value in data.items() if name != "oneOf"},
-            "title": f"{data['title']}By{given.capitalize()}",
+    by_field = {
+        f"{title}By{given.capitalize()}": {
+            **whole,
+            "title": f"{title}By{given.capitalize()}",
             "properties": {
-                name: _given(value) if name == given else value
-                for name, value in data["properties"].items()
-                if name not in choice - {given}
+                field: _given(value) if field == given else value
+                for field, value in fields.items()
+                if field not in choice - {given}
             },
-            "required": [*data.get("required", ()), given],
+            "required": [*whole.get("required", ()), given],
         }
         for given in sorted(choice)
-    ]
-    return {"title": data["title"], "description": data["description"], "oneOf": whole} if whole else data
+    }
+    references = [{"$ref": f"{_COMPONENTS}{way}"} for way in by_field]
+    return {title: {"title": title, "description": schema["description"], "oneOf": references}, **by_field}
+
+
+def _for_generators(field: Schema) -> Schema:
+    """Return a field's schema as one type: the text, where a number is taken too.
+
+    Of alternatives generators make a class each, of a number mostly a float. A default is told in words: as a
+    keyword it makes the field a required one in TypeScript.
+    """
+    simple = {name: value for name, value in field.items() if name not in {"anyOf", "default"}}
+    if "default" in field:
+        simple["description"] = f"{field.get('description', '')} Without it, {field['default']}.".strip()
+    kinds = field.get("anyOf", ())
+    if not kinds:
+        return simple
+    text = _for_generators(kinds[0])
+    if _NULL in kinds:
+        text["type"] = [text["type"], "null"]
+    return {**text, **simple}
 
 
 def _given(field: Schema) -> Schema:
     """Return the schema of an optional field where it is given: not null."""
-    (kind,) = (each for each in field["anyOf"] if each != {"type": "null"})
-    return {**{name: value for name, value in field.items() if name != "anyOf"}, **kind}
+    return {**field, "type": field["type"][0]}
 
 
 def _examples() -> dict[str, Any]:
