@@ -9,8 +9,8 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ from messaging import KafkaConnection, ensure_topics
 sys.path.insert(0, str(Path(__file__).parent))
 
 import deciding
+import door
 import live_events
 import questions
 import relay
@@ -34,9 +35,9 @@ from measuring import Latency, Measurement
 
 from eventstore import migrate, set_passwords
 
-_DATABASE = "questions"
+_PARTS = ("rates", "latencies", "fleets")
 _PASSWORD = "bench"  # noqa: S105 - of a server that lives for this run
-_READING = ("query", "query_service", "operator", "projector", "command_service", "outbox_relay")
+_ROLES = ("query", "query_service", "operator", "projector", "command_service", "outbox_relay")
 
 
 class Found(NamedTuple):
@@ -44,16 +45,24 @@ class Found(NamedTuple):
 
     rates: list[Measurement]
     latencies: list[Latency]
+    fleets: list[door.Fleet]
 
 
-async def measure(orders: int, stored: int, folder: Path, stack: ExitStack) -> Found:
-    """Start the servers, and run each benchmark on what the one before it left."""
+async def measure(parts: Collection[str], orders: int, stored: int, folder: Path, stack: ExitStack) -> Found:
+    """Start the servers, and run these parts of the benchmarks, each in a database of its own."""
     postgres = stack.enter_context(Postgres(folder / "postgres", free_port()))
     kafka = stack.enter_context(Kafka(folder / "kafka", free_port()))
-    return Found(
-        await measure_rates(postgres, kafka, orders, folder, stack),
-        await measure_latencies(postgres, kafka, stored, folder, stack),
-    )
+    found = Found([], [], [])
+    if "rates" in parts:
+        found.rates.extend(await measure_rates(postgres, kafka, orders, folder, stack))
+    if "latencies" in parts:
+        async with apart("questions", postgres, kafka, folder, stack) as (installation, connection):
+            found.latencies.extend(await questions.measure(installation, connection, stored))
+            found.latencies.extend(await live_events.measure(installation))
+    if "fleets" in parts:
+        async with apart("door", postgres, kafka, folder, stack) as (installation, _):
+            found.fleets.extend(await door.measure(installation, postgres, kafka))
+    return found
 
 
 async def measure_rates(
@@ -75,28 +84,25 @@ async def measure_rates(
         await connection.close()
 
 
-async def measure_latencies(
-    postgres: Postgres, kafka: Kafka, stored: int, folder: Path, stack: ExitStack
-) -> list[Latency]:
-    """Measure the query service, in another database: with many orders, under its own role."""
-    prefix = f"{_DATABASE}."
+@asynccontextmanager
+async def apart(
+    name: str, postgres: Postgres, kafka: Kafka, folder: Path, stack: ExitStack
+) -> AsyncIterator[tuple[Installation, asyncpg.Connection]]:
+    """Give an installation with a database and topics of its own, whose services have their own roles."""
+    prefix = f"{name}."
     await ensure_topics(KafkaConnection(kafka.bootstrap_servers), ORDERS.topics(prefix))
     admin = await asyncpg.connect(postgres.dsn())
-    await admin.execute(f"CREATE DATABASE {_DATABASE}")
+    await admin.execute(f"CREATE DATABASE {name}")
     await admin.close()
-    connection = await asyncpg.connect(postgres.dsn(database=_DATABASE))
+    connection = await asyncpg.connect(postgres.dsn(database=name))
 
     def address(role: str) -> str:
-        return postgres.dsn(f"tillstream_{role}", _PASSWORD, _DATABASE)
+        return postgres.dsn(f"tillstream_{role}", _PASSWORD, name)
 
     try:
         await migrate(connection)
-        await set_passwords(connection, {f"tillstream_{role}": _PASSWORD for role in _READING})
-        installation = Installation(kafka.bootstrap_servers, prefix, address, folder, stack)
-        return [
-            *await questions.measure(installation, connection, stored),
-            *await live_events.measure(installation),
-        ]
+        await set_passwords(connection, {f"tillstream_{role}": _PASSWORD for role in _ROLES})
+        yield Installation(kafka.bootstrap_servers, prefix, address, folder, stack), connection
     finally:
         await connection.close()
 
@@ -106,12 +112,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=3_000, help="orders of 11 commands each (default 3000)")
     parser.add_argument("--stored", type=int, default=100_000, help="orders to ask about (default 100000)")
+    parser.add_argument("--only", choices=_PARTS, help="one part of it (default: all)")
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table")
     arguments = parser.parse_args()
+    parts = _PARTS if arguments.only is None else (arguments.only,)
     with tempfile.TemporaryDirectory(prefix="tillstream-bench-") as folder, ExitStack() as stack:
-        found = asyncio.run(measure(arguments.orders, arguments.stored, Path(folder), stack))
+        found = asyncio.run(measure(parts, arguments.orders, arguments.stored, Path(folder), stack))
     if arguments.output == "json":
-        measured: list[Measurement | Latency] = [*found.rates, *found.latencies]
+        measured: list[Measurement | Latency | door.Fleet] = [*found.rates, *found.latencies, *found.fleets]
         print(json.dumps([each._asdict() for each in measured]))  # noqa: T201 - its purpose
         return
     show(
@@ -144,10 +152,46 @@ def main() -> None:
             for each in found.latencies
         ],
     )
+    show(
+        "Commands over HTTP, milliseconds",
+        (
+            "what",
+            "count",
+            "per second",
+            "median",
+            "99 %",
+            "answers",
+            "CPU a command",
+            "baseline",
+            "per second",
+            "median",
+        ),
+        [
+            (
+                each.what,
+                f"{each.count:,}",
+                f"{each.rate:,.0f}",
+                f"{each.median:,.1f}",
+                f"{each.p99:,.1f}",
+                _told(each.answers, ",d"),
+                _told(each.cpu, ".2f"),
+                each.baseline,
+                f"{each.baseline_rate:,.0f}",
+                f"{each.baseline_median:,.1f}",
+            )
+            for each in found.fleets
+        ],
+    )
+
+
+def _told(figures: Mapping[str, int | float], form: str) -> str:
+    return ", ".join(f"{name} {figure:{form}}" for name, figure in figures.items())
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table."""
+    """Print a table, if there is anything in it."""
+    if not rows:
+        return
     table = Table(title=title)
     for column in columns:
         table.add_column(column, justify="left" if column in {"what", "baseline"} else "right")
