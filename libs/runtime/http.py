@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from runtime.health import Health
+from runtime.http_protocol import HttpProtocol
 from runtime.stuck_peers import let_go_of_stuck_peers
 
 log = structlog.get_logger(__name__)
@@ -78,6 +79,8 @@ async def serve_app(
         app,
         host=host,
         port=port,
+        http=HttpProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         lifespan="off",
