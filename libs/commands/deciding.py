@@ -115,15 +115,14 @@ class Deciding(Generic[S]):
         else:
             # Not stored: the id's own outcome stands.
             refusal = self._domain.Rejected(COMMAND_ID_REUSED)
-            # One answer for each other body, each with an id of its own.
-            headers, value = self._refused(request, refusal, of=f":{request.fingerprint.hex()}")
+            headers, value = self._refused(request, refusal, reused=True)
             result = COMMAND_ID_REUSED
         self._messages.append(outcome_message(self._topics.outcomes, request, headers, value))
         self._results.append((request, result))
 
-    def _refused(self, request: Request, refusal: Any, *, of: str = "") -> tuple[str, bytes]:  # noqa: ANN401 - the domain's
+    def _refused(self, request: Request, refusal: Any, *, reused: bool = False) -> tuple[str, bytes]:  # noqa: ANN401 - the domain's
         data = {"code": str(refusal.code), "message": refusal.message}
-        return outcome_content(request, self._type_prefix, REJECTED, data, self._now, of=of)
+        return outcome_content(request, self._type_prefix, REJECTED, data, self._now, reused=reused)
 
     def _accept(self, request: Request) -> tuple[int, list[str]]:
         """Return the version after the command and the ids of its events; raises the domain's Rejected."""

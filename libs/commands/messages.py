@@ -37,6 +37,16 @@ def derived_id(request: Request, name: str) -> str:
     return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
 
 
+def outcome_id(request: Request, kind: str, *, reused: bool = False) -> str:
+    """Return the id of what a command is answered with: its outcome, or that its id was used before.
+
+    It tells the body, and of an outcome also the time, that it answers. So whoever has sent the command knows
+    its outcome from one of another body under its id, or of a copy that came first.
+    """
+    answered = request.fingerprint.hex()
+    return derived_id(request, f"{kind}:{answered}" if reused else f"{kind}:{answered}:{request.occurred_at}")
+
+
 def event_message(
     topic: str,
     request: Request,
@@ -69,16 +79,22 @@ def event_message(
 
 
 def outcome_content(
-    request: Request, type_prefix: str, kind: str, data: Mapping[str, Any], at: datetime, *, of: str = ""
+    request: Request,
+    type_prefix: str,
+    kind: str,
+    data: Mapping[str, Any],
+    at: datetime,
+    *,
+    reused: bool = False,
 ) -> tuple[str, bytes]:
     """Return the headers (as the outbox keeps them) and the value of the message that answers a command.
 
-    `of` tells apart the answers to different bodies under one command id. A terminal's clock that was too far
+    `reused` tells that another body has used the command's id before. A terminal's clock that was too far
     ahead at that time is told among the headers.
     """
     headers = [
         ("ce_specversion", b"1.0"),
-        ("ce_id", derived_id(request, kind + of).encode()),
+        ("ce_id", outcome_id(request, kind, reused=reused).encode()),
         ("ce_source", _SOURCE),
         ("ce_type", f"{type_prefix}{kind}".encode()),
         ("ce_time", format_time(at)),

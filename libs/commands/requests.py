@@ -129,7 +129,13 @@ def read_request(record: Record, context: Context[Any], tenants: Mapping[str, Te
 
     Raises NamesNoCommand for a record that does not name its command id and its tenant.
     """
-    named = read_name(record)
+    return read_named(record, read_name(record), context, tenants)
+
+
+def read_named(
+    record: Record, named: Named, context: Context[Any], tenants: Mapping[str, TenantSettings]
+) -> Request:
+    """Read a record whose envelope is open already."""
     tenant = tenants.get(named.tenant_id, UNNAMED_TENANT)
     try:
         return _readable(record, named, context, tenant)

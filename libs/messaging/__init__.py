@@ -14,6 +14,7 @@ from messaging.partitioning import partition_of
 from messaging.producer import Message, Producer
 from messaging.read_range import is_without_records, read_again
 from messaging.refusals import KafkaRefused
+from messaging.shared_producer import SharedProducer
 from messaging.starting import is_passing, started
 from messaging.tail import RecordsGone, TopicMadeAnew, TopicTail
 from messaging.topic_position import BadVector, Vector
@@ -42,6 +43,7 @@ __all__ = [
     "Offsets",
     "Producer",
     "RecordsGone",
+    "SharedProducer",
     "TopicFacts",
     "TopicMadeAnew",
     "TopicReader",

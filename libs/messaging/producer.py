@@ -4,16 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from messaging.aiokafka_fixes.stopping import drop_producer
 from messaging.connection import KafkaConnection
 from messaging.partitioning import partition_of
 from messaging.refusals import telling_refusals
-
-log = structlog.get_logger(__name__)
 
 # The broker refuses a batch above the topic's max.message.bytes (1 MiB), however small its records are.
 BATCH_BYTES = 256 * 1024
@@ -21,7 +19,6 @@ BATCH_BYTES = 256 * 1024
 REQUEST_BYTES = 4 * 1024 * 1024
 REQUEST_TIMEOUT_MS = 10_000
 SEND_TIMEOUT = 15.0
-DROP_TIMEOUT = 2.0
 
 
 class Message(NamedTuple):
@@ -101,16 +98,4 @@ class Producer:
 
     async def drop(self) -> None:
         """Close the connections without sending what is still held, within a bound."""
-        # `stop` would flush first, and can wait for ever (aiokafka#1101); there is no public way without.
-        producer = self._producer
-        producer._closed = True  # noqa: SLF001 - see above
-        sending = producer._sender.sender_task  # noqa: SLF001 - see above
-        if sending is not None:
-            sending.cancel()
-        try:
-            async with asyncio.timeout(DROP_TIMEOUT):
-                await producer.client.close()
-        except TimeoutError:
-            log.warning("producer.drop_timed_out", seconds=DROP_TIMEOUT)
-        if sending is not None:
-            await asyncio.wait({sending}, timeout=DROP_TIMEOUT)
+        await drop_producer(self._producer)

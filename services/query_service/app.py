@@ -17,7 +17,7 @@ from query_service.commands import Outcomes, Sender
 from query_service.database import TenantDatabase
 from query_service.error_handlers import answer_with_problems
 from query_service.freshness import Freshness
-from query_service.limits import RateLimit, StreamLimit
+from query_service.limits import InHand, RateLimit, StreamLimit
 from query_service.live import Feed, Following
 from query_service.openapi import DocumentedApi
 from query_service.routes import ROUTERS
@@ -52,7 +52,9 @@ async def assembled(settings: QuerySettings, stopping: asyncio.Event) -> AsyncIt
             Sender(kafka, settings.sending_partitioner),
         )
         stack.push_async_callback(sender.close)
-        await stack.enter_async_context(_at_work(feed.run(), outcomes.run(), freshness.keep_looking()))
+        await stack.enter_async_context(
+            _at_work(feed.run(), outcomes.run(), outcomes.stop_at(stopping), freshness.keep_looking())
+        )
         yield Service(
             settings=settings,
             health=health,
@@ -61,6 +63,7 @@ async def assembled(settings: QuerySettings, stopping: asyncio.Event) -> AsyncIt
             freshness=freshness,
             streams=StreamLimit(settings.streams_per_tenant),
             following=Following(feed),
+            commands_in_hand=InHand(settings.commands_in_hand),
             outcomes=outcomes,
             sender=sender,
             stopping=stopping,

@@ -73,6 +73,35 @@ class StreamLimit:
                 del self._open[tenant]
 
 
+class InHand:
+    """Bounds the commands that are sent and waited for at this moment, and one tenant's to half of them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._per_tenant = max(1, most // 2)
+        self._of_all = 0
+        self._held: Counter[str] = Counter()
+
+    @contextmanager
+    def hold(self, tenant: str) -> Iterator[None]:
+        """Count one command while the body runs. Raises Problem (429) for one too many."""
+        if self._of_all >= self._most or self._held[tenant] >= self._per_tenant:
+            raise Problem.of(
+                "too-many-commands",
+                "Nothing was sent: as many commands as may be in hand here wait for their outcomes.",
+                headers={"Retry-After": "1"},
+            )
+        self._of_all += 1
+        self._held[tenant] += 1
+        try:
+            yield
+        finally:
+            self._of_all -= 1
+            self._held[tenant] -= 1
+            if not self._held[tenant]:
+                del self._held[tenant]
+
+
 class _Share(asyncio.Semaphore):
     """One tenant's; `users` hold some of it or wait."""
 

@@ -80,6 +80,14 @@ KINDS: Mapping[str, Kind] = {
     "too-many-streams": Kind(
         429, "Too many streams at a time", "Close one of the tenant's streams before another is opened."
     ),
+    "too-many-commands": Kind(
+        429,
+        "Too many commands at a time",
+        "As many commands as may be in hand wait for their outcomes here, all together or the tenant's. "
+        "Nothing was sent: send it again, under the same command_id, after the seconds that the header "
+        "Retry-After says. If it stays so, outcomes are late, which `till lag` explains, or it takes more "
+        "processes of the query service.",
+    ),
     "internal-error": Kind(
         500, "Something is wrong here", "It is not the request's fault, and it is logged."
     ),

@@ -10,7 +10,7 @@ from query_service.access import Admission, Caller
 from query_service.commands import Outcomes, Sender
 from query_service.database import TenantDatabase
 from query_service.freshness import Freshness
-from query_service.limits import StreamLimit
+from query_service.limits import InHand, StreamLimit
 from query_service.live import Following
 from query_service.settings import QuerySettings
 from runtime import Health
@@ -27,6 +27,7 @@ class Service:
     freshness: Freshness
     streams: StreamLimit
     following: Following
+    commands_in_hand: InHand
     outcomes: Outcomes
     sender: Sender
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -30,6 +30,8 @@ class QuerySettings(Settings):
     statement_timeout: Seconds = 10.0
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 1200
     largest_body: Annotated[int, Field(ge=1024, le=2**20)] = 64 * 1024
+    # Sent and waited for at a time; one tenant's are half of them at most.
+    commands_in_hand: Annotated[int, Field(ge=1, le=100_000)] = 4000
     streams_per_tenant: Annotated[int, Field(ge=1, le=10_000)] = 100
 
     @model_validator(mode="after")

@@ -1,7 +1,8 @@
 """Read models and commands in answers."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -73,19 +74,31 @@ class CommandOutcome(BaseModel):
     )
 
 
-def outcome_of(row: Any, told: dict[str, Any], clock_ahead: int | None) -> dict[str, Any]:  # noqa: ANN401 - a row of asyncpg
-    """Return the fields of a `CommandOutcome` from a row of command_outcomes and its message."""
+class AskedFor(NamedTuple):
+    """A command as it is told of beside its outcome."""
+
+    command_id: UUID
+    command_type: str
+    order_id: UUID | None
+    actor: str
+    occurred_at: datetime | None
+
+
+def outcome_of(
+    asked: AskedFor, told: Mapping[str, Any], decided_at: datetime, clock_ahead: int | None
+) -> dict[str, Any]:
+    """Return the fields of a `CommandOutcome` from a command and what the message says that answers it."""
     return {
-        "command_id": row["command_id"],
-        "status": "accepted" if row["code"] is None else "rejected",
-        "type": row["command_type"],
-        "order_id": row["aggregate_id"],
-        "actor": row["actor"],
-        "occurred_at": row["occurred_at"],
-        "recorded_at": row["recorded_at"],
-        "version": row["version"],
+        "command_id": asked.command_id,
+        "status": "rejected" if "code" in told else "accepted",
+        "type": asked.command_type,
+        "order_id": asked.order_id,
+        "actor": asked.actor,
+        "occurred_at": asked.occurred_at,
+        "recorded_at": decided_at,
+        "version": told.get("version"),
         "event_ids": told.get("event_ids"),
-        "code": row["code"],
+        "code": told.get("code"),
         "message": told.get("message"),
         "clock_ahead": clock_ahead,
     }

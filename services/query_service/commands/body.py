@@ -1,15 +1,15 @@
 """From the body of a request to the message of a command, checked by the domain's own rules."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from commands import LARGEST_VALUE, ORDERS, Request, read_request
-from messaging import JSON_CONTENT, Attributes, InvalidAttribute, Message, Undecodable, format_time
+from commands import LARGEST_VALUE, ORDERS, Named, Request, read_named
+from messaging import JSON_CONTENT, Attributes, Envelope, InvalidAttribute, Message, Undecodable, format_time
 from messaging.attributes import LONGEST_CORRELATION_ID
 from messaging.cloudevents import parse_json
-from orders import Malformed, canonical_json, parse_command
+from orders import Malformed, parse_command
 from query_service.access import Caller
 from query_service.problems import LONGEST_ECHO, Problem
 
@@ -40,11 +40,9 @@ class Sent(NamedTuple):
 
 
 class _Record(NamedTuple):
-    """The message as it will be read."""
+    """The message as far as it is looked at beside its envelope."""
 
     key: bytes
-    headers: Sequence[tuple[str, bytes]]
-    value: bytes
 
 
 def read_body(body: bytes, caller: Caller, topic: str, now: datetime) -> Sent:
@@ -60,15 +58,9 @@ def read_body(body: bytes, caller: Caller, topic: str, now: datetime) -> Sent:
     expected = given.get("expected_version")
     if expected is not None:
         errors += _wrong_version(expected, attributes)
-    parsed = None
-    if "type" in attributes:
-        try:
-            parsed = parse_command(attributes["type"], given.get("data", {}))
-        except Malformed as refusal:
-            errors += [(_place(field), rule) for field, rule in refusal.errors]
-    if errors or parsed is None:
-        raise Problem.of_fields(sorted(errors))
-    order_id = attributes["subject"].encode()
+    data = given.get("data", {})
+    if errors:
+        raise Problem.of_fields(sorted([*errors, *_wrong_data(attributes, data)]))
     everything = {
         "specversion": "1.0",
         "source": SOURCE,
@@ -78,15 +70,28 @@ def read_body(body: bytes, caller: Caller, topic: str, now: datetime) -> Sent:
         **attributes,
         "type": ORDERS.type_prefix + attributes["type"],
     }
+    order_id = attributes["subject"].encode()
+    # As the command service reads the message, without the way through bytes and back.
+    named = Named(Envelope(Attributes(everything), None, data), caller.tenant, UUID(attributes["id"]))
+    request = read_named(_Record(order_id), named, ORDERS, {})
+    if isinstance(request.refusal, Malformed):
+        raise Problem.of_fields(sorted((_place(field), rule) for field, rule in request.refusal.errors))
+    if request.refusal is not None or request.data is None:
+        raise Problem.of_fields([("body", request.refusal.message)])
     headers = [
         ("content-type", JSON_CONTENT.encode()),
         *((f"ce_{name}", value.encode()) for name, value in everything.items()),
     ]
-    message = Message(topic, order_id, headers, canonical_json(parsed).encode())
-    request = read_request(_Record(order_id, headers, message.value or b""), ORDERS, {})
-    if request.refusal is not None:
-        raise Problem.of_fields([("body", request.refusal.message)])
-    return Sent(message, request)
+    return Sent(Message(topic, order_id, headers, request.data.encode()), request)
+
+
+def _wrong_data(attributes: Mapping[str, str], data: object) -> list[tuple[str, str]]:
+    try:
+        if "type" in attributes:
+            parse_command(attributes["type"], data)
+    except Malformed as refusal:
+        return [(_place(field), rule) for field, rule in refusal.errors]
+    return []
 
 
 def _read_object(body: bytes) -> dict[str, Any]:

@@ -2,17 +2,17 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
-from uuid import UUID
+from datetime import datetime
+from typing import Any, NamedTuple, Self
 
 import structlog
 from aiokafka import ConsumerRecord
 
-from commands import Request, derived_id
-from commands.deciding import ACCEPTED, REJECTED
+from commands import ACCEPTED, CLOCK_AHEAD_ATTRIBUTE, REJECTED, Request, outcome_id
 from messaging import (
+    Envelope,
     InvalidAttribute,
     KafkaConnection,
     RecordsGone,
@@ -29,35 +29,57 @@ RETRY_DELAY = 1.0
 SILENCE = 10.0
 
 
-class Outcome(NamedTuple):
-    """What became of a command, as its message says.
+class Told(NamedTuple):
+    """What became of a command, as the message says that answers it."""
 
-    `of_this_body` tells that it answers this very body, and not perhaps another one under the same id.
-    """
+    data: Mapping[str, Any]
+    decided_at: datetime
+    clock_ahead: int | None
 
-    accepted: bool
-    of_this_body: bool
-    data: dict[str, Any]
+    @classmethod
+    def by(cls, envelope: Envelope) -> Self:
+        """Read it. Raises Undecodable and InvalidAttribute."""
+        attributes = envelope.attributes
+        is_ahead = attributes.get(CLOCK_AHEAD_ATTRIBUTE) is not None
+        return cls(
+            envelope.data(),
+            attributes.time("time"),
+            attributes.integer(CLOCK_AHEAD_ATTRIBUTE) if is_ahead else None,
+        )
+
+
+class Stopped(Exception):
+    """No more outcomes are waited for."""
 
 
 class Waiting:
     """The outcomes of one command id, as they come."""
 
     def __init__(self, request: Request) -> None:
-        self._reused = derived_id(request, f"{REJECTED}:{request.fingerprint.hex()}")
-        self._kinds = {derived_id(request, kind): kind for kind in (ACCEPTED, REJECTED)}
-        self._come: asyncio.Queue[Outcome] = asyncio.Queue()
+        self._own = {
+            outcome_id(request, ACCEPTED),
+            outcome_id(request, REJECTED),
+            outcome_id(request, REJECTED, reused=True),
+        }
+        self._come: asyncio.Queue[Told | Stopped | None] = asyncio.Queue()
 
-    async def next(self) -> Outcome:
-        """Return the next outcome that may answer this command."""
-        return await self._come.get()
+    async def next(self) -> Told | None:
+        """Return the command's outcome; None for one that may be its own, or another body's under its id.
 
-    def see(self, outcome_id: str, data: dict[str, Any]) -> None:
-        """Take an outcome of the command id; what was answered to other bodies under it is passed over."""
-        if outcome_id == self._reused:
-            self._come.put_nowait(Outcome(accepted=False, of_this_body=True, data=data))
-        elif kind := self._kinds.get(outcome_id):
-            self._come.put_nowait(Outcome(kind == ACCEPTED, of_this_body=False, data=data))
+        Such are those of copies that came before, and of earlier builds. Raises Stopped.
+        """
+        come = await self._come.get()
+        if isinstance(come, Stopped):
+            raise come
+        return come
+
+    def see(self, answer_id: str, told: Told) -> None:
+        """Take an answer to the command id."""
+        self._come.put_nowait(told if answer_id in self._own else None)
+
+    def stop(self) -> None:
+        """Wake who waits: nothing more comes."""
+        self._come.put_nowait(Stopped())
 
 
 class Outcomes:
@@ -67,7 +89,9 @@ class Outcomes:
         self._kafka = kafka
         self._topic = topic
         self._tail: TopicTail | None = None
-        self._waiting: defaultdict[tuple[str, UUID], set[Waiting]] = defaultdict(set)
+        # By tenant and command id, as they stand in the headers.
+        self._waiting: defaultdict[tuple[bytes | None, bytes | None], set[Waiting]] = defaultdict(set)
+        self._stopped = False
         # Questions are answered without Kafka too.
         health.add_state("outcomes", self._problem)
 
@@ -96,9 +120,11 @@ class Outcomes:
     @contextmanager
     def wait_for(self, request: Request) -> Iterator[Waiting]:
         """Catch the outcomes of a command from now on, until the body ends."""
-        key = (request.tenant_id, request.command_id)
+        key = (request.tenant_id.encode(), request.command_ref.encode())
         waiting = Waiting(request)
         self._waiting[key].add(waiting)
+        if self._stopped:
+            waiting.stop()
         try:
             yield waiting
         finally:
@@ -106,19 +132,30 @@ class Outcomes:
             if not self._waiting[key]:
                 del self._waiting[key]
 
+    async def stop_at(self, stopping: asyncio.Event) -> None:
+        """Let all go who wait, and who come to wait, once the service is to end."""
+        await stopping.wait()
+        self._stopped = True
+        for each in self._waiting.values():
+            for waiting in each:
+                waiting.stop()
+
     def _see(self, record: ConsumerRecord[bytes, bytes]) -> None:
-        if not self._waiting:
+        # Most are of commands that came by other ways.
+        headers = dict(record.headers)
+        waits = self._waiting.get((headers.get("ce_tenantid"), headers.get("ce_causationid")))
+        if not waits:
             return
         try:
             envelope = open_envelope(record.headers, record.value)
-            attributes = envelope.attributes
-            key = (attributes.text("tenantid"), attributes.uuid("causationid"))
-            for waiting in self._waiting.get(key, ()):
-                waiting.see(attributes.text("id"), envelope.data())
+            answer_id, told = envelope.attributes.text("id"), Told.by(envelope)
         except (Undecodable, InvalidAttribute) as error:
             log.error(  # noqa: TRY400 - no fault of ours
                 "outcomes.no_outcome", partition=record.partition, offset=record.offset, reason=str(error)
             )
+            return
+        for waiting in waits:
+            waiting.see(answer_id, told)
 
     def _problem(self) -> str | None:
         if self._tail is None:

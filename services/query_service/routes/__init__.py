@@ -4,12 +4,12 @@ from query_service.routes import audit, commands, documents, events, figures, hi
 
 ROUTERS = (
     # The most asked for first: routes are looked through in this order.
+    commands.router,
     orders.router,
     history.router,
     figures.router,
     audit.router,
     read_models.router,
-    commands.router,
     events.router,
     documents.router,
 )

@@ -262,7 +262,7 @@ async def test_a_place_that_can_not_be_gone_on_from_is_refused(live: LiveService
             answer = await client.get("/v1/events", params={"after": after})
             assert answer.status_code == 400, answer.text
             assert answer.json()["errors"][0]["field"] == "query.after"
-        answer = await client.get("/v1/events", headers={"Last-Event-ID": "x\x7f"})
+        answer = await client.get("/v1/events", headers={b"Last-Event-ID": b"x\x85"})
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "header.last-event-id")
         answer = await client.get("/v1/events", params={"type": "Unheard"})
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "query.type")

@@ -1,11 +1,14 @@
 """How long a command's send takes at most, and who fails together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaError, ProducerClosed
 
-from messaging import KafkaConnection, Message, Producer
+from messaging import KafkaConnection, Message, SharedProducer
 from query_service.commands import NotSent, Sender
 
 MESSAGE = Message("orders.commands", b"1", [], b"{}")
@@ -40,31 +43,73 @@ async def test_all_who_wait_for_a_silent_kafka_fail_together(
     assert {type(each) for each in ended} == {NotSent}
 
 
-async def test_sends_fail_with_the_producer_that_they_were_given_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When a failed send has the producer dropped, the others that it had under way are told at once."""
-    under_way = asyncio.Semaphore(0)
-    failing = asyncio.Event()
+class Holding:
+    """What a producer does with messages, instead of sending them: keys say what."""
 
-    async def nothing(_producer: Producer) -> None:
-        pass
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.made: list[SharedProducer] = []
+        self.given: list[bytes | None] = []
+        self.gone: set[SharedProducer] = set()
+        self.dropped = asyncio.Event()
+        for name in ("start", "send", "drop"):
+            monkeypatch.setattr(SharedProducer, name, self._in_place_of(name))
+        monkeypatch.setattr(SharedProducer, "ended", property(lambda producer: producer in self.gone))
 
-    async def send(_producer: Producer, messages: Sequence[Message]) -> None:
-        under_way.release()
-        if messages[0].key == b"fails":
-            await failing.wait()
-            raise TimeoutError
-        await asyncio.Event().wait()
+    def _in_place_of(self, name: str) -> Any:
+        async def act(producer: SharedProducer, *arguments: Any) -> None:
+            await getattr(self, name)(producer, *arguments)
 
-    monkeypatch.setattr(Producer, "start", nothing)
-    monkeypatch.setattr(Producer, "drop", nothing)
-    monkeypatch.setattr(Producer, "send", send)
-    sender = Sender(KafkaConnection("127.0.0.1:1"), "murmur2")
-    messages = [MESSAGE, MESSAGE._replace(key=b"fails"), MESSAGE]
+        return act
+
+    async def start(self, producer: SharedProducer) -> None:
+        self.made.append(producer)
+
+    async def send(self, producer: SharedProducer, message: Message) -> None:
+        self.given.append(message.key)
+        match message.key:
+            case b"refused":
+                raise KafkaError
+            case b"goes through":
+                producer.acknowledged_at = time.monotonic()
+            case _ if producer is self.made[0]:
+                await self.dropped.wait()
+                raise ProducerClosed
+
+    async def drop(self, producer: SharedProducer) -> None:
+        self.gone.add(producer)
+        self.dropped.set()
+
+
+def message(key: str) -> Message:
+    return MESSAGE._replace(key=key.encode())
+
+
+async def test_a_send_that_fails_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a producer gives up, or holds for too long while others come through, leaves it in its place."""
+    monkeypatch.setattr("query_service.commands.sending.SEND_TIMEOUT", 0.2)
+    holding, sender = Holding(monkeypatch), Sender(KafkaConnection("127.0.0.1:1"), "murmur2")
     async with asyncio.timeout(PATIENCE):
-        sending = asyncio.gather(*map(sender.send, messages), return_exceptions=True)
-        for _ in messages:
-            await under_way.acquire()
-        failing.set()
-        ended = await sending
-    assert [type(each) for each in ended] == [NotSent] * 3
-    assert sender._producer is None
+        held = asyncio.create_task(sender.send(message("held")))
+        for key in ("refused", "refused"):
+            with pytest.raises(NotSent):
+                await sender.send(message(key))
+        await sender.send(message("goes through"))
+        with pytest.raises(NotSent):
+            await held
+    assert (len(holding.made), holding.gone) == (1, set())
+
+
+async def test_what_a_silent_producer_holds_goes_out_by_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing comes through a producer for as long as a send may take, it is replaced, for all."""
+    holding, sender = Holding(monkeypatch), Sender(KafkaConnection("127.0.0.1:1"), "murmur2")
+    async with asyncio.timeout(PATIENCE):
+        monkeypatch.setattr("query_service.commands.sending.SEND_TIMEOUT", 0.2)
+        too_long = asyncio.create_task(sender.send(message("held")))
+        await asyncio.sleep(0)
+        monkeypatch.setattr("query_service.commands.sending.SEND_TIMEOUT", PATIENCE)
+        others = [asyncio.create_task(sender.send(message("held too"))) for _ in range(20)]
+        with pytest.raises(NotSent):
+            await too_long
+        await asyncio.gather(*others)
+    assert len(holding.made) == 2
+    assert holding.given.count(b"held too") == 40
