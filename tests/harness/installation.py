@@ -60,10 +60,10 @@ def fresh_installation(servers: Servers, folder: Path) -> Iterator[Installation]
     asyncio.run(ensure_topics(KafkaConnection(bootstrap_servers), topics))
     with fresh_database(servers) as database, ExitStack() as stack:
         yield Installation(bootstrap_servers, topics.prefix, database.dsn, folder, stack)
-    asyncio.run(_delete_topics(bootstrap_servers, topics))
+    asyncio.run(delete_topics(bootstrap_servers, topics))
 
 
-async def _delete_topics(bootstrap_servers: str, topics: Topics) -> None:
+async def delete_topics(bootstrap_servers: str, topics: Topics) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     await admin.start()
     try:
