@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from questions import query_service
 from stored_orders import TENANT
 
+from harness.http_connection import HttpConnection
 from harness.installation import Installation
 from harness.plain_client import command, headers_of
 from harness.waiting import eventually
@@ -125,60 +126,16 @@ def _commands() -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield "AddItem", order_id, _ITEM
 
 
-class _Connection(asyncio.Protocol):
-    """The least of an HTTP client: httpx would take more of the machine than the service does."""
-
-    def __init__(self) -> None:
-        self._received = b""
-        self._answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._transport: asyncio.WriteTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        head, found, body = self._received.partition(b"\r\n\r\n")
-        if not found:
-            return
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r")[0])
-        if len(body) >= length:
-            self._received = b""
-            self._answer.set_result(head[9:12].decode())
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._answer.done():
-            self._answer.set_exception(exc or EOFError("the service has closed the connection"))
-
-    async def post(self, path: str, body: bytes) -> str:
-        """Return the status of the answer."""
-        assert self._transport is not None
-        self._answer = asyncio.get_running_loop().create_future()
-        head = (
-            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
-        self._transport.write(head.encode() + body)
-        return await self._answer
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-
-
 @asynccontextmanager
 async def _by_http(port: int) -> AsyncIterator[Way]:
     @asynccontextmanager
     async def way() -> AsyncIterator[Send]:
-        loop = asyncio.get_running_loop()
-        connection = _Connection()
-        await loop.create_connection(lambda: connection, "127.0.0.1", port)
+        connection = await HttpConnection.open(port)
 
         async def send(kind: str, order_id: str, data: dict[str, Any]) -> str:
             body = {"command_id": str(uuid4()), "order_id": order_id, "type": kind, "data": data}
-            status: str = await connection.post(f"/v1/commands?timeout={TIMEOUT}", json.dumps(body).encode())
-            return status
+            answer = await connection.post(f"/v1/commands?timeout={TIMEOUT}", json.dumps(body).encode())
+            return str(answer.status)
 
         try:
             yield send
