@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from jwt.algorithms import OKPAlgorithm
 from e2e.documents.shell import Shell
 
 _ROOT = Path(__file__).parents[3]
+_BUSINESS_DAYS = _ROOT / "docs" / "business-days.md"
 _ISSUER = {"iss": "https://login.example", "aud": "tillstream"}
 # A page is read in a window of this width.
 _COLUMNS = "110"
@@ -46,6 +48,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         "CURL_HOME": str(folder),
         "LC_ALL": "C.UTF-8",
         "COLUMNS": _COLUMNS,
+        "TILLSTREAM_TENANTS": _documented_tenants(),
         **_with_tokens(),
     }
     shell = Shell(folder, environment)
@@ -57,6 +60,12 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         yield Reader(folder, environment, demo)
     finally:
         shell.till("down")
+
+
+def _documented_tenants() -> str:
+    """Give the setting that docs/business-days.md shows; the demo has no orders of these tenants."""
+    (setting,) = re.findall(r"^TILLSTREAM_TENANTS=(.+)$", _BUSINESS_DAYS.read_text(), re.MULTILINE)
+    return str(setting)
 
 
 def _with_tokens() -> dict[str, str]:
