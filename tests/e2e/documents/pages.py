@@ -77,13 +77,23 @@ def _take(page: Page, token: Token, reason: str) -> None:
     elif language == "console":
         page.steps.extend(_session(token.content.splitlines(), line))
     elif language == "sh":
-        page.steps.append(Step(line, token.content))
+        page.steps.extend(_commands(token.content.splitlines(), line))
     elif language in RUN:
         name = _FILE.fullmatch(token.content.partition("\n")[0])
         if name is None:
             page.faults.append(f"line {line}: begin the block with a comment that names its file")
         else:
             page.steps.append(Step(line, token.content, file=name["name"]))
+
+
+def _commands(lines: list[str], first: int) -> Iterator[Step]:
+    """Give each command of a block that shows no output."""
+    text, start = "", first
+    for number, line in enumerate(lines, first):
+        text, start = (f"{text}\n{line}", start) if text else (line, number)
+        if not _goes_on(text):
+            yield Step(start, text)
+            text = ""
 
 
 def _session(lines: list[str], first: int) -> Iterator[Step]:

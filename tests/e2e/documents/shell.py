@@ -12,7 +12,7 @@ from harness.forked import ForkedProcess
 from harness.waiting import eventually_now
 
 # Nothing that a shell would have to do with it but to put in its variables.
-_PLAIN_TILL = re.compile(r"till( [^|&;<>()`\n]*)?")
+_PLAIN_TILL = re.compile(r"till( (\\\n|[^|&;<>()`\n])*)?")
 _COMMENT = re.compile(r"\s+# .*$", re.MULTILINE)
 DEADLINE = 180.0
 

@@ -8,6 +8,12 @@ from e2e.documents.pages import read_page
 from e2e.documents.printed import is_as_shown
 
 PAGE = """
+```sh
+first \\
+    --option
+second    # and why
+```
+
 ```console
 $ curl "$api" -d '{
   "a": 1}'
@@ -69,9 +75,11 @@ def test_a_page_is_taken_apart(tmp_path: Path) -> None:
     file.write_text(PAGE)
     page = read_page(file)
     assert [(step.text, step.shown, step.sql) for step in page.steps] == [
+        ("first \\\n    --option", None, False),
+        ("second    # and why", None, False),
         ('curl "$api" -d \'{\n  "a": 1}\'', '{"a": 1}', False),
         ("wait", None, False),
         ("SELECT 1\nAS one;", "one", True),
     ]
-    assert page.not_run == {15: "it needs two machines"}
-    assert [each.partition(":")[0] for each in page.faults] == ["line 18", "line 21"]
+    assert page.not_run == {21: "it needs two machines"}
+    assert [each.partition(":")[0] for each in page.faults] == ["line 24", "line 27"]
