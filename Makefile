@@ -65,9 +65,11 @@ docs: setup ## OpenAPI, AsyncAPI and JSON Schemas, with pages that show them, in
 	@$(VENV)/bin/python -m query_service.documents build/docs
 	@echo "Written to build/docs; see them with $(VENV)/bin/python -m http.server --directory build/docs"
 
-lock: setup ## renew requirements.lock, what the image takes of it, and the lock of Kafka's jars
+lock: setup ## renew requirements.lock, what the image takes of it, and the locks of tests' tools and Kafka's jars
 	$(VENV)/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --quiet --upgrade --output-file requirements.lock
 	$(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --constraint requirements.lock \
 		--generate-hashes --no-header --no-annotate --quiet --upgrade --output-file deploy/requirements.lock
+	echo openapi-python-client | $(VENV)/bin/uv pip compile - --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --quiet --upgrade --output-file tests/clients/python/generator.lock
 	$(VENV)/bin/python -m local.servers.lock
