@@ -15,16 +15,18 @@ from typing import Literal
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, UnknownTopicOrPartitionError
+from aiokafka.errors import UnknownTopicOrPartitionError
 from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import Counter, Histogram
 
 from messaging.aiokafka_fixes.header_names import accept_any_header_name
 from messaging.aiokafka_fixes.member_commits import commit_as_members_only
+from messaging.aiokafka_fixes.prefetching import fetch_only_when_empty
 from messaging.batch_handler import Assigned, BatchHandler, Fenced
 from messaging.connection import KafkaConnection
 from messaging.fetching import Fetched, GetMany, fetch_batch
 from messaging.groups import MARKER, committed_offsets
+from messaging.offset_commits import GONE, OffsetCommits
 from messaging.progress import Progress
 from messaging.refusals import telling_refusals
 from messaging.starting import started
@@ -37,15 +39,12 @@ log = structlog.get_logger(__name__)
 HANDLED = Counter("tillstream_records_handled", "Records handled, by topic.", ["topic"])
 RETRIES = Counter("tillstream_batch_retries", "Batches tried again after a failure, by topic.", ["topic"])
 SECONDS = Histogram(
-    "tillstream_batch_seconds", "Seconds from a batch's arrival to its offset commit.", ["topic"]
+    "tillstream_batch_seconds", "Seconds from a batch's arrival until it is handled.", ["topic"]
 )
 
 REVOKE_WAIT = 10.0
-COMMIT_WAIT = 10.0
 # How soon a partition goes on once its handler lets it.
 HELD_BACK_LOOK = 2.0
-# A commit for a partition that has been taken away meanwhile: the next owner goes on from the database.
-_GONE = (CommitFailedError, IllegalStateError)
 # Work → what is told when it is tried again, and when it is given up.
 _FAILURES = {
     "assignment": ("consumer.assignment_retried", "consumer.assignment_failed"),
@@ -74,6 +73,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         self._epoch = 0
         self._taking_up: asyncio.Task[None] | None = None
         self._exit_status = 0
+        self._commits = OffsetCommits(self._commit, handler.acknowledged)
         self._progress = Progress(
             settings, topic, group, positions=self._positions, in_flight=self._in_flight
         )
@@ -99,6 +99,9 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             watcher.cancel()
             if self._taking_up is not None:
                 self._taking_up.cancel()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REVOKE_WAIT), self._in_flight:
+                    await self._commits.flush()
             await self._app.stop()
             await asyncio.wait({watcher})
             self._progress.forget(self._positions)
@@ -136,11 +139,13 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             self._taking_up.cancel()
         try:
             async with asyncio.timeout(REVOKE_WAIT), self._in_flight:
+                await self._commits.flush()
                 self._positions.clear()
                 await self._handler.revoked()
         except TimeoutError:
             self._positions.clear()
             log.warning("consumer.batch_outlives_assignment", topic=self._topic, waited=REVOKE_WAIT)
+        self._commits.forget()
         self._progress.forget(revoked)
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
@@ -149,7 +154,9 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             self._consumer.pause(*assigned)
             if "getmany" not in vars(self._consumer):
                 self._consumer.getmany = partial(self._get_many, self._consumer.getmany)
+                fetch_only_when_empty(self._consumer)
         self._epoch += 1
+        self._commits.forget()
         self._progress.joined()
         if assigned:
             self._taking_up = asyncio.create_task(self._take_up(list(assigned), self._epoch))
@@ -157,7 +164,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
 
     async def _take_up(self, partitions: list[TopicPartition], epoch: int) -> None:
         async def seek() -> None:
-            with suppress(*_GONE):
+            with suppress(*GONE):
                 await self._seek(partitions, epoch)
 
         await self._until_done(seek, epoch, "assignment")
@@ -173,17 +180,14 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         for partition, offset in positions.items():
             self._consumer.seek(partition, offset)
         self._positions.update(positions)
-        await self._commit(positions)
+        await self._commits.now(positions)
         self._progress.made()
         self._consumer.resume(*partitions)
 
     async def _commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        # aiokafka tries again without a bound while the group's coordinator is away.
-        async with asyncio.timeout(COMMIT_WAIT):
-            await self._consumer.commit(
-                {partition: OffsetAndMetadata(offset, MARKER) for partition, offset in positions.items()}
-            )
-        self._handler.acknowledged(positions)
+        await self._consumer.commit(
+            {partition: OffsetAndMetadata(offset, MARKER) for partition, offset in positions.items()}
+        )
 
     async def _on_records(self, records: tuple[ConsumerRecord[bytes, bytes], ...]) -> None:
         epoch, started = self._epoch, time.monotonic()
@@ -239,12 +243,9 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             # The partitions are another's by now, who goes on from the database.
             return
         self._positions.update(positions)
+        self._progress.handled({p: found[-1].timestamp for p, found in batch.items() if p not in held})
         self._hold_back(held, epoch)
-        try:
-            await self._commit(positions)
-        except (*_GONE, TimeoutError) as error:
-            # Nothing is lost: the database has it, and the next commit covers this one.
-            log.info("consumer.commit_failed", topic=self._topic, error=repr(error))
+        await self._commits.reached(positions)
 
     def _hold_back(self, held: Mapping[TopicPartition, int], epoch: int) -> None:
         """Fetch partitions no further than where they are held, and look again in a while."""
@@ -278,16 +279,20 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
                 )
 
     async def _get_many(self, get_many: GetMany, *, timeout_ms: int, max_records: int) -> Fetched:
-        epoch = self._epoch
-        try:
-            fetched = await fetch_batch(
-                self._consumer, get_many, timeout_ms=timeout_ms, max_records=max_records
-            )
-        except Unrecoverable as error:
-            self._give_up("consumer.unreadable", error)
-            return {}
-        # What was fetched before a new assignment is fetched again, from where that begins.
-        return fetched if epoch == self._epoch else {}
+        """Wait until there are records or we stop: FastStream sleeps after each answer without any."""
+        while not self.stopping.is_set():
+            epoch = self._epoch
+            try:
+                fetched = await fetch_batch(
+                    self._consumer, get_many, timeout_ms=timeout_ms, max_records=max_records
+                )
+            except Unrecoverable as error:
+                self._give_up("consumer.unreadable", error)
+                break
+            # What was fetched before a new assignment is fetched again, from where that begins.
+            if fetched and epoch == self._epoch:
+                return fetched
+        return {}
 
     def _give_up(self, event: str, error: Exception) -> None:
         # Neither SystemExit nor a bare raise ends FastStream's loop, and `stop` alone lets it consume on.

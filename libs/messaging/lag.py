@@ -26,6 +26,9 @@ OLDEST = Gauge(
 
 LOOK_TIMEOUT = 2.0
 CLOSE_TIMEOUT = 2.0
+# Records that are handled as they come are not worth a look.
+JUST_NOW = 2.0
+_NOT_READ = -1
 _POLL_MS = 200
 # One record of a partition is enough: the oldest.
 _FETCH_BYTES = 64 * 1024
@@ -46,8 +49,16 @@ class OldestUnhandled:
         # Where each partition's oldest record lies, and its timestamp in seconds.
         self._waiting: dict[TopicPartition, tuple[int, float]] = {}
 
-    async def look(self, places: Mapping[TopicPartition, int], held: Collection[TopicPartition]) -> None:
+    async def look(
+        self,
+        places: Mapping[TopicPartition, int],
+        held: Collection[TopicPartition],
+        handled_up_to: Mapping[TopicPartition, int],
+    ) -> None:
         """Find the ages of the records at `places`, the oldest unhandled ones; the rest of `held` has none.
+
+        Where the last record that was handled is only a moment old by its timestamp (`handled_up_to`, in
+        milliseconds), the next one counts as just as old, and is not read.
 
         It takes LOOK_TIMEOUT seconds at most and never raises KafkaError: where a record can't be had in that
         time, the one of before goes on ageing.
@@ -57,7 +68,15 @@ class OldestUnhandled:
                 self._waiting.pop(partition, None)
             # Taken at the scrape, so that it grows whatever becomes of the one who looks.
             OLDEST.labels(*self._labels(partition)).set_function(partial(self._age, partition))
-        unknown = {p: place for p, place in places.items() if self._waiting.get(p, (-1,))[0] != place}
+        unknown: dict[TopicPartition, int] = {}
+        for partition, place in places.items():
+            if self._waiting.get(partition, (_NOT_READ,))[0] == place:
+                continue
+            since = handled_up_to.get(partition, 0) / 1000
+            if self._clock() - since < JUST_NOW:
+                self._waiting[partition] = (_NOT_READ, since)
+            else:
+                unknown[partition] = place
         if not unknown:
             return
         try:
@@ -98,6 +117,8 @@ class OldestUnhandled:
         while missing:
             for partition, records in (await self._reader.getmany(*missing, timeout_ms=_POLL_MS)).items():
                 self._waiting[partition] = (missing.pop(partition), records[0].timestamp / 1000)
+        # Else it would go on fetching what follows.
+        self._reader.unsubscribe()
 
     def _age(self, partition: TopicPartition) -> float:
         if partition not in self._waiting:

@@ -54,8 +54,14 @@ class Progress:
         self._oldest = OldestUnhandled(KafkaConnection.of(settings), group)
         # Where an open transaction begins that we have come up to, and since when it holds us there.
         self._held: dict[TopicPartition, tuple[int, float]] = {}
+        # By partition, the timestamp of the last record that was handled, in milliseconds.
+        self._handled_up_to: dict[TopicPartition, int] = {}
         self._joined = False
         self._made_at = time.monotonic()
+
+    def handled(self, timestamps: Mapping[TopicPartition, int]) -> None:
+        """Note the timestamps of the last records that were handled, in milliseconds since 1970."""
+        self._handled_up_to.update(timestamps)
 
     def made(self) -> None:
         """Note that something got done, or that nothing was left to do."""
@@ -132,6 +138,7 @@ class Progress:
             LAG.remove(*labels)
             HELD.remove(*labels)
             self._held.pop(partition, None)
+            self._handled_up_to.pop(partition, None)
         self._oldest.forget(gone)
 
     async def _look(self, consumer: AIOKafkaConsumer) -> None:
@@ -160,7 +167,7 @@ class Progress:
         waiting = {p: places[p] for p in held if written[p] > places[p]}
         if not waiting:
             self.made()
-        await self._oldest.look(waiting, held)
+        await self._oldest.look(waiting, held, self._handled_up_to)
 
     def _held_for(self, partition: TopicPartition, place: int, readable_end: int, end: int) -> float:
         """Return for how many seconds an open transaction has held a partition back, and note it."""

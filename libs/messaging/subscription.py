@@ -61,9 +61,9 @@ def raw_batches(
         decoder=decode,
         no_reply=True,
         max_records=settings.batch_records,
-        # After an empty poll FastStream sleeps this long once more, which bounds the latency from below.
-        batch_timeout_ms=20,
-        fetch_max_wait_ms=100,
+        # How long a wait for records lasts that nothing ends: records do at once.
+        batch_timeout_ms=500,
+        fetch_max_wait_ms=500,
         session_timeout_ms=SESSION_TIMEOUT_MS,
         heartbeat_interval_ms=1_000,
         rebalance_timeout_ms=30_000,

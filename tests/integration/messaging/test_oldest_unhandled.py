@@ -54,30 +54,41 @@ async def watched(kafka_server: Any, topic_prefix: str) -> AsyncIterator[Watched
 async def test_the_age_is_of_the_oldest_unhandled_record(watched: Watched) -> None:
     """The age is since the record at the place was sent; a partition without one that waits has the age 0."""
     await watched.send(watched.first, 900, 600, 300)
-    await watched.oldest.look({watched.first: 1}, [watched.first, watched.second])
+    await watched.oldest.look({watched.first: 1}, [watched.first, watched.second], {})
     assert (watched.age(watched.first), watched.age(watched.second)) == (600, 0)
     await watched.send(watched.second, 50)
-    await watched.oldest.look({watched.first: 2, watched.second: 0}, [watched.first, watched.second])
+    await watched.oldest.look({watched.first: 2, watched.second: 0}, [watched.first, watched.second], {})
     assert (watched.age(watched.first), watched.age(watched.second)) == (300, 50)
-    await watched.oldest.look({watched.second: 0}, [watched.first, watched.second])
+    await watched.oldest.look({watched.second: 0}, [watched.first, watched.second], {})
     assert (watched.age(watched.first), watched.age(watched.second)) == (0, 50)
+
+
+async def test_a_record_behind_one_handled_just_now_is_not_read(watched: Watched) -> None:
+    """While records are handled as they come, the oldest one counts as just as old as the last handled."""
+    await watched.send(watched.first, 900, 1)
+    just_now = {watched.first: int((NOW - 1) * 1000)}
+    await watched.oldest.look({watched.first: 0}, [watched.first], just_now)
+    assert watched.age(watched.first) == 1
+    watched.now += 2
+    await watched.oldest.look({watched.first: 0}, [watched.first], just_now)
+    assert watched.age(watched.first) == 902
 
 
 async def test_what_nobody_handles_ages_by_itself(watched: Watched) -> None:
     """An age grows between two looks, and while Kafka can't be asked: it never freezes."""
     await watched.send(watched.first, 900)
-    await watched.oldest.look({watched.first: 0}, [watched.first])
+    await watched.oldest.look({watched.first: 0}, [watched.first], {})
     watched.now += 100
     assert watched.age(watched.first) == 1000
     gone = OldestUnhandled(KafkaConnection("127.0.0.1:1"), watched.group, lambda: watched.now)
     gone._waiting = watched.oldest._waiting
-    await gone.look({watched.first: 1}, [watched.first])
+    await gone.look({watched.first: 1}, [watched.first], {})
     assert watched.age(watched.first) == 1000
 
 
 async def test_a_partition_that_went_to_another_is_told_no_more(watched: Watched) -> None:
     """Who lost a partition has nothing to say about it."""
     await watched.send(watched.first, 900)
-    await watched.oldest.look({watched.first: 0}, [watched.first])
+    await watched.oldest.look({watched.first: 0}, [watched.first], {})
     watched.oldest.forget([watched.first])
     assert watched.age(watched.first) is None
