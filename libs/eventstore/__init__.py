@@ -18,7 +18,15 @@ from eventstore.errors import (
     VersionNotFound,
 )
 from eventstore.migrations import migrate
-from eventstore.outbox import SENDERS_LOCK, SHARDS, decode_headers, encode_headers, shard_of
+from eventstore.outbox import (
+    CHANNEL,
+    SENDERS_LOCK,
+    SHARDS,
+    decode_headers,
+    encode_headers,
+    shard_of,
+    wake_senders,
+)
 from eventstore.records import (
     Append,
     Batch,
@@ -36,6 +44,7 @@ from eventstore.store import EventStore
 from eventstore.tables import Tables
 
 __all__ = [
+    "CHANNEL",
     "LOGIN_ROLES",
     "OWNER_ROLE",
     "SENDERS_LOCK",
@@ -72,4 +81,5 @@ __all__ = [
     "migrate",
     "set_passwords",
     "shard_of",
+    "wake_senders",
 ]

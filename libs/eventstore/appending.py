@@ -1,6 +1,7 @@
 """The append: one transaction of a few set-based statements, whatever the number of streams."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from uuid import UUID
 
 from asyncpg.exceptions import UniqueViolationError
@@ -8,14 +9,15 @@ from asyncpg.exceptions import UniqueViolationError
 from eventstore.connection import Connection
 from eventstore.errors import ClockWentBack, OutcomeConflict, VersionConflict
 from eventstore.loading import find_outcomes, key_columns
-from eventstore.records import Append, Batch, NewEvent, StreamKey
+from eventstore.records import Append, Batch, NewEvent, OutboxMessage, Outcome, StreamKey
 from eventstore.tables import Tables
 
-# Nothing is inserted unless every stream is where the batch takes it to be: at expected_version, which a
-# first new event must find committed as its predecessor. What a rival commits after this statement's
-# snapshot, UNIQUE refuses. A stream that only outcomes without events rest on has a null recorded_at here.
-# All writers insert in key order, so that two of them can't wait for each other.
-_EVENTS = """
+# One statement, so one round trip, and nothing of it is inserted unless every stream is where the batch takes
+# it to be: at expected_version, which a first new event must find committed as its predecessor. What a rival
+# commits after this statement's snapshot, UNIQUE refuses. A stream that only outcomes without events rest on
+# has a null recorded_at here. All writers insert in key order, so that two of them can't wait for each other.
+# The relay sends a key's messages by id, so their ids follow the batch's order.
+_APPEND = """
 WITH stream AS MATERIALIZED (
     SELECT *
     FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::timestamptz[])
@@ -33,7 +35,7 @@ stale AS MATERIALIZED (
     ) AS newest ON true
     WHERE coalesce(newest.version, 0) <> s.expected_version OR newest.recorded_at > s.recorded_at
 ),
-inserted AS (
+inserted_events AS (
     INSERT INTO {events} (
         tenant_id, aggregate_id, version, event_id, event_type, schema_version,
         payload, metadata, occurred_at, recorded_at
@@ -47,34 +49,33 @@ inserted AS (
     JOIN stream AS s ON s.ordinal = e.stream
     WHERE NOT EXISTS (SELECT FROM stale)
     ORDER BY s.tenant_id COLLATE "C", s.aggregate_id, e.version
+),
+inserted_outcomes AS (
+    INSERT INTO command_outcomes (
+        tenant_id, command_id, aggregate_id, command_type, actor, data, occurred_at, fingerprint, code,
+        version, headers, value, aggregate_type
+    )
+    SELECT tenant_id, command_id, aggregate_id, command_type, actor, data::json, occurred_at, fingerprint,
+        code, version, headers::json, value, '{aggregate}'
+    FROM unnest(
+        $13::text[], $14::uuid[], $15::uuid[], $16::text[], $17::text[], $18::text[], $19::timestamptz[],
+        $20::bytea[], $21::text[], $22::bigint[], $23::text[], $24::bytea[]
+    ) AS o (
+        tenant_id, command_id, aggregate_id, command_type, actor, data, occurred_at, fingerprint, code,
+        version, headers, value
+    )
+    WHERE NOT EXISTS (SELECT FROM stale)
+    ORDER BY tenant_id COLLATE "C", command_id
+),
+inserted_messages AS (
+    INSERT INTO outbox (topic, key, headers, value, shard)
+    SELECT topic, key, headers::json, value, shard
+    FROM unnest($25::text[], $26::bytea[], $27::text[], $28::bytea[], $29::smallint[])
+        WITH ORDINALITY AS m (topic, key, headers, value, shard, ordinal)
+    WHERE NOT EXISTS (SELECT FROM stale)
+    ORDER BY ordinal
 )
 SELECT tenant_id, aggregate_id, moved FROM stale
-"""
-
-_OUTCOMES = """
-INSERT INTO command_outcomes (
-    tenant_id, command_id, aggregate_id, command_type, actor, data, occurred_at, fingerprint, code, version,
-    headers, value, aggregate_type
-)
-SELECT tenant_id, command_id, aggregate_id, command_type, actor, data::json, occurred_at, fingerprint, code,
-    version, headers::json, value, '{aggregate}'
-FROM unnest(
-    $1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::bytea[],
-    $9::text[], $10::bigint[], $11::text[], $12::bytea[]
-) AS o (
-    tenant_id, command_id, aggregate_id, command_type, actor, data, occurred_at, fingerprint, code, version,
-    headers, value
-)
-ORDER BY tenant_id COLLATE "C", command_id
-"""
-
-# The relay sends a key's messages by id, so ids follow the batch's order.
-_MESSAGES = """
-INSERT INTO outbox (topic, key, headers, value, shard)
-SELECT topic, key, headers::json, value, shard
-FROM unnest($1::text[], $2::bytea[], $3::text[], $4::bytea[], $5::smallint[])
-    WITH ORDINALITY AS m (topic, key, headers, value, shard, ordinal)
-ORDER BY ordinal
 """
 
 _SNAPSHOTS = """
@@ -106,30 +107,35 @@ WHERE coalesce(newest.version, 0) <> s.expected_version
 async def append(conn: Connection, tables: Tables, batch: Batch) -> None:
     """Store a batch whole or not at all; see `EventStore.append`."""
     _check(batch)
+    # Within a transaction of the caller's that one fails, and nothing more can be asked in it.
+    alone = not conn.is_in_transaction()
     try:
-        async with conn.transaction():
-            if batch.appends or batch.unchanged:
-                await _insert_events(conn, tables, batch)
-            if batch.outcomes:
-                await conn.execute(tables.sql(_OUTCOMES), *zip(*batch.outcomes, strict=True))
-            if batch.messages:
-                await conn.execute(_MESSAGES, *zip(*batch.messages, strict=True))
+        async with conn.transaction() if alone else nullcontext():
+            if batch.appends or batch.unchanged or batch.outcomes or batch.messages:
+                await _append(conn, tables, batch)
             if batch.snapshots:
                 rows = [(*key, *snapshot) for key, *snapshot in batch.snapshots]
                 await conn.execute(tables.sql(_SNAPSHOTS), *zip(*rows, strict=True))
     except UniqueViolationError as error:
         # The rival has committed, or we would still be waiting: now it can be seen who was second where.
         if error.constraint_name == f"{tables.events}_stream_version":
-            raise VersionConflict(await _moved(conn, tables, batch) or _keys(batch)) from error
+            moved = await _moved(conn, tables, batch) if alone else []
+            raise VersionConflict(moved or _keys(batch)) from error
         if error.constraint_name == "command_outcomes_pkey":
             commands = [(outcome.tenant_id, outcome.command_id) for outcome in batch.outcomes]
-            _, known = await find_outcomes(conn, tables, commands)
+            known = (await find_outcomes(conn, tables, commands))[1] if alone else {}
             raise OutcomeConflict(known or commands) from error
         raise
 
 
-async def _insert_events(conn: Connection, tables: Tables, batch: Batch) -> None:
-    stale = await conn.fetch(tables.sql(_EVENTS), *_stream_columns(batch), *_event_columns(batch.appends))
+async def _append(conn: Connection, tables: Tables, batch: Batch) -> None:
+    stale = await conn.fetch(
+        tables.sql(_APPEND),
+        *_stream_columns(batch),
+        *_event_columns(batch.appends),
+        *_columns(batch.outcomes, Outcome),
+        *_columns(batch.messages, OutboxMessage),
+    )
     if not stale:
         return
     if moved := [StreamKey(tenant_id, aggregate_id) for tenant_id, aggregate_id, moved in stale if moved]:
@@ -174,5 +180,11 @@ def _event_columns(appends: Iterable[Append]) -> Iterable[Sequence[object]]:
         for stream, append in enumerate(appends, start=1)
         for version, event in enumerate(append.events, append.expected_version + 1)
     ]
-    # Also when there are none: a batch may have nothing but outcomes.
-    return zip(*rows, strict=True) if rows else [()] * (2 + len(NewEvent._fields))
+    return _columns(rows, NewEvent, 2)
+
+
+def _columns(
+    rows: Sequence[Sequence[object]], kind: type[NewEvent | Outcome | OutboxMessage], before: int = 0
+) -> Iterable[Sequence[object]]:
+    """Give rows of a kind, with so many values before its own, as columns: also when there are none."""
+    return zip(*rows, strict=True) if rows else [()] * (before + len(kind._fields))

@@ -6,10 +6,14 @@ from collections.abc import Iterable
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from eventstore.connection import Connection
+
 SHARDS = 16
 # The first key of the two-key advisory locks: it keeps them apart from other users of the database.
 SENDERS_LOCK = 0x0071_1157
 """Whoever sends a shard's messages holds the advisory lock of this and the shard's number."""
+CHANNEL = "tillstream_outbox"
+"""Whoever sends messages listens on it."""
 
 
 def encode_headers(headers: Iterable[tuple[str, bytes | None]]) -> str:
@@ -41,3 +45,12 @@ def decode_headers(text: str) -> list[tuple[str, bytes | None]]:
 def shard_of(key: bytes) -> int:
     """Give the shard, 0 to 15, that keeps the messages of this key in order. Stored: the same for ever."""
     return zlib.crc32(key) % SHARDS
+
+
+async def wake_senders(conn: Connection) -> None:
+    """Tell whoever sends messages that some were stored. To be called after the commit.
+
+    Within the transaction, NOTIFY would hold a lock of the whole database until the commit is on the disk:
+    writers would queue up. By itself it writes nothing that has to get there.
+    """
+    await conn.execute(f"NOTIFY {CHANNEL}")

@@ -136,9 +136,10 @@ class EventStore(Generic[S]):
     async def append(self, conn: Connection, batch: Batch) -> None:
         """Store a batch, all of it in one transaction, or nothing.
 
-        Within a transaction of the caller's it is a savepoint. Raises `VersionConflict` unless each stream is
-        at the version its events or its outcome were decided on, `OutcomeConflict` when a command has an
-        outcome already; the caller then loads and decides again. Raises `ClockWentBack` for a `recorded_at`
+        Raises `VersionConflict` unless each stream is at the version its events or its outcome were decided
+        on, `OutcomeConflict` when a command has an outcome already; the caller then loads and decides again.
+        Within a transaction of the caller's it is part of that: either may then name the whole batch, and
+        leaves the transaction to be rolled back. Raises `ClockWentBack` for a `recorded_at`
         before the stream's newest, `ValueError` for a stream or a command named twice.
         """
         await appending.append(conn, self.tables, batch)

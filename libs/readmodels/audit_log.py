@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from readmodels.changed_fields import changed_fields
 from readmodels.columns import Columns
-from readmodels.event_rows import EventRows, Row, write_sql
+from readmodels.event_rows import EventRows, Row, entries_cte
 from readmodels.read_model import OrderChange
 
 _TABLES = """
@@ -97,7 +97,8 @@ class AuditLog(EventRows):
     entry_columns: ClassVar = len(_ENTRIES)
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW
-    write_sql: ClassVar = write_sql(_ORDERS, _ENTRIES)
+    with_sql: ClassVar = entries_cte(_ORDERS, _ENTRIES)
+    write_sql: ClassVar = _ORDERS.upsert(_ORDERS.given("c"))
 
     @staticmethod
     def rows(change: OrderChange) -> Iterable[Row]:

@@ -1,12 +1,13 @@
 """The checkpoints of one generation: moved with the rows they speak of, and fenced by an epoch."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from readmodels import OrderKey
+from readmodels import OrderChange, OrderKey, ReadModel
 from readmodels.assignment import Case, Checkpoint, Decision
 
 _LIVE = """
@@ -70,23 +71,26 @@ SET refolding = false, refolded_tenant = NULL, refolded_order = NULL, advanced_a
 WHERE read_model = $1 AND generation = $2 AND topic = $3 AND partition = $4
 """
 
+# All of them or none: `moved` is empty unless each is where, and whose, it should be.
 _MOVE = """
-WITH moves AS (
-    SELECT * FROM unnest($4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+to_move AS (
+    SELECT * FROM unnest(${4}::integer[], ${5}::bigint[], ${6}::bigint[], ${7}::bigint[], ${8}::bigint[])
         AS m (partition, epoch, old_offset, new_offset, acknowledged)
-), mine AS (
+), movable AS MATERIALIZED (
     SELECT c.partition, m.new_offset, m.acknowledged
-    FROM projections.checkpoints AS c JOIN moves AS m USING (partition)
-    WHERE c.read_model = $1 AND c.generation = $2 AND c.topic = $3
+    FROM projections.checkpoints AS c JOIN to_move AS m USING (partition)
+    WHERE c.read_model = ${1} AND c.generation = ${2} AND c.topic = ${3}
         AND c.next_offset = m.old_offset AND c.epoch = m.epoch
     ORDER BY c.partition FOR UPDATE OF c
+), moved AS (
+    UPDATE projections.checkpoints AS c
+    SET next_offset = movable.new_offset, advanced_at = now(),
+        acknowledged_offset = coalesce(movable.acknowledged, c.acknowledged_offset)
+    FROM movable
+    WHERE c.read_model = ${1} AND c.generation = ${2} AND c.topic = ${3} AND c.partition = movable.partition
+        AND (SELECT count(*) FROM movable) = (SELECT count(*) FROM to_move)
+    RETURNING c.partition
 )
-UPDATE projections.checkpoints AS c
-SET next_offset = mine.new_offset, advanced_at = now(),
-    acknowledged_offset = coalesce(mine.acknowledged, c.acknowledged_offset)
-FROM mine
-WHERE c.read_model = $1 AND c.generation = $2 AND c.topic = $3 AND c.partition = mine.partition
-RETURNING c.partition
 """
 
 _ACKNOWLEDGE = """
@@ -172,6 +176,13 @@ async def forget_all(conn: asyncpg.Connection, read_model: str, generation: int)
         await conn.execute(statement, read_model, generation)
 
 
+@cache
+def _moving(parameters: int, ctes: str) -> str:
+    """Return the statement whose move takes its parameters after those of the further expressions."""
+    numbers = range(parameters + 1, parameters + 9)
+    return f"WITH {_MOVE.format(None, *numbers)} {ctes} SELECT count(*) FROM moved"  # noqa: S608 - numbers and texts of ours
+
+
 def _checkpoint(row: asyncpg.Record) -> Checkpoint:
     cursor = (row["refolded_tenant"], row["refolded_order"])
     return Checkpoint(
@@ -232,9 +243,27 @@ class Checkpoints:
         await conn.execute(_REFOLDED, *self._key, partition)
 
     async def move(self, conn: asyncpg.Connection, moves: Sequence[Move]) -> bool:
-        """Move all the checkpoints; False when at least one is not where, or not whose, it should be."""
-        moved = await conn.fetch(_MOVE, *self._key, *zip(*moves, strict=True))
-        return len(moved) == len(moves)
+        """Move all the checkpoints; none, and False, when one is not where, or not whose, it should be."""
+        return await self._move(conn, moves, (), "")
+
+    async def move_and_write(
+        self,
+        conn: asyncpg.Connection,
+        moves: Sequence[Move],
+        read_model: ReadModel,
+        changes: Sequence[OrderChange],
+    ) -> bool:
+        """Do the same, and write the changed orders where they moved, in one statement and round trip."""
+        if not changes:
+            return await self.move(conn, moves)
+        return await self._move(conn, moves, list(read_model.columns(changes)), f", {read_model.write_ctes}")
+
+    async def _move(
+        self, conn: asyncpg.Connection, moves: Sequence[Move], columns: Sequence[object], ctes: str
+    ) -> bool:
+        statement = _moving(len(columns), ctes)
+        moved = await conn.fetchval(statement, *columns, *self._key, *zip(*moves, strict=True))
+        return int(moved) == len(moves)
 
     async def moved_before(self, conn: asyncpg.Connection, moves: Sequence[Move]) -> bool:
         """Tell whether all these moves were already made by their own epochs."""

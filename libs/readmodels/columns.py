@@ -49,12 +49,15 @@ class Columns:
         return Columns(self.table, {**self._types, **further}, tells_changes=self._tells_changes)
 
     def given(self, alias: str, first: int = 1) -> str:
-        """Return a FROM item: rows given as an array for each column, in the parameters from `first` on."""
+        """Return a FROM item: rows given as an array for each column, in the parameters from `first` on.
+
+        `{if_moved}` stands where they can be held back.
+        """
         arrays = ", ".join(
             f"${place}::{'text' if kind.endswith(_AS_TEXT) else kind}[]"
             for place, kind in enumerate(self._types.values(), first)
         )
-        return f"unnest({arrays}) AS {alias} ({self})"
+        return f"(SELECT * FROM unnest({arrays}) {{if_moved}}) AS {alias} ({self})"  # noqa: S608 - constants of ours
 
     def selected(self, alias: str, **expressions: str) -> str:
         """Return what to SELECT of rows that were given: each column as it is, or its expression."""

@@ -15,10 +15,10 @@ Row = tuple[object, ...]
 class EventRows(ReadModel):
     """A read model that `needs_events`, with a row per order and rows of single events: its entries.
 
-    `write_sql` takes an array for each element of `rows`, then one for each element of `entries`. A row of an
-    order or an entry begins with the columns of its table, in their order. Where a change does not begin with
-    the order's first event, what they hold is only what the change tells: the rest stands in the order's row,
-    and `write_sql` finds it there.
+    `with_sql` and `write_sql` take an array for each element of `rows`, then one for each element of
+    `entries`. A row of an order or an entry begins with the columns of its table, in their order. Where a
+    change does not begin with the order's first event, what they hold is only what the change tells: the rest
+    stands in the order's row, and the statement finds it there.
     """
 
     needs_events: ClassVar = True
@@ -30,23 +30,21 @@ class EventRows(ReadModel):
     def entries(change: OrderChange) -> Iterable[Row]:
         """Return the entries of a change's events."""
 
-    def _columns(self, changes: Sequence[OrderChange]) -> Iterable[Row]:
+    def columns(self, changes: Sequence[OrderChange]) -> Iterable[Row]:
+        """Return an array for each element of the orders' rows, then of the entries."""
         entries = list(chain.from_iterable(map(self.entries, changes)))
         columns = zip(*entries, strict=True) if entries else iter([()] * self.entry_columns)
-        return chain(super()._columns(changes), columns)
+        return chain(super().columns(changes), columns)
 
 
-def write_sql(orders: Columns, entries: Columns, **expressions: str) -> str:
-    """Return the statement that writes entries as they are given, but for `expressions`, and orders' rows."""
-    return f"""
-        WITH written AS (
-            INSERT INTO {entries.table} ({entries})
-            SELECT {entries.selected("e", **expressions)} FROM {entries.given("e", len(orders) + 1)}
-            ORDER BY tenant_id, order_id, version
-            ON CONFLICT DO NOTHING
-        )
-        {orders.upsert(orders.given("c"))}
-    """  # noqa: S608 - constants of ours
+def entries_cte(orders: Columns, entries: Columns, **expressions: str) -> str:
+    """Return a common table expression that writes entries as they are given, but for `expressions`."""
+    return f"""written AS (
+        INSERT INTO {entries.table} ({entries})
+        SELECT {entries.selected("e", **expressions)} FROM {entries.given("e", len(orders) + 1)}
+        ORDER BY tenant_id, order_id, version
+        ON CONFLICT DO NOTHING
+    )"""  # noqa: S608 - constants of ours
 
 
 def timed_ctes(orders: Columns, entries: Columns, place: str) -> str:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from readmodels.columns import Columns
-from readmodels.event_rows import EventRows, Row, write_sql
+from readmodels.event_rows import EventRows, Row, entries_cte
 from readmodels.read_model import OrderChange
 
 _TABLES = """
@@ -80,7 +80,8 @@ class ProcessSteps(EventRows):
     entry_columns: ClassVar = len(_STEPS)
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW
-    write_sql: ClassVar = write_sql(_ORDERS, _STEPS, from_type=_FROM_TYPE)
+    with_sql: ClassVar = entries_cte(_ORDERS, _STEPS, from_type=_FROM_TYPE)
+    write_sql: ClassVar = _ORDERS.upsert(_ORDERS.given("c"))
 
     @staticmethod
     def rows(change: OrderChange) -> Iterable[Row]:

@@ -61,10 +61,6 @@ _VIEW = f"""
 CREATE OR REPLACE VIEW read_models.product_movements AS
 SELECT {_MOVEMENTS.shown()}, changed FROM {_MOVEMENTS.table}
 """  # noqa: S608 - constants of ours
-_WRITE = f"""
-WITH {timed_ctes(_ORDERS, _MOVEMENTS, "e.version, e.line_id")}
-{timed_upsert(_ORDERS)}
-"""
 
 
 class ProductMovements(EventRows):
@@ -77,7 +73,8 @@ class ProductMovements(EventRows):
     entry_columns: ClassVar = len(_MOVEMENTS)
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW
-    write_sql: ClassVar = _WRITE
+    with_sql: ClassVar = timed_ctes(_ORDERS, _MOVEMENTS, "e.version, e.line_id")
+    write_sql: ClassVar = timed_upsert(_ORDERS)
 
     @staticmethod
     def rows(change: OrderChange) -> Iterable[Row]:

@@ -19,6 +19,9 @@ UNKNOWN_OFFSET = 2**63 - 1
 """The last offset of an order that was not read from the topic: past every rewind, so each folds it again."""
 
 
+_UNLESS_NEWER = "WHERE o.version < excluded.version"
+
+
 class Placed(NamedTuple):
     """What a read model keeps of an order beside its content: how far it is, and where it was read."""
 
@@ -86,11 +89,14 @@ class ReadModel(ABC):
     """`CREATE OR REPLACE VIEW read_models.<name>`, and one for each of `further_views`, after another."""
     further_views: ClassVar[Sequence[str]] = ()
     """Names of other views in the schema `read_models`."""
+    with_sql: ClassVar[str] = ""
+    """Common table expressions of `write_sql`, those that write included; with commas between them."""
     write_sql: ClassVar[str]
-    """One statement; takes an array for each element of `rows`.
+    """One INSERT; with what it builds on, it takes an array for each element of `rows`.
 
-    `{unless_newer}` follows its `ON CONFLICT … DO UPDATE` on the `orders_table AS o`: there stands, but for a
-    `rewrite`, what leaves a row that is as new as its change.
+    `{unless_newer}` follows the `ON CONFLICT … DO UPDATE` on the `orders_table AS o`: there stands, but for a
+    `rewrite`, what leaves a row that is as new as its change. `{if_moved}` follows the unnesting of what is
+    given, for `write_ctes`.
     """
     settle_sql: ClassVar[Sequence[str]] = ()
     """Statements on one partition ($1) that make what is summed over its orders agree with them."""
@@ -99,16 +105,21 @@ class ReadModel(ABC):
 
     def __init__(self, generation: int) -> None:
         self.generation = generation
-        newer = "WHERE o.version < excluded.version"
-        self._write = self.write_sql.format(generation=generation, unless_newer=newer)
-        self._rewrite = self.write_sql.format(generation=generation, unless_newer="")
+        self._write = self._statement(unless_newer=_UNLESS_NEWER)
+        self._rewrite = self._statement(unless_newer="")
+        self.write_ctes = self._ctes()
+        """What `write` does, as common table expressions; where another one, `moved`, is empty, nothing."""
         of_orders = (self.orders_table, *self.further_tables)
         self.tables = [each.format(generation=generation) for each in of_orders]
         table = self.tables[0]
         self._versions = f"""
             SELECT tenant_id, order_id, o.version, o.partition, o.last_offset
             FROM unnest($1::text[], $2::uuid[]) AS k (tenant_id, order_id)
-            JOIN {table} AS o USING (tenant_id, order_id)
+            CROSS JOIN LATERAL (
+                SELECT version, partition, last_offset FROM {table}
+                WHERE tenant_id = k.tenant_id AND order_id = k.order_id
+                LIMIT 1
+            ) AS o
         """  # noqa: S608 - the table's name is ours
         # Pages go by key, not by offset: an index on an offset that moves with every event would make each
         # update of a row an update of all its indexes.
@@ -136,6 +147,17 @@ class ReadModel(ABC):
     @abstractmethod
     def rows(change: OrderChange) -> Iterable[tuple[object, ...]]:
         """Return what is written for one order."""
+
+    def _statement(self, *, unless_newer: str) -> str:
+        ctes = f"WITH {self.with_sql}" if self.with_sql else ""
+        text = f"{ctes} {self.write_sql}"
+        return text.format(generation=self.generation, unless_newer=unless_newer, if_moved="")
+
+    def _ctes(self) -> str:
+        ctes = f"{self.with_sql}," if self.with_sql else ""
+        text = f"{ctes} written_last AS ({self.write_sql})"
+        if_moved = "WHERE EXISTS (SELECT FROM moved)"
+        return text.format(generation=self.generation, unless_newer=_UNLESS_NEWER, if_moved=if_moved)
 
     @property
     def views(self) -> Sequence[str]:
@@ -184,7 +206,7 @@ class ReadModel(ABC):
 
     async def write(self, conn: asyncpg.Connection, changes: Sequence[OrderChange]) -> None:
         """Write the changed orders, each there once; leave rows that are as new as their change."""
-        await conn.execute(self._write, *self._columns(changes))
+        await conn.execute(self._write, *self.columns(changes))
 
     async def rewrite(self, conn: asyncpg.Connection, changes: Sequence[OrderChange]) -> None:
         """Write orders anew, each of which is there once, whatever their rows hold.
@@ -192,13 +214,14 @@ class ReadModel(ABC):
         A read model that `needs_events` is given all of an order's, from the first on. Sums move by the new
         contribution minus the old one, as in `write`.
         """
-        columns = list(self._columns(changes))
+        columns = list(self.columns(changes))
         keys = [(change.order.tenant_id, change.order.order_id) for change in changes]
         for delete in self._deletes[:-1]:
             await conn.execute(delete, *zip(*keys, strict=True))
         await conn.execute(self._rewrite, *columns)
 
-    def _columns(self, changes: Sequence[OrderChange]) -> Iterable[tuple[object, ...]]:
+    def columns(self, changes: Sequence[OrderChange]) -> Iterable[tuple[object, ...]]:
+        """Return what `write` and `write_ctes` take: an array for each parameter."""
         return zip(*chain.from_iterable(map(self.rows, changes)), strict=True)
 
     async def page(

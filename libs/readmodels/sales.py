@@ -104,8 +104,8 @@ SELECT {_CHANGES.shown()}, changed FROM {_CHANGES.table}
 
 # RETURNING's `old` (PostgreSQL 18) is what the row held at the moment of its change, null for a new row: no
 # second look at the table, which could see another state.
-_WRITE = f"""
-WITH {timed_ctes(_ORDERS, _CHANGES, "e.version")}, changed AS (
+_WITH = f"""
+{timed_ctes(_ORDERS, _CHANGES, "e.version")}, changed AS (
     {timed_upsert(_ORDERS)}
     RETURNING
         new.tenant_id, new.business_day, new.hour, new.cashier_id, new.currency, new.partition,
@@ -119,6 +119,8 @@ WITH {timed_ctes(_ORDERS, _CHANGES, "e.version")}, changed AS (
            {_each("-old_@")}
     FROM changed WHERE old_business_day IS NOT NULL
 )
+"""  # noqa: S608 - constants of ours
+_WRITE = f"""
 INSERT INTO {_TOTALS_TABLE} AS t ({_KEY}, {_each("@")})
 SELECT {_KEY}, {_each("sum(@)")} FROM moves GROUP BY {_KEY} ORDER BY {_KEY}
 ON CONFLICT ({_KEY}) DO UPDATE SET {_each("@ = t.@ + excluded.@")}
@@ -155,6 +157,7 @@ class Sales(EventRows):
     entry_columns: ClassVar = len(_CHANGES)
     tables_sql: ClassVar = _TABLES
     view_sql: ClassVar = _VIEW
+    with_sql: ClassVar = _WITH
     write_sql: ClassVar = _WRITE
     settle_sql: ClassVar = (_CLEAR, _SUM)
     check_sql: ClassVar = _CHECK

@@ -1,6 +1,6 @@
 """What every service process needs around its one job: settings, logs, health, metrics, a database."""
 
-from runtime.database import Database, is_content_fault, is_passing_fault
+from runtime.database import BY_KEY, Database, is_content_fault, is_passing_fault
 from runtime.health import Health
 from runtime.http import probe_routes, serve_app, serve_http
 from runtime.process import EXIT_FATAL, on_stop, run, unless_set
@@ -18,6 +18,7 @@ from runtime.settings import (
 from runtime.tenants import UNNAMED_TENANT, TenantSettings
 
 __all__ = [
+    "BY_KEY",
     "EXIT_FATAL",
     "UNNAMED_TENANT",
     "Database",

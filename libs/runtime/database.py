@@ -29,6 +29,15 @@ _SESSION = {
     "plan_cache_mode": "force_custom_plan",
 }
 
+BY_KEY = {
+    # Planning a short statement takes longer than carrying it out.
+    "plan_cache_mode": "force_generic_plan",
+    # By the indexes, whatever the statistics say: they may be of when a table was empty, or mostly is.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+}
+"""What a session is set to besides whose few statements go by keys: each is planned once."""
+
 _PASSING = (
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,

@@ -15,7 +15,7 @@ from command_service.releasing import keep_releasing
 from commands import CONTEXTS, ORDERS, Context, tell_tenants
 from messaging import BatchConsumer, KafkaConnection, fetch_topic
 from operations import check_database_has_topics, refused
-from runtime import EXIT_FATAL, Database, Health, Settings, on_stop, run, serve_http, unless_set
+from runtime import BY_KEY, EXIT_FATAL, Database, Health, Settings, on_stop, run, serve_http, unless_set
 
 S = TypeVar("S")
 
@@ -23,7 +23,7 @@ S = TypeVar("S")
 async def command_service(context: Context[S], settings: Settings) -> int:
     """Run one command service of a context until SIGTERM or SIGINT; returns its exit status."""
     health, topics = Health(), context.topics(settings.topic_prefix)
-    database = Database(settings.database_url, context.command_group)
+    database = Database(settings.database_url, context.command_group, server_settings=BY_KEY)
     kafka = KafkaConnection.of(settings)
     limit = DeadLetterLimit(settings.dead_letter_limit, dead_before(kafka))
     holding = Holding(topics, limit)

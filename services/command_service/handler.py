@@ -29,7 +29,7 @@ from commands import (
     read_source,
 )
 from commands.holds import judged, read_released
-from eventstore import Loaded, OutcomeConflict, StreamKey, VersionConflict
+from eventstore import Loaded, OutcomeConflict, StreamKey, VersionConflict, wake_senders
 from messaging import Assigned, Topics
 from runtime import Database, TenantSettings, is_content_fault, is_passing_fault
 
@@ -246,7 +246,15 @@ class CommandHandler(Generic[S]):
             else:
                 self._cache.update(decided.states)
                 self._tell(decided, work)
+                await self._wake_senders(connection)
                 return
+
+    @staticmethod
+    async def _wake_senders(connection: asyncpg.Connection) -> None:
+        try:
+            await wake_senders(connection)
+        except Exception as error:  # noqa: BLE001 - it is stored, and senders look by themselves
+            log.info("commands.senders_not_woken", error=repr(error))
 
     async def _decide(self, connection: asyncpg.Connection, work: Work) -> Decided[S]:
         requests = [item for item in work if isinstance(item, Request)]

@@ -1,4 +1,4 @@
-"""The relay's loop: read in id order, send, wait for the acknowledgements, delete, go on."""
+"""The relay's loop: read in id order, send, wait for the acknowledgements, delete and read on."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ import asyncpg
 import structlog
 from prometheus_client import Counter, Gauge
 
-from eventstore import decode_headers
+from eventstore import CHANNEL, SHARDS, decode_headers
 from messaging import KafkaConnection, Message, Producer, Unrecoverable
 from outbox_relay.floor import Floor
 from outbox_relay.shards import Shards
@@ -26,9 +26,8 @@ ROWS = 2_000
 # Dead letters may have a megabyte each: 2,000 of them would not be sent within the producer's time.
 BYTES = 16 * 1024 * 1024
 LOCK_INTERVAL = 0.5
-# An empty outbox is looked at again after 1 ms, then less and less often: NOTIFY on every commit would take a
-# lock that makes commits queue up behind each other.
-FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.02
+# Whoever stores messages wakes us once they are committed; one that ended before it could is found so.
+LONGEST_PAUSE = 0.5
 
 SESSION = {
     # A relay that stands still in mid-life (a stopped process, a lost host) gives its locks back after this.
@@ -42,17 +41,21 @@ SESSION = {
 """What the session that sends is set to."""
 
 READ = """
+    WITH gone AS (DELETE FROM outbox WHERE id = ANY($5::bigint[]))
     SELECT id, topic, key, headers, value
     FROM (
         SELECT *, sum(coalesce(octet_length(value), 0) + octet_length(headers::text)) OVER (
             ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS bytes_before
         FROM (
-            SELECT * FROM outbox WHERE shard = ANY($1::smallint[]) AND id >= $4 ORDER BY id LIMIT $2
+            SELECT * FROM outbox
+            WHERE shard = ANY($1::smallint[]) AND id >= $4 AND id <> ALL($5::bigint[])
+            ORDER BY id LIMIT $2
         ) AS oldest
     ) AS counted
     WHERE coalesce(bytes_before, 0) < $3 ORDER BY id
 """
+"""Deletes what was sent, and reads what comes next."""
 _DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
 
 
@@ -84,6 +87,9 @@ class Relay:
         self._locked_at = 0.0
         self._progress_at = time.monotonic()
         self._connected = False
+        # What Kafka has acknowledged and is still there.
+        self._sent: list[int] = []
+        self._woken = asyncio.Event()
         # Looks at a new connection's database before its rows are sent: it may have been restored meanwhile.
         self._reconnected = reconnected
         # The first connection was looked at before the start.
@@ -96,8 +102,11 @@ class Relay:
         That is when nothing worked for the retry budget, or the database behind a new connection must not be
         sent from.
         """
-        pause, status, budget = FIRST_PAUSE, 0, Budget(self._settings.retry_budget)
+        status, budget = 0, Budget(self._settings.retry_budget)
+        stopping = asyncio.create_task(stop.wait())
+        stopping.add_done_callback(self._wake)
         while not stop.is_set():
+            self._woken.clear()
             try:
                 moved = await self._step()
             except Unrecoverable as error:
@@ -115,15 +124,16 @@ class Relay:
                 await _wait(stop, delay)
                 continue
             budget = Budget(self._settings.retry_budget)
-            pause = FIRST_PAUSE if moved else min(pause * 2, LONGEST_PAUSE)
             if not moved:
-                await _wait(stop, pause if self._shards.held else LOCK_INTERVAL)
+                await _wait(self._woken, LONGEST_PAUSE if self._shards.held else LOCK_INTERVAL)
+        stopping.cancel()
+        await self._delete_sent()
         await self._start_over()
         log.info("outbox.stopped", status=status)
         return status
 
     async def _step(self) -> int:
-        """Move one read's worth of rows; return how many."""
+        """Delete what was sent before, and send one read's worth of rows; return how many."""
         connection = await self._database.connection()
         await self._look_again(connection)
         await self._take_locks(connection)
@@ -138,8 +148,7 @@ class Relay:
                     for row in rows
                 ]
             )
-            await connection.execute(_DELETE, [row["id"] for row in rows])
-            PUBLISHED.inc(len(rows))
+            self._sent = [row["id"] for row in rows]
         self._progress_at = time.monotonic()
         return len(rows)
 
@@ -151,19 +160,40 @@ class Relay:
             self._looked_at = self._database.generation
 
     async def _read(self, connection: asyncpg.Connection) -> list[asyncpg.Record]:
-        """Read the oldest rows of our shards: as many as are sent together, at least one if there is any."""
+        """Delete what was sent, and read the oldest rows of our shards.
+
+        That is as many as are sent together, at least one if there is any.
+        """
         if not self._shards.held:
             return []
         settled = await self._floor.settled(connection)
-        rows = await connection.fetch(READ, self._shards.held, ROWS, BYTES, self._floor.id)
+        rows = await connection.fetch(READ, self._shards.held, ROWS, BYTES, self._floor.id, self._sent)
+        self._deleted()
         self._floor.read(rows, settled)
         return rows
+
+    async def _delete_sent(self) -> None:
+        """Delete what was sent last, before we end. What can't be is sent once more by whoever comes next."""
+        if not self._sent:
+            return
+        try:
+            await (await self._database.connection()).execute(_DELETE, self._sent)
+        except Exception as error:  # noqa: BLE001 - a repeat is harmless
+            log.warning("outbox.sent_not_deleted", error=repr(error))
+        else:
+            self._deleted()
+
+    def _deleted(self) -> None:
+        PUBLISHED.inc(len(self._sent))
+        self._sent = []
 
     async def _take_locks(self, connection: asyncpg.Connection) -> None:
         now, session, before = time.monotonic(), self._database.generation, len(self._shards.held)
         held_by = self._shards.session
-        if now - self._locked_at < LOCK_INTERVAL and session == held_by:
+        if session == held_by and (before == SHARDS or now - self._locked_at < LOCK_INTERVAL):
             return
+        if session != held_by:
+            await connection.add_listener(CHANNEL, self._wake)
         held = await self._shards.acquire(connection, session)
         self._locked_at, self._connected = now, True
         HELD.set(len(held))
@@ -176,9 +206,13 @@ class Relay:
         """Forget connection, locks and what was being sent: the lowest row comes next."""
         self._database.discard()
         self._connected = False
+        self._sent = []
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.drop()
+
+    def _wake(self, *_: object) -> None:
+        self._woken.set()
 
     def _problem(self) -> str | None:
         still = time.monotonic() - self._progress_at

@@ -64,16 +64,19 @@ class Projector:
         self._retrying: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[asyncpg.Connection]:
+    async def _connected(self) -> AsyncIterator[asyncpg.Connection]:
         async with self._one_at_a_time:
             try:
-                conn = await self._database.connection()
-                async with conn.transaction():
-                    yield conn
+                yield await self._database.connection()
             except BaseException:
                 # Cancelled or failed in mid-statement, the connection may be anywhere.
                 self._database.discard()
                 raise
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        async with self._connected() as conn, conn.transaction():
+            yield conn
 
     async def assigned(self, partitions: Mapping[TopicPartition, Assigned]) -> Mapping[TopicPartition, int]:
         """Fence the previous owners, do what `classify` says, and return where each partition goes on.
@@ -134,7 +137,9 @@ class Projector:
         moves = await moves_over(batch, {**self._held}, self._acknowledged, self._is_without_records)
         arrivals, unreadable = read_arrivals(batch)
         try:
-            applied = await self._apply(moves, arrivals, unreadable, apart=False)
+            applied = await self._apply_at_once(moves, arrivals, unreadable)
+            if applied is None:
+                applied = await self._apply(moves, arrivals, unreadable, apart=False)
         except Exception as error:
             if not is_orders_fault(error):
                 raise
@@ -150,6 +155,27 @@ class Projector:
             # Else the batch outlived its assignment, and the next one has looked for itself.
             if held is not None and held.epoch == epochs[topic_partition.partition]:
                 self._held[topic_partition] = held._replace(next_offset=records[-1].offset + 1)
+
+    async def _apply_at_once(
+        self,
+        moves: Sequence[Move],
+        arrivals: Mapping[OrderKey, Sequence[EventRecord]],
+        unreadable: Mapping[OrderKey, Unreadable],
+    ) -> Applied | None:
+        """Apply what arrived in one statement, which is a transaction by itself and moves the checkpoints.
+
+        Returns None, with nothing done, where there is more to do: orders to park, or another owner. What is
+        read before is still so: who else wrote these partitions would have taken the checkpoints.
+        """
+        if unreadable or any(key in self._parking for key in arrivals):
+            return None
+        async with self._connected() as conn:
+            batch = await self._projection.fold(conn, arrivals)
+            if batch.failures or not await self._checkpoints.move_and_write(
+                conn, moves, self._read_model, batch.changes
+            ):
+                return None
+            return self._projection.applied(arrivals, batch)
 
     async def _apply(
         self,

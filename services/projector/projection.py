@@ -27,6 +27,14 @@ CACHED_ORDERS = 20_000
 Arrivals = Mapping[OrderKey, Sequence[EventRecord]]
 
 
+class Batch(NamedTuple):
+    """What events change: the orders to write, why not of those that fail, and how many of them are newer."""
+
+    changes: Sequence[OrderChange]
+    failures: Mapping[OrderKey, Failure]
+    newer_count: int
+
+
 class Applied(NamedTuple):
     """The orders whose rows were written, and why not of those that could not be, or not to their newest."""
 
@@ -66,8 +74,20 @@ class Projection:
     async def apply(self, conn: asyncpg.Connection, arrivals: Arrivals, *, apart: bool = False) -> Applied:
         """Write what the events change, within the caller's transaction.
 
-        An order that fails to fold fails alone. For one that the database refuses the transaction fails, with
-        what `is_orders_fault` tells; only when asked to write `apart` it fails alone too, at some cost.
+        For an order that the database refuses the transaction fails, with what `is_orders_fault` tells; only
+        when asked to write `apart` it fails alone, at some cost. Raises what `fold` raises.
+        """
+        batch = await self.fold(conn, arrivals)
+        failures = {**batch.failures}
+        if apart:
+            failures.update(await write_apart(conn, self._read_model.write, batch.changes))
+        elif batch.changes:
+            await self._read_model.write(conn, batch.changes)
+        return self.applied(arrivals, batch._replace(failures=failures))
+
+    async def fold(self, conn: asyncpg.Connection, arrivals: Arrivals) -> Batch:
+        """Fold the orders that events arrived for; one that fails, fails alone.
+
         Raises eventstore's VersionNotFound when the topic holds an event that the store lacks (a restored
         database), and NewerSchema for an event that only a newer build knows.
         """
@@ -97,22 +117,22 @@ class Projection:
             for key, change in changes.items()
             if change is not None and change.order.version > before.get(key, 0)
         ]
-        if apart:
-            failures.update(await write_apart(conn, self._read_model.write, changed))
-        elif changed:
-            await self._read_model.write(conn, changed)
+        return Batch(changed, failures, newer_count)
+
+    def applied(self, arrivals: Arrivals, batch: Batch) -> Applied:
+        """Count what was written of a batch, and return it."""
         failed = sum(
             arrival.version >= failure.version
-            for key, failure in failures.items()
+            for key, failure in batch.failures.items()
             for arrival in arrivals[key]
         )
-        self._skipped.inc(sum(map(len, arrivals.values())) - newer_count)
-        self._applied.inc(max(0, newer_count - failed))
+        self._skipped.inc(sum(map(len, arrivals.values())) - batch.newer_count)
+        self._applied.inc(max(0, batch.newer_count - failed))
         self._failed.inc(failed)
-        orders = [change.order for change in changed]
-        if failures:
-            orders = [order for order in orders if (order.tenant_id, order.order_id) not in failures]
-        return Applied(orders, failures)
+        orders = [change.order for change in batch.changes]
+        if batch.failures:
+            orders = [order for order in orders if (order.tenant_id, order.order_id) not in batch.failures]
+        return Applied(orders, batch.failures)
 
     async def fold_stored(
         self, conn: asyncpg.Connection, up_to: Mapping[OrderKey, int | None]

@@ -19,7 +19,7 @@ from readmodels import ReadModel
 from readmodels.assignment import RebuildNeeded
 from readmodels.desired_state import DesiredState, read_desired_state
 from readmodels.generations import open_live
-from runtime import Database, Health, Settings, unless_set
+from runtime import BY_KEY, Database, Health, Settings, unless_set
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ class ReadModelProcess:
         self._health = health
         self._service = f"projector.{read_model.name}"
         self._topics = ORDERS.topics(settings.topic_prefix)
-        self._database = Database(settings.database_url, self._service)
+        self._database = Database(settings.database_url, self._service, server_settings=BY_KEY)
         # Another connection: what is wanted must be seen in the midst of a long transaction, too.
         self._looking = Database(settings.database_url, f"{self._service}.looking")
         # And one for what waits most of the time.

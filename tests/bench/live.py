@@ -27,7 +27,18 @@ RATES = (50, 200, 500, 1_000)
 # The tills that are at an order send a command a second; the others of the chain wait for customers.
 COMMANDS_PER_TILL = 1.0
 WARM_UP, MEASURED, AT_REST = 3.0, 10.0, 10.0
-ECHO = "bench.echo"
+
+
+class Way(NamedTuple):
+    """Where commands go, where their answers come, and the header of an answer that names the command."""
+
+    commands: str
+    answers: str
+    named_by: str
+
+
+ECHO = Way("bench.echo", "bench.echo", "ce_id")
+ORDERS = Way("orders.commands", "orders.outcomes", "ce_causationid")
 
 
 class Cost(NamedTuple):
@@ -172,7 +183,7 @@ async def measure(
     installation: Installation, connection: asyncpg.Connection, postgres: int, kafka: int
 ) -> tuple[Rest, list[Live]]:
     """Start all services, and measure them at work and at rest; `postgres` and `kafka` are process ids."""
-    await make_topic(installation.bootstrap_servers, installation.prefix + ECHO, 6)
+    await make_topic(installation.bootstrap_servers, installation.prefix + ECHO.commands, 6)
     services = [
         installation.service(name, *arguments, afresh=True, **settings)
         for name, arguments, settings in [
@@ -192,10 +203,8 @@ async def measure(
 
 
 async def _at_work(rate: int, installation: Installation, watched: Watched) -> Live:
-    echo_cost, echo_times = await _run(rate, installation, watched, ECHO, ECHO, "ce_id")
-    cost, times = await _run(
-        rate, installation, watched, "orders.commands", "orders.outcomes", "ce_causationid"
-    )
+    echo_cost, echo_times = await _run(rate, installation, watched, ECHO)
+    cost, times = await _run(rate, installation, watched, ORDERS)
     return Live(
         rate,
         len(times),
@@ -206,13 +215,11 @@ async def _at_work(rate: int, installation: Installation, watched: Watched) -> L
     )
 
 
-async def _run(
-    rate: int, installation: Installation, watched: Watched, topic: str, answers: str, named_by: str
-) -> tuple[Cost, list[float]]:
+async def _run(rate: int, installation: Installation, watched: Watched, way: Way) -> tuple[Cost, list[float]]:
     servers, prefix = installation.bootstrap_servers, installation.prefix
-    async with _client(servers, prefix + answers) as (producer, consumer):
-        traffic = Traffic(producer, prefix + topic, Tills(rate))
-        reading = asyncio.create_task(traffic.read(consumer, named_by))
+    async with _client(servers, prefix + way.answers) as (producer, consumer):
+        traffic = Traffic(producer, prefix + way.commands, Tills(rate))
+        reading = asyncio.create_task(traffic.read(consumer, way.named_by))
         await traffic.run(WARM_UP)
         before = await watched.cost()
         times = await traffic.run(MEASURED)

@@ -41,19 +41,19 @@ PART_SENT = "outbox_relay.part_sent"
 WINDOWS = {
     # A batch is fetched, nothing is done with it yet.
     "command_service.in_hand": Window(CommandHandler, "handle", BEFORE),
-    # In mid-append, between two statements of the transaction.
-    "command_service.events_inserted": Window(
-        asyncpg.Connection, "execute", BEFORE, "INSERT INTO command_outcomes"
-    ),
-    "command_service.outcomes_inserted": Window(asyncpg.Connection, "execute", BEFORE, "INSERT INTO outbox"),
+    # Before and after the append, within its transaction.
+    "command_service.before_append": Window(asyncpg.Connection, "fetch", BEFORE, "WITH stream"),
     "command_service.before_commit": Window(asyncpg.transaction.Transaction, "__aexit__", BEFORE),
     # Between the database's commit and the offsets'.
     "command_service.committed": Window(CommandHandler, "handle", AFTER),
     "command_service.assigned": Window(CommandHandler, "assigned", AFTER),
     # Kafka has acknowledged, the rows are still there.
-    "outbox_relay.acknowledged": Window(asyncpg.Connection, "execute", BEFORE, "DELETE FROM outbox"),
+    "outbox_relay.acknowledged": Window(
+        asyncpg.Connection, "fetch", BEFORE, "WITH gone AS (DELETE FROM outbox"
+    ),
     "projector.in_hand": Window(Projector, "handle", BEFORE),
-    # Between the checkpoint's move and the transaction's commit, without and with the rows.
+    # Between the checkpoint's move and the transaction's commit, without and with the rows, where that is not
+    # one statement.
     "projector.checkpoint_moved": Window(Checkpoints, "move", AFTER),
     "projector.rows_written": Window(ReadModel, "write", AFTER),
     # Between the database's commit and the offsets'.
@@ -65,6 +65,8 @@ WINDOWS = {
     "projector.half_refolded": Window(ReadModel, "rewrite", BEFORE),
 }
 """Every window by its name, which begins with the service. `outbox_relay.part_sent` is made by hand."""
+IN_STEPS = {"projector.checkpoint_moved", "projector.rows_written"}
+"""Those of a projector that has more to do than one statement can, which most batches have not."""
 
 
 def break_at(name: str, call: int, reached: Callable[[], None]) -> None:
@@ -120,6 +122,10 @@ def _break_a_send(batches: int, reached: Callable[[], None]) -> None:
     Producer.send, AIOKafkaProducer.send_batch = whole, one  # type: ignore[method-assign]
 
 
+async def _has_more_to_do(*_: Any) -> None:
+    return None
+
+
 def main() -> None:
     """Run the service named on the command line up to its window."""
     name, call, then, service, *arguments = sys.argv[1:]
@@ -132,6 +138,8 @@ def main() -> None:
 
     # A rewind of a few orders takes several pages too.
     refolding.REFOLDED_AT_ONCE = 1
+    if name in IN_STEPS:
+        Projector._apply_at_once = _has_more_to_do
     break_at(name, int(call), reached)
     sys.argv[:] = [service, *arguments]
     importlib.import_module(f"{service}.app").main()

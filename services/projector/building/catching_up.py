@@ -16,7 +16,7 @@ from projector.writing import NextWriter
 from readmodels import ReadModel
 from readmodels.assignment import Checkpoint, RebuildNeeded
 from readmodels.checkpoints import Checkpoints
-from runtime import Database, Health, Settings, is_passing_fault
+from runtime import BY_KEY, Database, Health, Settings, is_passing_fault
 
 # What took no longer than this to catch up with is level: the rest is made up for at the swap.
 LEVEL_WITHIN = 2.0
@@ -141,7 +141,7 @@ async def catching_up(
     It finds no offset of its group that counts, and a checkpoint: so it goes on from the checkpoint.
     """
     service = f"projector.{generation.name}.next"
-    database = Database(settings.database_url, service)
+    database = Database(settings.database_url, service, server_settings=BY_KEY)
     writer = NextWriter(settings, database, generation)
     topics = ORDERS.topics(settings.topic_prefix)
     consumer = BatchConsumer(

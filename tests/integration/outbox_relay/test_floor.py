@@ -78,7 +78,13 @@ async def blocks_read(connection: Any, lowest: int) -> int:
     """Return how many pages one read of the relay looks at."""
     # The statement that it runs, with the values that it gives.
     statement = READ
-    for number, value in ((1, f"'{{{','.join(map(str, ALL_SHARDS))}}}'"), (2, ROWS), (3, BYTES), (4, lowest)):
+    for number, value in (
+        (1, f"'{{{','.join(map(str, ALL_SHARDS))}}}'"),
+        (2, ROWS),
+        (3, BYTES),
+        (4, lowest),
+        (5, "'{}'"),
+    ):
         statement = statement.replace(f"${number}", str(value))
     (told,) = await connection.fetchrow(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}")
     plan = from_json(told)[0]["Plan"]

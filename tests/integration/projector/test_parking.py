@@ -143,14 +143,14 @@ async def test_neighbours_are_retried_at_most_once(
     await log.store(conn)
     consumer = await new_consumer(log, "sales")
     await Breaker(log, conn, "sales", monkeypatch).break_order(how, busiest(log), 2)
-    moves, move = 0, Checkpoints.move
+    moves, move = 0, Checkpoints._move
 
     async def counted(self: Checkpoints, *arguments: Any) -> bool:
         nonlocal moves
         moves += 1
         return await move(self, *arguments)
 
-    monkeypatch.setattr(Checkpoints, "move", counted)
+    monkeypatch.setattr(Checkpoints, "_move", counted)
     await consumer.step(at_once=1000)
     assert moves == tries
     assert len(await parked(conn)) == 1

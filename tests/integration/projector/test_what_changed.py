@@ -21,6 +21,7 @@ from integration.projector.refusing import refuse
 from integration.projector.reporting import Reporting, reporting
 from integration.projector.spoiling import decided, spoil
 from integration.projector.test_rebuild_swap import keep_changing
+from projector.handler import Projector
 from projector.projection import Applied, Projection
 
 NAME = "order_summary"
@@ -104,6 +105,10 @@ async def test_a_late_upload_is_among_what_changed(
         assert tuple(times) == (True, True)
 
 
+async def in_steps(*_: Any) -> None:
+    """Have batches applied in a transaction of several statements, which can be held up between them."""
+
+
 async def test_what_commits_after_a_load_comes_with_the_next(
     database: Any, conn: asyncpg.Connection, new_consumer: NewConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +126,7 @@ async def test_what_commits_after_a_load_comes_with_the_next(
             await enough.wait()
         return applied
 
+    monkeypatch.setattr(Projector, "_apply_at_once", in_steps)
     monkeypatch.setattr(Projection, "apply", held)
     late = asyncio.create_task(slow.step(at_once=1_000))
     await wrote.wait()
@@ -164,6 +170,7 @@ async def test_looks_beside_projectors_miss_nothing(
                 await asyncio.sleep(rng.choice([0, 0.03]))
         await admin.close()
 
+    monkeypatch.setattr(Projector, "_apply_at_once", in_steps)
     monkeypatch.setattr(Projection, "apply", loitering)
     copies = [Copy(name, view, key) for view, key in KEYS[name].items()]
     analyst = await asyncpg.connect(database.dsn("analyst"))

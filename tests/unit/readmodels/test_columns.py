@@ -33,9 +33,8 @@ def test_a_value_is_given_for_each_parameter(read_model: type[ReadModel]) -> Non
         entries = list(read_model.entries(change()))
         assert {len(entry) for entry in entries} == {read_model.entry_columns}
         given += read_model.entry_columns
-    assert {int(number) for number in re.findall(r"\$(\d+)", read_model.write_sql)} == set(
-        range(1, given + 1)
-    )
+    numbers = re.findall(r"\$(\d+)", read_model.with_sql + read_model.write_sql)
+    assert {int(number) for number in numbers} == set(range(1, given + 1))
 
 
 def test_columns_are_found_where_the_table_is_made() -> None:
@@ -57,7 +56,8 @@ CREATE TABLE IF NOT EXISTS a_{generation} (
         "a_{generation}",
     )
     assert str(columns) == "tenant_id, undoes, after"
-    assert (
-        columns.given("c", 3) == "unnest($3::text[], $4::text[], $5::text[]) AS c (tenant_id, undoes, after)"
+    assert columns.given("c", 3) == (
+        "(SELECT * FROM unnest($3::text[], $4::text[], $5::text[]) {if_moved})"
+        " AS c (tenant_id, undoes, after)"
     )
     assert columns.selected("c", after="'{}'") == "c.tenant_id, c.undoes::integer[], '{}'"
