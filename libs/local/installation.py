@@ -98,8 +98,9 @@ def _start_supervisor(home: Home, programs: list[Program], *, with_us: bool) -> 
 
 
 def _services(postgres: Postgres, kafka: Kafka, passwords: Mapping[str, str]) -> list[Program]:
-    projectors = [("projector", [name]) for name in READ_MODELS]
-    wanted = [("command_service", []), ("outbox_relay", []), *projectors, (_QUERY_SERVICE, [])]
+    # All read models in one process: on one machine that is what costs least.
+    projector = ("projector", list(READ_MODELS))
+    wanted = [("command_service", []), ("outbox_relay", []), projector, (_QUERY_SERVICE, [])]
     ports = [*range(_FIRST_HTTP_PORT + 1, _FIRST_HTTP_PORT + len(wanted)), _FIRST_HTTP_PORT]
     return [
         service_program(

@@ -89,7 +89,7 @@ def service_program(module: str, arguments: Sequence[str], port: int, settings: 
     """Give the program that runs a service, named by its module and arguments."""
     command = dying_with_parent([sys.executable, "-m", module, *arguments])
     environment = {**settings, "TILLSTREAM_HTTP_PORT": str(port), "PYTHONUNBUFFERED": "1"}
-    return Program("_".join([module, *arguments]), command, environment, port)
+    return Program(module, command, environment, port)
 
 
 def supervisor_config(

@@ -1,25 +1,28 @@
 """What the database wants of a read model's projectors: a pause, a build, generations to drop."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 import asyncpg
 
 _WANTED = """
 SELECT
-    ARRAY(SELECT cause FROM operations.pauses WHERE read_model = $1 ORDER BY cause) AS pauses,
+    r.read_model,
+    ARRAY(SELECT cause FROM operations.pauses WHERE read_model = r.read_model ORDER BY cause) AS pauses,
     live.generation AS live,
     live.version AS live_version,
     b.id, b.kind, b.version, b.state, b.cancel_requested, b.orders_done, b.orders_total, b.blocked_by,
     ARRAY(
         SELECT generation FROM projections.generations
-        WHERE read_model = $1 AND drop_requested AND state <> 'live' ORDER BY generation
+        WHERE read_model = r.read_model AND drop_requested AND state <> 'live' ORDER BY generation
     ) AS to_drop,
-    ARRAY(SELECT version FROM operations.builds WHERE read_model = $1 AND kind = 'upgrade') AS upgrades
-FROM (SELECT) AS one
-LEFT JOIN projections.generations AS live ON live.read_model = $1 AND live.state = 'live'
+    ARRAY(
+        SELECT version FROM operations.builds WHERE read_model = r.read_model AND kind = 'upgrade'
+    ) AS upgrades
+FROM unnest($1::text[]) AS r (read_model)
+LEFT JOIN projections.generations AS live ON live.read_model = r.read_model AND live.state = 'live'
 LEFT JOIN operations.builds AS b
-    ON b.read_model = $1 AND b.state NOT IN ('swapped', 'failed', 'cancelled')
+    ON b.read_model = r.read_model AND b.state NOT IN ('swapped', 'failed', 'cancelled')
 """
 
 # Made once for each newer version: what an operator cancelled or took back does not come back by itself.
@@ -72,10 +75,15 @@ class DesiredState(NamedTuple):
     upgrades: tuple[int, ...] = ()
 
 
-async def read_desired_state(conn: asyncpg.Connection, read_model: str) -> DesiredState:
-    """Return what is wanted of a read model's projectors now."""
-    (row,) = await conn.fetch(_WANTED, read_model)
-    pauses, live, live_version, *build, to_drop, upgrades = tuple(row)
+async def read_desired_states(
+    conn: asyncpg.Connection, read_models: Collection[str]
+) -> dict[str, DesiredState]:
+    """Return read model → what is wanted of its projectors now."""
+    return {row[0]: _desired(tuple(row)[1:]) for row in await conn.fetch(_WANTED, list(read_models))}
+
+
+def _desired(row: tuple[Any, ...]) -> DesiredState:
+    pauses, live, live_version, *build, to_drop, upgrades = row
     under_way = None if build[0] is None else DesiredBuild(*build)
     return DesiredState(tuple(pauses), live, live_version, under_way, tuple(to_drop), tuple(upgrades))
 

@@ -56,14 +56,20 @@ def tell_replay(places: Iterable[Place]) -> str | None:
     return f"replaying, {events:,} events to go{orders}"
 
 
+async def read_places(conn: asyncpg.Connection, topic: str) -> dict[str, dict[int, Place]]:
+    """Return read model → partition → where its live generation is; without a checkpoint it is absent."""
+    found: dict[str, dict[int, Place]] = {}
+    for row in await conn.fetch(_PLACES, topic):
+        found.setdefault(row["read_model"], {})[row["partition"]] = Place(*tuple(row)[2:])
+    return found
+
+
 async def read_statuses(
     conn: asyncpg.Connection, topic: str, read_models: Iterable[str]
 ) -> Mapping[str, ReadModelStatus]:
     """Return read model → how it stands. For the roles that may look: operator, projector, query."""
-    found: dict[str, ReadModelStatus] = {name: ReadModelStatus() for name in read_models}
-    for row in await conn.fetch(_PLACES, topic):
-        if status := found.get(row["read_model"]):
-            status.places[row["partition"]] = Place(*tuple(row)[2:])
+    places = await read_places(conn, topic)
+    found = {name: ReadModelStatus(places=places.get(name, {})) for name in read_models}
     for row in await conn.fetch(_PAUSES):
         if status := found.get(row["read_model"]):
             status.pauses.append(row["cause"])

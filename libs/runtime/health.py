@@ -15,14 +15,22 @@ class Health:
     def __init__(self) -> None:
         self._probes: dict[str, Probe] = {}
         self._states: dict[str, Probe] = {}
+        self._prefix = ""
+
+    def part(self, name: str) -> "Health":
+        """Return the health of a part: its probes and states are the whole's, as `name.…`."""
+        part = Health()
+        part._probes, part._states = self._probes, self._states
+        part._prefix = f"{self._prefix}{name}."
+        return part
 
     def add(self, name: str, probe: Probe) -> None:
         """Take `probe` into readiness under `name`; a second one of that name replaces the first."""
-        self._probes[name] = probe
+        self._probes[self._prefix + name] = probe
 
     def add_state(self, name: str, probe: Probe) -> None:
         """Tell what `probe` returns beside readiness, without a say in it; the last of a name counts."""
-        self._states[name] = probe
+        self._states[self._prefix + name] = probe
 
     def looked_at(self) -> dict[str, str | None]:
         """Return probe name → what is wrong, or None."""

@@ -136,6 +136,8 @@ class CommandHandler(Generic[S]):
             if found := self._elsewhere.found:
                 await count_elsewhere(connection, self._topics.commands, found)
                 self._elsewhere.noted(found)
+            if not self._holding.any_released():
+                return []
             return await read_released(
                 connection, self._topics.commands, self._holding.partitions, RELEASED_RECORDS
             )

@@ -85,7 +85,8 @@ class Holding:
     async def look(self, conn: asyncpg.Connection) -> None:
         """Read what is held by now, and keep the metrics."""
         await self._read(conn)
-        self._tell(await count_set_aside(conn, self._topic))
+        aside = any(hold.source is not None for hold in self._holds.values())
+        self._tell(await count_set_aside(conn, self._topic) if aside else {})
 
     async def judge(
         self,
@@ -132,6 +133,10 @@ class Holding:
             else:
                 found.append(letter)
         return found
+
+    def any_released(self) -> bool:
+        """Tell whether an operator has released what was held: only then is there something to judge anew."""
+        return any(hold.released_to is not None for hold in self._holds.values())
 
     def problem(self) -> str | None:
         """Name the partitions that are held back, and the verb that lets them go on; None if none is."""

@@ -1,4 +1,4 @@
-"""`python -m projector READ_MODEL` keeps one read model up to date."""
+"""`python -m projector READ_MODEL…` keeps one read model, or several, up to date."""
 
 from projector.app import main
 

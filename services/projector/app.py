@@ -1,21 +1,22 @@
 """The projector's composition root."""
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 
 import structlog
 
-from projector.read_model_process import ReadModelProcess
+from projector.process import ProjectorProcess
 from readmodels import READ_MODELS
 from runtime import EXIT_FATAL, Health, Settings, Unrecoverable, on_stop, run, serve_http
 
 log = structlog.get_logger(__name__)
 
 
-async def projector(name: str, settings: Settings) -> int:
-    """Keep the read model `name` up to date until SIGTERM or SIGINT; returns the exit status."""
+async def projector(read_models: Sequence[str], settings: Settings) -> int:
+    """Keep these read models up to date until SIGTERM or SIGINT; returns the exit status."""
     health = Health()
-    process = ReadModelProcess(READ_MODELS[name], settings, health)
+    process = ProjectorProcess(read_models, settings, health)
     on_stop(process.stop)
     try:
         async with serve_http(health, settings.http_host, settings.http_port):
@@ -26,8 +27,9 @@ async def projector(name: str, settings: Settings) -> int:
 
 
 def main() -> None:
-    """Start the service named on the command line from the environment's settings."""
-    parser = argparse.ArgumentParser(prog="projector", description="Keep one read model up to date.")
-    parser.add_argument("read_model", choices=sorted(READ_MODELS))
-    name: str = parser.parse_args().read_model
-    run(f"projector.{name}", Settings, partial(projector, name))
+    """Start the service for the read models on the command line, from the environment's settings."""
+    parser = argparse.ArgumentParser(prog="projector", description="Keep read models up to date.")
+    parser.add_argument("read_models", nargs="+", choices=sorted(READ_MODELS), metavar="READ_MODEL")
+    read_models: list[str] = list(dict.fromkeys(parser.parse_args().read_models))
+    name = f"projector.{read_models[0]}" if len(read_models) == 1 else "projector"
+    run(name, Settings, partial(projector, read_models))

@@ -1,4 +1,4 @@
-"""A projector's life: in its group while it is wanted there, out of it while its read model is paused."""
+"""A read model's life in a process: in its group while it is wanted there, out of it while it is paused."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,14 +10,13 @@ import structlog
 from prometheus_client import Gauge
 
 from commands import ORDERS
-from messaging import BatchConsumer, KafkaConnection, Unrecoverable, started
+from messaging import BatchConsumer, Unrecoverable, started
 from projector.building import Builder
-from projector.completeness import Completeness
-from projector.desired_state import Replaying, keep_looking
+from projector.desired_state import Looking
 from projector.writing import LiveWriter
 from readmodels import ReadModel
 from readmodels.assignment import RebuildNeeded
-from readmodels.desired_state import DesiredState, read_desired_state
+from readmodels.desired_state import DesiredState
 from readmodels.generations import open_live
 from runtime import BY_KEY, Database, Health, Settings, unless_set
 
@@ -44,28 +43,23 @@ class ReadModelProcess:
     a rollback to its version, or a build of it, needs it.
     """
 
-    def __init__(self, read_model: type[ReadModel], settings: Settings, health: Health) -> None:
+    def __init__(
+        self, read_model: type[ReadModel], settings: Settings, health: Health, looking: Looking
+    ) -> None:
         self._read_model = read_model
         self._settings = settings
         self._health = health
         self._service = f"projector.{read_model.name}"
         self._topics = ORDERS.topics(settings.topic_prefix)
         self._database = Database(settings.database_url, self._service, server_settings=BY_KEY)
-        # Another connection: what is wanted must be seen in the midst of a long transaction, too.
-        self._looking = Database(settings.database_url, f"{self._service}.looking")
-        # And one for what waits most of the time.
-        self._telling = Database(settings.database_url, f"{self._service}.telling")
-        self._completeness = Completeness(
-            self._telling, KafkaConnection.of(settings), read_model.name, self._topics.events
-        )
+        self._looking = looking
         self._builder = Builder(read_model, settings, lambda: self._wanted)
         self._wanted = DesiredState()
         self._generation: int | None = None
         self._consumer: BatchConsumer | None = None
         self._changed = asyncio.Event()
         self._stopping = False
-        health.add("database", self._looking.problem)
-        health.add("consumer", lambda: "has not looked into the database yet")
+        health.add("consumer", lambda: "has not begun yet")
 
     def stop(self) -> None:
         """Let `run` end once the batch in flight has."""
@@ -77,37 +71,21 @@ class ReadModelProcess:
         self._health.add_state("build", lambda: str(self._wanted.build) if self._wanted.build else None)
         self._health.add_state("pause", self._paused_by)
         name = self._read_model.name
-        replaying = Replaying(name, self._topics.events, self._health)
-        looking = self._started(self._looking, partial(read_desired_state, read_model=name))
-        wanted = await unless_set(self._changed, looking)
-        if wanted is None:
-            # Ended before there was a database to look into.
-            return 0
-        self._see(wanted)
-        beside = {
-            asyncio.create_task(
-                keep_looking(self._looking, name, self._see, [replaying.look, self._builder.look])
-            ),
-            asyncio.create_task(self._builder.run()),
-            asyncio.create_task(self._completeness.keep_telling()),
-        }
-        for task in beside:
-            task.add_done_callback(lambda _: self._interrupt())
+        self._see(self._looking.wanted[name])
+        self._looking.watch(name, self._health, self._see, self._builder.look)
+        building = asyncio.create_task(self._builder.run())
+        building.add_done_callback(lambda _: self._interrupt())
         try:
             status = 0
-            while not (self._stopping or status or any(task.done() for task in beside)):
+            while not (self._stopping or status or building.done()):
                 self._changed.clear()
                 status = await self._live_on()
-            for task in beside:
-                if task.done():
-                    await task
+            if building.done():
+                await building
             return status
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.wait(beside)
-            await self._looking.close()
-            await self._telling.close()
+            building.cancel()
+            await asyncio.wait({building})
             await self._database.close()
 
     async def _started(self, database: Database, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:

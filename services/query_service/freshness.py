@@ -12,7 +12,7 @@ from query_service.database import TenantDatabase
 from query_service.problems import Problem
 from readmodels import READ_MODELS
 from readmodels.assignment import Place
-from readmodels.read_model_status import read_statuses
+from readmodels.read_model_status import read_places
 from runtime import Health
 
 log = structlog.get_logger(__name__)
@@ -91,8 +91,8 @@ class Freshness:
         """Find out anew. Raises Problem when the database doesn't answer."""
 
         async def places(conn: asyncpg.Connection) -> Mapping[str, Mapping[int, Place]]:
-            statuses = await read_statuses(conn, self._topic, READ_MODELS)
-            return {name: status.places for name, status in statuses.items()}
+            known = await read_places(conn, self._topic)
+            return {name: known.get(name, {}) for name in READ_MODELS}
 
         found = await self._database.ask(_NO_TENANT, places)
         # Last, so that what was applied meanwhile does not count as ahead of it.

@@ -189,7 +189,7 @@ async def measure(
         for name, arguments, settings in [
             ("command_service", [], {}),
             ("outbox_relay", [], {}),
-            *(("projector", [name], {}) for name in READ_MODELS),
+            ("projector", list(READ_MODELS), {}),
             ("query_service", [], {"development_identity": "store-1:bench:manager"}),
         ]
     ]

@@ -139,7 +139,7 @@ def main() -> None:
     # A rewind of a few orders takes several pages too.
     refolding.REFOLDED_AT_ONCE = 1
     if name in IN_STEPS:
-        Projector._apply_at_once = _has_more_to_do
+        Projector._apply_at_once = _has_more_to_do  # type: ignore[method-assign,assignment]
     break_at(name, int(call), reached)
     sys.argv[:] = [service, *arguments]
     importlib.import_module(f"{service}.app").main()

@@ -34,7 +34,7 @@ class Telling:
         held = Database(SecretStr(self._database.dsn("projector")), "test")
         try:
             async with asyncio.timeout(3):
-                await Completeness(held, self._kafka, NAME, self._topic).tell()
+                await Completeness(held, self._kafka, [NAME], self._topic).tell(NAME)
         finally:
             await held.close()
         return await self.known()

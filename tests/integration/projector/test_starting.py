@@ -11,7 +11,7 @@ from harness.waiting import eventually
 from integration.projector.order_log import random_log
 from integration.projector.processes import Installation
 from projector import read_model_process
-from projector.read_model_process import ReadModelProcess
+from projector.process import ProjectorProcess
 from readmodels import READ_MODELS, ReadModel
 from readmodels.generations import open_live
 from runtime import Health, Settings
@@ -82,7 +82,7 @@ async def test_passing_faults_in_a_start_are_tried_again_and_told(
     await log.store(conn)
     ends = await installation.send(log)
     health = Health()
-    process = ReadModelProcess(READ_MODELS[NAME], settings(installation, 60.0), health)
+    process = ProjectorProcess([NAME], settings(installation, 60.0), health)
     running = asyncio.create_task(process.run())
     try:
 
@@ -105,7 +105,7 @@ async def test_a_start_that_fails_past_the_budget_ends_the_process(
 ) -> None:
     """What doesn't pass within the retry budget is raised, so that a supervisor starts the process anew."""
     monkeypatch.setattr(read_model_process, "open_live", Faulty(*[ConnectionResetError] * 100).open_live)
-    process = ReadModelProcess(READ_MODELS[NAME], settings(installation, 0.5), Health())
+    process = ProjectorProcess([NAME], settings(installation, 0.5), Health())
     async with asyncio.timeout(30):
         with pytest.raises(ConnectionResetError):
             await process.run()

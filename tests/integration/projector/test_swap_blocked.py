@@ -9,7 +9,7 @@ from integration.projector.order_log import CONFIRM, OrderLog, create, item, ord
 from integration.projector.processes import Installation, until
 from integration.projector.rebuilding import Operator
 from operations.rebuild import Build, read_build, release_build
-from readmodels.desired_state import read_desired_state
+from readmodels.desired_state import read_desired_states
 from readmodels.read_model_status import read_swap_blockers
 
 NAME = "order_summary"
@@ -53,7 +53,7 @@ async def test_a_reader_that_holds_the_view_is_named_and_nobody_waits_behind_it(
         told = (await blocked(operator, build)).blocked_by
         session = f"tillstream_analyst (monthly report), pid {analyst.get_server_pid()}, idle in transaction"
         assert [each.partition(", since ")[0] for each in told] == [session]
-        wanted = await read_desired_state(operator.admin, NAME)
+        wanted = (await read_desired_states(operator.admin, [NAME]))[NAME]
         assert f"the swap waits for {told[0]}" in str(wanted.build)
         assert await read_swap_blockers(operator.connection) == {NAME: told}
         # The swap asks for no lock meanwhile: readers get theirs at once, and the live rows move on.
