@@ -31,7 +31,7 @@ LONGEST_PAUSE = 0.5
 
 SESSION = {
     # A relay that stands still in mid-life (a stopped process, a lost host) gives its locks back after this.
-    # It polls many times a second and bounds each wait for Kafka below it, so a live one never sees it.
+    # It looks by itself twice a second and bounds each wait for Kafka below it, so a live one never sees it.
     "idle_session_timeout": "30s",
     # By the ids, whatever the statistics say: they are of a table that is mostly empty, and walking over all
     # of it costs as much as all the dead rows that somebody's old snapshot keeps.

@@ -15,11 +15,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from dotenv import dotenv_values
 
 from local.supervisor import MARK
-from readmodels import READ_MODELS
 
 TILL = [sys.executable, "-m", "till"]
-PROJECTORS = [f"projector_{name}" for name in READ_MODELS]
-NAMES = ["postgres", "kafka", "command_service", "outbox_relay", *PROJECTORS, "query_service"]
+NAMES = ["postgres", "kafka", "command_service", "outbox_relay", "projector", "query_service"]
 
 
 def till(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
