@@ -77,6 +77,8 @@ WITHDRAWN = {
     "ZWR": Withdrawn(2, date(2009, 6, 30)),
 }
 
+CODES = sorted({*_TODAYS, *WITHDRAWN})
+
 
 class NotMoney(ValueError):
     """A code that names no money on a day; the text says why."""

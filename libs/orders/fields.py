@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from orders.currencies import CODES
 from orders.money import Rounding
 
 MAX_IDENTIFIER = 64
@@ -176,7 +177,7 @@ def _as_json(**schema: Any) -> WithJsonSchema:  # noqa: ANN401 - any JSON
     return WithJsonSchema(schema)
 
 
-def _number(below: int, decimals: int, *, negative: bool = False, least: str = "minimum") -> WithJsonSchema:
+def _number(below: int, decimals: int, *, least: str = "minimum") -> WithJsonSchema:
     """Return the schema of a number of fewer digits before the point than `below`, as text or as a number.
 
     That a JSON number may have so many decimals only is said in words: it has no exact form there.
@@ -185,14 +186,13 @@ def _number(below: int, decimals: int, *, negative: bool = False, least: str = "
     text: dict[str, Any] = {
         "type": "string",
         "maxLength": _LONGEST_NUMBER,
-        "pattern": rf"^{'-?' if negative else ''}0*[0-9]{{1,{digits}}}(\.[0-9]{{1,{decimals}}}0*)?$",
-        "not": {"pattern": "[^-.0-9]"},
+        "pattern": rf"^0*[0-9]{{1,{digits}}}(\.[0-9]{{1,{decimals}}}0*)?$",
+        "not": {"pattern": "[^.0-9]"},
     }
     if least == "exclusiveMinimum":
         text["allOf"] = [{"pattern": "[1-9]"}]
-    bounds = {"exclusiveMinimum": -below} if negative else {least: 0}
     return _as_json(
-        anyOf=[text, {"type": "number", **bounds, "exclusiveMaximum": below}],
+        anyOf=[text, {"type": "number", least: 0, "exclusiveMaximum": below}],
         description=f"At most {decimals} decimals.",
     )
 
@@ -218,17 +218,33 @@ Name = Annotated[str, BeforeValidator(_name), _words(MAX_NAME)]
 Reason = Annotated[str, BeforeValidator(_reason), _words(MAX_REASON)]
 Quantity = Annotated[Decimal, BeforeValidator(_quantity), _number(10**6, 3, least="exclusiveMinimum")]
 Price = Annotated[Decimal, BeforeValidator(_price), _number(10**9, 6)]
-# The range of a discount is a rule of the domain with its own code, so these two bound only the digits.
-Amount = Annotated[Decimal, BeforeValidator(_amount), _number(10**15, 6, negative=True)]
-Percent = Annotated[Decimal, BeforeValidator(_percent), _number(10**9, 2, negative=True)]
+# The range of a discount is a rule of the domain with its own code: these two read more than their schemas.
+Amount = Annotated[Decimal, BeforeValidator(_amount), _number(10**15, 6, least="exclusiveMinimum")]
+Percent = Annotated[
+    Decimal,
+    BeforeValidator(_percent),
+    _as_json(
+        anyOf=[
+            {
+                "type": "string",
+                "maxLength": _LONGEST_NUMBER,
+                "pattern": r"^0*(100(\.0+)?|[0-9]{1,2}(\.[0-9]{1,2}0*)?)$",
+                "not": {"pattern": "[^.0-9]"},
+                "allOf": [{"pattern": "[1-9]"}],
+            },
+            {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
+        ],
+        description="Above 0 and at most 100, with at most 2 decimals.",
+    ),
+]
 CurrencyCode = Annotated[
     str,
     BeforeValidator(_currency),
     _as_json(
         type="string",
-        pattern="^[A-Z]{3}$",
+        pattern=f"^({'|'.join(CODES)})$",
         maxLength=3,
-        description="Three capital letters, as ISO 4217 has them.",
+        description="Of ISO 4217, and money on the business day.",
     ),
 ]
 RoundingMode = Annotated[

@@ -77,7 +77,12 @@ CommandId = Annotated[
 Moment = Annotated[
     datetime,
     BeforeValidator(_moment),
-    _schema(type="string", format="date-time", examples=["2026-03-01T12:00:00Z"]),
+    _schema(
+        type="string",
+        format="date-time",
+        description="In the years 1900 to 2199.",
+        examples=["2026-03-01T12:00:00Z"],
+    ),
 ]
 Point = Annotated[
     int | datetime,
@@ -90,7 +95,10 @@ Point = Annotated[
         examples=[3, "2026-03-01T12:00:00Z"],
     ),
 ]
-Day = Annotated[BusinessDay, _schema(type="string", format="date", examples=["2026-03-01"])]
+Day = Annotated[
+    BusinessDay,
+    _schema(type="string", format="date", description="In the years 2000 to 2100.", examples=["2026-03-01"]),
+]
 Identifier = Annotated[str, BeforeValidator(identifier), _schema(**_IDENTIFIER_SCHEMA, examples=["anna"])]
 Searched = Annotated[str, BeforeValidator(_searched), _schema(**_IDENTIFIER_SCHEMA, examples=["p-1"])]
 Currency = Annotated[

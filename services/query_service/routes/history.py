@@ -54,8 +54,12 @@ async def order_at(
     caller: TheCaller,
     *,
     order_id: OrderId,
-    version: Annotated[Version | None, Query(description="After this many events.")] = None,
-    time: Annotated[Moment | None, Query(description="At a time, by the clock.")] = None,
+    version: Annotated[
+        Version | None, Query(description="After this many events: this or `time`, not both.")
+    ] = None,
+    time: Annotated[
+        Moment | None, Query(description="At a time, by the clock: this or `version`, not both.")
+    ] = None,
     clock: ByClock = Clock.recorded,
 ) -> dict[str, Any]:
     """Show an order as it was: at a version, or at a time."""
