@@ -29,6 +29,7 @@ import deciding
 import door
 import live_events
 import questions
+import recovering
 import relay
 import replay
 from measuring import Latency, Measurement
@@ -79,6 +80,7 @@ async def measure_rates(
             *await deciding.measure(installation, connection, orders),
             *await relay.measure(installation, connection),
             *await replay.measure(installation, connection),
+            *await recovering.measure(installation, connection),
         ]
     finally:
         await connection.close()
