@@ -11,6 +11,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 
+from messaging.aiokafka_fixes.prefetching import fetch_only_when_empty
 from messaging.aiokafka_fixes.stopping import stop_consumer
 from messaging.aiokafka_fixes.topic_id import TopicFacts, fetch_topic
 from messaging.connection import KafkaConnection
@@ -145,6 +146,7 @@ class TopicTail:
         except BaseException:
             await stop_consumer(consumer)
             raise
+        fetch_only_when_empty(consumer)
         self._consumer = consumer
         self._assign(consumer, partitions)
         return consumer

@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import deciding
 import door
+import live
 import live_events
 import questions
 import recovering
@@ -36,7 +37,7 @@ from measuring import Latency, Measurement
 
 from eventstore import migrate, set_passwords
 
-_PARTS = ("rates", "latencies", "fleets")
+_PARTS = ("rates", "latencies", "fleets", "live")
 _PASSWORD = "bench"  # noqa: S105 - of a server that lives for this run
 _ROLES = ("query", "query_service", "operator", "projector", "command_service", "outbox_relay")
 
@@ -47,13 +48,15 @@ class Found(NamedTuple):
     rates: list[Measurement]
     latencies: list[Latency]
     fleets: list[door.Fleet]
+    live: list[live.Live]
+    rest: list[live.Rest]
 
 
 async def measure(parts: Collection[str], orders: int, stored: int, folder: Path, stack: ExitStack) -> Found:
     """Start the servers, and run these parts of the benchmarks, each in a database of its own."""
     postgres = stack.enter_context(Postgres(folder / "postgres", free_port()))
     kafka = stack.enter_context(Kafka(folder / "kafka", free_port()))
-    found = Found([], [], [])
+    found = Found([], [], [], [], [])
     if "rates" in parts:
         found.rates.extend(await measure_rates(postgres, kafka, orders, folder, stack))
     if "latencies" in parts:
@@ -63,6 +66,11 @@ async def measure(parts: Collection[str], orders: int, stored: int, folder: Path
     if "fleets" in parts:
         async with apart("door", postgres, kafka, folder, stack) as (installation, _):
             found.fleets.extend(await door.measure(installation, postgres, kafka))
+    if "live" in parts:
+        async with apart("live", postgres, kafka, folder, stack) as (installation, connection):
+            at_work, rest = await live.measure(installation, connection, postgres, kafka)
+            found.live.extend(at_work)
+            found.rest.append(rest)
     return found
 
 
@@ -121,8 +129,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tillstream-bench-") as folder, ExitStack() as stack:
         found = asyncio.run(measure(parts, arguments.orders, arguments.stored, Path(folder), stack))
     if arguments.output == "json":
-        measured: list[Measurement | Latency | door.Fleet] = [*found.rates, *found.latencies, *found.fleets]
-        print(json.dumps([each._asdict() for each in measured]))  # noqa: T201 - its purpose
+        measured = [each._asdict() for part in found for each in part]
+        print(json.dumps(measured))  # noqa: T201 - its purpose
         return
     show(
         f"{arguments.orders:,} orders of 11 commands",
@@ -182,6 +190,53 @@ def main() -> None:
                 f"{each.baseline_median:,.1f}",
             )
             for each in found.fleets
+        ],
+    )
+    show(
+        "Live traffic, CPU milliseconds a command; times from sending to the outcome, milliseconds",
+        (
+            "a second",
+            "all",
+            "services",
+            "PostgreSQL",
+            "Kafka",
+            "transactions",
+            "KB of WAL",
+            "median",
+            "99 %",
+            "bare echo",
+            "99 %",
+        ),
+        [
+            (
+                f"{each.rate:,}",
+                f"{each.milliseconds(each.cost.cpu - each.baseline_kafka):.2f}",
+                f"{each.milliseconds(each.cost.services):.2f}",
+                f"{each.milliseconds(each.cost.postgres):.2f}",
+                f"{each.milliseconds(each.cost.kafka - each.baseline_kafka):.2f}",
+                f"{each.cost.transactions / each.commands:.1f}",
+                f"{each.cost.wal / each.commands / 1000:.1f}",
+                f"{each.median:.0f}",
+                f"{each.p99:.0f}",
+                f"{each.baseline_median:.0f}",
+                f"{each.baseline_p99:.0f}",
+            )
+            for each in found.live
+        ],
+    )
+    show(
+        "At rest",
+        ("a core", "services", "PostgreSQL", "Kafka", "transactions a second", "MB of all services"),
+        [
+            (
+                f"{each.cost.cpu / each.seconds:.1%}",
+                f"{each.cost.services / each.seconds:.1%}",
+                f"{each.cost.postgres / each.seconds:.1%}",
+                f"{each.cost.kafka / each.seconds:.1%}",
+                f"{each.cost.transactions / each.seconds:.0f}",
+                f"{each.memory:.0f}",
+            )
+            for each in found.rest
         ],
     )
 

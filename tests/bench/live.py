@@ -21,6 +21,7 @@ from deciding import basket
 from harness.installation import Installation
 from harness.topics import make_topic
 from harness.waiting import eventually
+from local.servers import Kafka, Postgres
 from readmodels import READ_MODELS
 
 RATES = (50, 200, 500, 1_000)
@@ -41,14 +42,20 @@ ECHO = Way("bench.echo", "bench.echo", "ce_id")
 ORDERS = Way("orders.commands", "orders.outcomes", "ce_causationid")
 
 
+# Whether every read model has every event.
+_LEVEL = """
+SELECT (SELECT sum(next_offset) FROM projections.checkpoints) = $1 * (SELECT count(*) FROM order_events)
+"""
+
+
 class Cost(NamedTuple):
     """What something took: CPU seconds, and PostgreSQL's transactions and bytes of WAL."""
 
     services: float
     postgres: float
     kafka: float
-    transactions: int
-    wal: int
+    transactions: float
+    wal: float
 
     @property
     def cpu(self) -> float:
@@ -61,7 +68,10 @@ class Cost(NamedTuple):
 
 
 class Live(NamedTuple):
-    """One rate: what a command cost, and milliseconds from sending to its outcome, beside the baseline's."""
+    """One rate: what its commands cost, and milliseconds from sending to the outcome.
+
+    The baseline is the bare echo: what it costs Kafka is part of `cost.kafka` too.
+    """
 
     rate: int
     commands: int
@@ -72,9 +82,9 @@ class Live(NamedTuple):
     baseline_median: float
     baseline_p99: float
 
-    def milliseconds(self) -> float:
-        """Return CPU milliseconds a command, what sender and reader cost Kafka left out."""
-        return (self.cost.cpu - self.baseline_kafka) / self.commands * 1000
+    def milliseconds(self, seconds: float) -> float:
+        """Return what so many seconds are for each command."""
+        return seconds / self.commands * 1000
 
 
 class Rest(NamedTuple):
@@ -96,7 +106,7 @@ class Watched:
 
     async def cost(self) -> Cost:
         """Return what everything took so far."""
-        transactions, wal = await self.connection.fetchrow(
+        ((transactions, wal),) = await self.connection.fetch(
             "SELECT (SELECT sum(xact_commit)::bigint FROM pg_stat_database),"
             " (pg_current_wal_lsn() - '0/0')::bigint"
         )
@@ -180,9 +190,9 @@ class Traffic:
 
 
 async def measure(
-    installation: Installation, connection: asyncpg.Connection, postgres: int, kafka: int
-) -> tuple[Rest, list[Live]]:
-    """Start all services, and measure them at work and at rest; `postgres` and `kafka` are process ids."""
+    installation: Installation, connection: asyncpg.Connection, postgres: Postgres, kafka: Kafka
+) -> tuple[list[Live], Rest]:
+    """Start all services, and measure them at work and at rest."""
     await make_topic(installation.bootstrap_servers, installation.prefix + ECHO.commands, 6)
     services = [
         installation.service(name, *arguments, afresh=True, **settings)
@@ -194,12 +204,18 @@ async def measure(
         ]
     ]
     await asyncio.gather(*(service.ready() for service in services))
-    watched = Watched([service.process.pid for service in services], postgres, kafka, connection)
+    pids = [service.process.pid for service in services]
+    watched = Watched(pids, postgres.pid or 0, kafka.pid or 0, connection)
     live = [await _at_work(rate, installation, watched) for rate in RATES]
+
+    async def level() -> bool:
+        return bool(await connection.fetchval(_LEVEL, len(READ_MODELS)))
+
+    await eventually(level)
     rest = await _at_rest(watched)
     for service in services:
         await service.stop()
-    return rest, live
+    return live, rest
 
 
 async def _at_work(rate: int, installation: Installation, watched: Watched) -> Live:

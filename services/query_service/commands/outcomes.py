@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 RETRY_DELAY = 1.0
 SILENCE = 10.0
+# While nobody waits for one, outcomes are not fetched one by one as they come.
+REST = 0.5
 
 
 class Told(NamedTuple):
@@ -92,6 +94,7 @@ class Outcomes:
         # By tenant and command id, as they stand in the headers.
         self._waiting: defaultdict[tuple[bytes | None, bytes | None], set[Waiting]] = defaultdict(set)
         self._stopped = False
+        self._somebody = asyncio.Event()
         # Questions are answered without Kafka too.
         health.add_state("outcomes", self._problem)
 
@@ -109,6 +112,7 @@ class Outcomes:
                     while True:
                         for record in await tail.next_page():
                             self._see(record)
+                        await self._rest()
             except (TopicMadeAnew, RecordsGone) as gone:
                 log.error("outcomes.topic_changed", reason=str(gone))  # noqa: TRY400 - no fault of ours
             except Exception as error:  # noqa: BLE001 - told, and the next try may find it mended
@@ -123,6 +127,7 @@ class Outcomes:
         key = (request.tenant_id.encode(), request.command_ref.encode())
         waiting = Waiting(request)
         self._waiting[key].add(waiting)
+        self._somebody.set()
         if self._stopped:
             waiting.stop()
         try:
@@ -131,6 +136,14 @@ class Outcomes:
             self._waiting[key].discard(waiting)
             if not self._waiting[key]:
                 del self._waiting[key]
+            if not self._waiting:
+                self._somebody.clear()
+
+    async def _rest(self) -> None:
+        """Wait for a while, unless and until somebody waits for an outcome."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REST):
+                await self._somebody.wait()
 
     async def stop_at(self, stopping: asyncio.Event) -> None:
         """Let all go who wait, and who come to wait, once the service is to end."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 from uuid import UUID
 
@@ -27,6 +27,8 @@ WAITING = 1_000
 RETRY_DELAY = 1.0
 # Kafka answers twice a second: after this much silence, what we know of the ends is old.
 SILENCE = 10.0
+# While nobody reads, events are not fetched one by one as they come.
+REST = 0.5
 # Others get their turn within so many records.
 _RECORDS_AT_A_TIME = 200
 
@@ -69,6 +71,7 @@ class Feed:
         self._topic_id = UUID(int=0)
         self._positions: dict[int, int] = {}
         self._readers: defaultdict[bytes, set[Subscription]] = defaultdict(set)
+        self._somebody = asyncio.Event()
         # Questions are answered without Kafka too.
         health.add_state("live_events", self._problem)
 
@@ -88,7 +91,7 @@ class Feed:
         return dict(self._positions)
 
     def ends(self) -> Mapping[int, int] | None:
-        """Return partition → where the topic ends, about half a second old; None while Kafka is away."""
+        """Return partition → where the topic ends, about a second old; None while Kafka is away."""
         tail = self._tail
         return None if tail is None or tail.silent_for > SILENCE else tail.ends
 
@@ -105,6 +108,7 @@ class Feed:
                         # A partition that was added has a place before its first record.
                         self._positions = dict.fromkeys(tail.positions, 0) | self._positions
                         await self._hand_out(page)
+                        await self._rest()
             except (TopicMadeAnew, RecordsGone) as gone:
                 log.error("live.topic_changed", reason=str(gone))  # noqa: TRY400 - no fault of ours
                 self._end_all("the topic has changed")
@@ -118,10 +122,11 @@ class Feed:
 
     @contextmanager
     def subscribe(self, wanted: EventFilter) -> Iterator[Subscription]:
-        """Give what comes from this moment on, until the body ends."""
+        """Give what comes from this moment on, or a little before it, until the body ends."""
         subscription = Subscription(wanted, self._positions)
         tenant = (wanted.tenant or "").encode()
         self._readers[tenant].add(subscription)
+        self._somebody.set()
         READERS.inc()
         try:
             yield subscription
@@ -130,6 +135,14 @@ class Feed:
             self._readers[tenant].discard(subscription)
             if not self._readers[tenant]:
                 del self._readers[tenant]
+            if not self._readers:
+                self._somebody.clear()
+
+    async def _rest(self) -> None:
+        """Wait for a while, unless and until somebody reads."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REST):
+                await self._somebody.wait()
 
     def place(self, passed: Mapping[int, int]) -> str:
         """Return the place behind all that was handed out, or further where a reader has passed it."""
