@@ -25,7 +25,7 @@ from eventstore.outbox import (
     decode_headers,
     encode_headers,
     shard_of,
-    wake_senders,
+    storing_messages,
 )
 from eventstore.records import (
     Append,
@@ -81,5 +81,5 @@ __all__ = [
     "migrate",
     "set_passwords",
     "shard_of",
-    "wake_senders",
+    "storing_messages",
 ]

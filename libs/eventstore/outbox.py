@@ -2,7 +2,8 @@
 
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 
 from pydantic_core import PydanticSerializationError, to_json
 
@@ -47,10 +48,19 @@ def shard_of(key: bytes) -> int:
     return zlib.crc32(key) % SHARDS
 
 
-async def wake_senders(conn: Connection) -> None:
-    """Tell whoever sends messages that some were stored. To be called after the commit.
+@asynccontextmanager
+async def storing_messages(conn: Connection) -> AsyncIterator[None]:
+    """Have a transaction until the body ends; once it is committed, whoever sends messages is woken.
 
-    Within the transaction, NOTIFY would hold a lock of the whole database until the commit is on the disk:
-    writers would queue up. By itself it writes nothing that has to get there.
+    That goes in one round trip with the commit, and is no part of it: within the transaction, NOTIFY would
+    hold a lock of the whole database until the commit is on the disk, and writers would queue up. Should it
+    fail, the error is raised though all is committed.
     """
-    await conn.execute(f"NOTIFY {CHANNEL}")
+    await conn.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        if not conn.is_closed():
+            await conn.execute("ROLLBACK")
+        raise
+    await conn.execute(f"COMMIT; NOTIFY {CHANNEL}")

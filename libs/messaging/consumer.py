@@ -289,9 +289,13 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             except Unrecoverable as error:
                 self._give_up("consumer.unreadable", error)
                 break
-            # What was fetched before a new assignment is fetched again, from where that begins.
-            if fetched and epoch == self._epoch:
-                return fetched
+            if epoch == self._epoch:
+                if fetched:
+                    return fetched
+                continue
+            # It may be of before the new assignment or of after: it is fetched again, from where that begins.
+            for partition in fetched.keys() & self._positions.keys():
+                self._consumer.seek(partition, self._positions[partition])
         return {}
 
     def _give_up(self, event: str, error: Exception) -> None:

@@ -183,14 +183,13 @@ def _number(below: int, decimals: int, *, least: str = "minimum") -> WithJsonSch
     That a JSON number may have so many decimals only is said in words: it has no exact form there.
     """
     digits = len(str(below)) - 1
-    text: dict[str, Any] = {
-        "type": "string",
-        "maxLength": _LONGEST_NUMBER,
-        "pattern": rf"^0*[0-9]{{1,{digits}}}(\.[0-9]{{1,{decimals}}}0*)?$",
-        "not": {"pattern": "[^.0-9]"},
-    }
+    number = rf"0*[0-9]{{1,{digits}}}(\.[0-9]{{1,{decimals}}}0*)?"
+    text: dict[str, Any] = {"type": "string", "maxLength": _LONGEST_NUMBER}
     if least == "exclusiveMinimum":
-        text["allOf"] = [{"pattern": "[1-9]"}]
+        text |= {"pattern": f"^{number}$", "not": {"pattern": "[^.0-9]"}, "allOf": [{"pattern": "[1-9]"}]}
+    else:
+        # Nought is nought with a minus too.
+        text |= {"pattern": rf"^({number}|-0+(\.0+)?)$", "not": {"pattern": "[^-.0-9]"}}
     return _as_json(
         anyOf=[text, {"type": "number", least: 0, "exclusiveMaximum": below}],
         description=f"At most {decimals} decimals.",

@@ -29,7 +29,7 @@ from commands import (
     read_source,
 )
 from commands.holds import judged, read_released
-from eventstore import Loaded, OutcomeConflict, StreamKey, VersionConflict, wake_senders
+from eventstore import Loaded, OutcomeConflict, StreamKey, VersionConflict, storing_messages
 from messaging import Assigned, Topics
 from runtime import Database, TenantSettings, is_content_fault, is_passing_fault
 
@@ -235,7 +235,7 @@ class CommandHandler(Generic[S]):
             try:
                 # From before the clock is read: whoever asks what may still come from before a time goes by
                 # which transactions are open.
-                async with connection.transaction():
+                async with storing_messages(connection):
                     decided = await self._decide(connection, work)
                     await self._store.append(connection, decided.batch)
             except (VersionConflict, OutcomeConflict) as conflict:
@@ -248,15 +248,7 @@ class CommandHandler(Generic[S]):
             else:
                 self._cache.update(decided.states)
                 self._tell(decided, work)
-                await self._wake_senders(connection)
                 return
-
-    @staticmethod
-    async def _wake_senders(connection: asyncpg.Connection) -> None:
-        try:
-            await wake_senders(connection)
-        except Exception as error:  # noqa: BLE001 - it is stored, and senders look by themselves
-            log.info("commands.senders_not_woken", error=repr(error))
 
     async def _decide(self, connection: asyncpg.Connection, work: Work) -> Decided[S]:
         requests = [item for item in work if isinstance(item, Request)]

@@ -40,6 +40,10 @@ class ProjectorProcess:
         # And this one waits most of the time.
         self._telling = Database(settings.database_url, f"{name}.telling")
         self._completeness = Completeness(self._telling, KafkaConnection.of(settings), read_models, topic)
+        alone = len(read_models) == 1
+        self._healths = {name: health if alone else health.part(name) for name in read_models}
+        for each in self._healths.values():
+            each.add("consumer", lambda: "has not looked into the database yet")
         self._stopping = asyncio.Event()
         self._running: dict[str, ReadModelProcess] = {}
         health.add("database", self._seeing.problem)
@@ -72,7 +76,7 @@ class ProjectorProcess:
             task.add_done_callback(lambda _: self.stop())
         try:
             if len(self._read_models) == 1:
-                status = await self._run(self._read_models[0], self._health)
+                status = await self._run(self._read_models[0])
             else:
                 status = await self._keep_all()
             for task in beside:
@@ -84,8 +88,8 @@ class ProjectorProcess:
                 task.cancel()
             await asyncio.wait(beside)
 
-    async def _run(self, name: str, health: Health) -> int:
-        process = ReadModelProcess(READ_MODELS[name], self._settings, health, self._looking)
+    async def _run(self, name: str) -> int:
+        process = ReadModelProcess(READ_MODELS[name], self._settings, self._healths[name], self._looking)
         self._running[name] = process
         if self._stopping.is_set():
             process.stop()
@@ -104,10 +108,10 @@ class ProjectorProcess:
     async def _keep(self, name: str, resting: set[str]) -> None:
         """Run a read model, again and again, until we stop; once all are `resting` at a time, we do."""
         structlog.contextvars.bind_contextvars(read_model=name)
-        health, rest = self._health.part(name), FIRST_REST
+        rest = FIRST_REST
         while not self._stopping.is_set():
             began = time.monotonic()
-            if not await self._gives_up(name, health):
+            if not await self._gives_up(name):
                 return
             if time.monotonic() - began > LONGEST_REST:
                 rest = FIRST_REST
@@ -117,14 +121,14 @@ class ProjectorProcess:
                 self.stop()
                 return
             told = f"gave up, and starts again {rest:.0f} s later; the log says why"
-            health.add("consumer", partial(str, told))
+            self._healths[name].add("consumer", partial(str, told))
             await unless_set(self._stopping, asyncio.sleep(rest))
             resting.discard(name)
             rest = min(rest * 2, LONGEST_REST)
 
-    async def _gives_up(self, name: str, health: Health) -> bool:
+    async def _gives_up(self, name: str) -> bool:
         try:
-            return await self._run(name, health) != 0
+            return await self._run(name) != 0
         except Unrecoverable as reason:
             log.error("projector.refused", reason=str(reason))  # noqa: TRY400 - no fault of ours
         except Exception:

@@ -16,7 +16,6 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 import asyncpg
-import asyncpg.transaction
 from aiokafka import AIOKafkaProducer
 
 from command_service.handler import CommandHandler
@@ -43,7 +42,7 @@ WINDOWS = {
     "command_service.in_hand": Window(CommandHandler, "handle", BEFORE),
     # Before and after the append, within its transaction.
     "command_service.before_append": Window(asyncpg.Connection, "fetch", BEFORE, "WITH stream"),
-    "command_service.before_commit": Window(asyncpg.transaction.Transaction, "__aexit__", BEFORE),
+    "command_service.before_commit": Window(asyncpg.Connection, "execute", BEFORE, "COMMIT;"),
     # Between the database's commit and the offsets'.
     "command_service.committed": Window(CommandHandler, "handle", AFTER),
     "command_service.assigned": Window(CommandHandler, "assigned", AFTER),

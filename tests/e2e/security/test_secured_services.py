@@ -72,7 +72,7 @@ async def test_every_service_works_under_its_own_principal(
                 UUID(order_id),
             )
 
-        assert await eventually(total) == "7.00"
+        assert await eventually(total) == "7.0000"
     finally:
         await connection.close()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{services[-1].port}/v1", timeout=30) as client:

@@ -18,7 +18,7 @@ from integration.projector.order_log import random_log
 from integration.projector.processes import Installation, until
 from integration.projector.reading import expected, kept, rows
 from integration.till.conftest import Till
-from messaging import KafkaConnection, group_members
+from messaging import KafkaConnection, committed_offsets, group_members
 from messaging.groups import MARKER
 from operations import pause_causes
 from operations.errors import OperationRefused
@@ -196,6 +196,18 @@ async def test_ctrl_c_leaves_the_replay_to_the_projectors(
     assert await rows(conn, NAME) == expected(NAME, log)
 
 
+async def committed(installation: Installation, ends: list[int]) -> None:
+    """Wait until Kafka knows how far the group has got, which it is told about once a second."""
+    partitions = [TopicPartition(installation.topics.events, number) for number in range(len(ends))]
+    kafka = KafkaConnection(installation.kafka.bootstrap_servers)
+
+    async def known() -> bool:
+        found = await committed_offsets(kafka, installation.group(NAME), partitions)
+        return [found[each].offset for each in partitions] == ends
+
+    await until(known, f"{NAME} committed at {ends}")
+
+
 async def test_a_dry_run_changes_nothing_and_tells_the_time_once_one_was_measured(
     installation: Installation, conn: asyncpg.Connection, till: Till
 ) -> None:
@@ -210,6 +222,7 @@ async def test_a_dry_run_changes_nothing_and_tells_the_time_once_one_was_measure
         assert told["events"] == sum(ends)
         assert told["estimated_seconds"] is None
         assert told["executed"] is None
+        await committed(installation, ends)
         part = await asyncio.to_thread(till, "replay", NAME, "--shift-by", "-1", "--partitions", "1")
         assert part["orders"] == 1
         assert await outcomes(conn) == []

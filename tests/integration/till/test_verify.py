@@ -89,7 +89,7 @@ def test_the_view_of_changes_must_read_the_live_generation(made: Verified) -> No
 
 def test_the_view_must_read_the_live_generation(made: Verified) -> None:
     """A view over other tables than the live generation's is a difference: it is what everybody reads."""
-    made.sql("CREATE TABLE projections.order_summary_10 (LIKE projections.order_summary_1)")
+    made.sql("CREATE TABLE projections.order_summary_10 (LIKE read_models.order_summary)")
     made.sql(
         "CREATE OR REPLACE VIEW read_models.order_summary AS SELECT order_id, tenant_id, status, cashier_id,"
         " currency, business_day, line_count, subtotal, discount, total, version, created_at, updated_at,"
