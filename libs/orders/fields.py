@@ -29,6 +29,12 @@ _SPACES = " \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIRST_DAY, _LAST_DAY = date(2000, 1, 1), date(2100, 12, 31)
+DAY_SCHEMA = {
+    "type": "string",
+    "format": "date",
+    "pattern": "^(20[0-9]{2}|2100)-[0-9]{2}-[0-9]{2}$",
+    "maxLength": 10,
+}
 _IDENTIFIER_LIMIT = 10**MAX_IDENTIFIER
 _ZERO, _ONE = Decimal(0), Decimal(1)
 _STEPS = tuple(Decimal((0, (1,), -decimals)) for decimals in range(7))
@@ -252,5 +258,5 @@ RoundingMode = Annotated[
 BusinessDay = Annotated[
     date,
     BeforeValidator(_day),
-    _as_json(type="string", format="date", pattern="^(20[0-9]{2}|2100)-[0-9]{2}-[0-9]{2}$", maxLength=10),
+    _as_json(**DAY_SCHEMA),
 ]

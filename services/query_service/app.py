@@ -31,6 +31,12 @@ log = structlog.get_logger(__name__)
 
 # How long requests in hand may take once the service is to end.
 PATIENCE = 10.0
+_ABOUT = """\
+Amounts and quantities are texts, so that no client rounds them. Times are UTC; a time in a question says its
+offset. Whatever goes wrong is answered by a problem (RFC 9457) that names the field and the rule.
+
+Read models follow the log, mostly by milliseconds: the header `Tillstream-Records-Behind` says how far behind
+an answer is. Who has just changed an order asks for it with `min_version`."""
 
 
 @asynccontextmanager
@@ -88,6 +94,8 @@ def bare_app() -> FastAPI:
         title="Tillstream",
         version="1",
         summary="Orders, their history, and what was sold: one tenant's, as the token says.",
+        description=_ABOUT,
+        servers=[{"url": "/", "description": "Where this document comes from."}],
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

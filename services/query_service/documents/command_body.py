@@ -7,7 +7,13 @@ from messaging.attributes import GREATEST_VERSION, LONGEST_CORRELATION_ID
 from orders import COMMAND_TYPES
 from query_service.documents.examples import conversation
 from query_service.documents.headers import NEED_VERSION
-from query_service.documents.schemas import UUID_SCHEMA, Schema, command_schema
+from query_service.documents.schemas import (
+    COMMAND_YEARS,
+    UUID_SCHEMA,
+    Schema,
+    command_schema,
+    time_schema,
+)
 
 _COMPONENTS = "#/components/schemas/"
 _COMMAND = "Command"
@@ -67,8 +73,8 @@ def _body_of(name: str) -> Schema:
                 "command is rejected. Undo and redo need it.",
             },
             "occurred_at": {
+                **time_schema(COMMAND_YEARS),
                 "type": ["string", "null"],
-                "format": "date-time",
                 "description": "By the terminal's clock, in the years 2000 to 2099; without it, now.",
             },
             "correlation_id": {

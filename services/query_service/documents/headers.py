@@ -6,7 +6,7 @@ from typing import Any
 from commands import CLOCK_AHEAD_ATTRIBUTE, ORDERS
 from messaging import JSON_CONTENT, SOURCE
 from messaging.attributes import LONGEST_CORRELATION_ID, LONGEST_ID, LONGEST_SOURCE
-from query_service.documents.schemas import UUID_SCHEMA, Schema
+from query_service.documents.schemas import COMMAND_YEARS, UUID_SCHEMA, Schema, time_schema
 
 # Undo and redo without the version that was seen are refused.
 NEED_VERSION = frozenset({"UndoLastChange", "RedoLastChange"})
@@ -49,7 +49,10 @@ def command_headers(command_type: str) -> Schema:
         "ce_id": _told(UUID_SCHEMA, "The command id: sent again under it, a command has no second effect."),
         "ce_source": _text(LONGEST_SOURCE, "The terminal."),
         "ce_subject": _told(UUID_SCHEMA, "The order id; the record's key is the same."),
-        "ce_time": _time("When it was asked for, by the terminal's clock; in the years 2000 to 2099."),
+        "ce_time": _told(
+            time_schema(COMMAND_YEARS),
+            "When it was asked for, by the terminal's clock; in the years 2000 to 2099.",
+        ),
         "ce_tenantid": _text(LONGEST_ID, "Whose order it is."),
         "ce_actor": _text(LONGEST_ID, "Who asks for it."),
         "ce_correlationid": _text(

@@ -19,6 +19,16 @@ UUID_SCHEMA: Mapping[str, Any] = {
     "maxLength": 36,
     "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
 }
+# Of a command, by the terminal's clock.
+COMMAND_YEARS = "20[0-9]{2}"
+
+
+def time_schema(years: str) -> Schema:
+    """Return the schema of a time of RFC 3339 in these years, which are a pattern such as `20[0-9]{2}`.
+
+    Only the year is in the pattern: the format says the rest, and years by UTC may begin some hours aside.
+    """
+    return {"type": "string", "format": "date-time", "pattern": f"^({years})-"}
 
 
 # There are no models of earlier shapes to make schemas from: only what lifts them to the newest.

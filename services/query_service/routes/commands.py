@@ -124,7 +124,10 @@ router.add_api_route(
     "/commands/{command_id}", response_model=CommandOutcome, responses={404: {"model": ProblemDetails}}
 )
 async def show_command(service: TheService, caller: TheCaller, command_id: CommandId) -> dict[str, Any]:
-    """Tell what became of a command; of a cashier's own alone, where it is a cashier who asks."""
+    """Tell what became of a command; of a cashier's own alone, where it is a cashier who asks.
+
+    An outcome stays what it was for ever. A command that is still on its way has none: 404.
+    """
     row = await _stored(service, caller.tenant, command_id)
     if row is None or (caller.role is Role.CASHIER and row["actor"] != caller.actor):
         raise Problem.of("not-found", "There is no outcome of such a command.")

@@ -79,7 +79,11 @@ async def live_events(
     after: Place = None,
     last_event_id: LastEventId = None,
 ) -> EventStream:
-    """Follow the tenant's events as they happen, from now or from a place on; in order within each order."""
+    """Follow the tenant's events as they happen, from now or from a place on; in order within each order.
+
+    A reader that has lost its connection sends the last id as `Last-Event-ID`, as browsers do by themselves,
+    and misses nothing. An event may come again: pass over a version that is not above its order's last.
+    """
     unknown = [name for name in type if name not in EVENT_TYPES]
     if unknown:
         raise Problem.of_fields([("query.type", "must be one of " + ", ".join(EVENT_TYPES))])

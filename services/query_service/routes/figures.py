@@ -51,7 +51,11 @@ async def sales(
     as_of: AsOf = None,
     clock: ByClock = Clock.recorded,
 ) -> dict[str, Any]:
-    """Sum up what was sold, now or as of a time, by day or by what else is named."""
+    """Sum up what was sold, now or as of a time, by day or by what else is named.
+
+    Sums are always apart by currency. An order counts from its confirmation until it is voided. More than
+    10,000 rows are not given at once: ask for fewer days.
+    """
     groups = [SalesGroup.business_day] if group_by is None else group_by
     rows = await service.database.ask(
         caller.tenant,
@@ -79,7 +83,10 @@ async def products(
     limit: Annotated[int, Query(ge=1, le=MOST_PRODUCTS)] = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
-    """Tell how much of each product was sold; an order counts from its confirmation until it is voided."""
+    """Tell how much of each product was sold; an order counts from its confirmation until it is voided.
+
+    In order of product and currency: `next_cursor` of one page is `cursor` of the next, of the same question.
+    """
     page = await service.database.ask(
         caller.tenant,
         lambda conn: queries.product_quantities(
@@ -106,7 +113,11 @@ async def process_map(
     day_from: DayFrom = None,
     day_to: DayTo = None,
 ) -> ProcessMap:
-    """Map how orders flow: which event follows which, how often and after how long."""
+    """Map how orders flow: which event follows which, how often and after how long.
+
+    Waits are told by median and 95th percentile, in seconds by the terminals' clocks; `starts` and `ends`
+    tell with what orders begin and so far end.
+    """
     found = await service.database.ask(
         caller.tenant,
         lambda conn: queries.process_map(conn, caller.tenant, day_from=day_from, day_to=day_to),

@@ -36,7 +36,11 @@ async def order_history(
     after: Annotated[int, Query(ge=0, le=HIGHEST_VERSION, description="After this version.")] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_EVENTS)] = 200,
 ) -> dict[str, Any]:
-    """List what happened to an order, oldest first: who did what, when, and who authorised it."""
+    """List what happened to an order, oldest first: who did what, when, and who authorised it.
+
+    It comes from the event store, and is never behind. `next_after` of one page is `after` of the next; it is
+    null on the last one.
+    """
     events = await service.database.ask(
         caller.tenant,
         lambda conn: queries.order_history(conn, caller.tenant, order_id, after=after, limit=limit + 1),
@@ -62,7 +66,11 @@ async def order_at(
     ] = None,
     clock: ByClock = Clock.recorded,
 ) -> dict[str, Any]:
-    """Show an order as it was: at a version, or at a time."""
+    """Show an order as it was: at a version, or at a time.
+
+    Give one of the two. As of a time is the longest beginning of the order whose every event had happened by
+    then, by the clock. It comes from the event store, and is never behind.
+    """
     point = version if time is None else time
     if point is None or (version is not None and time is not None):
         raise Problem.of_fields([("query.version", "must be given, or time, and not both")])
@@ -82,7 +90,10 @@ async def order_diff(
     end: Annotated[Point, Query(alias="to", description="A version, or a time by the clock.")],
     clock: ByClock = Clock.recorded,
 ) -> dict[str, Any]:
-    """Tell what differs between an order as it was at one point and at another: lines, discounts, totals."""
+    """Tell what differs between an order as it was at one point and at another: lines, discounts, totals.
+
+    Each point is a version, or a time by the clock. It comes from the event store, and is never behind.
+    """
 
     async def question(conn: asyncpg.Connection) -> tuple[Order, Order]:
         return (

@@ -191,7 +191,10 @@ async def search(
     q: Annotated[Searched, Query(description="An order's, command's, product's or line's id, whole.")],
     limit: Annotated[int, Query(ge=1, le=MOST_ORDERS, description="Orders of each kind.")] = 20,
 ) -> dict[str, Any]:
-    """Find the order or command of an id, and the orders that ever had a product or line of it."""
+    """Find the order or command of an id, and the orders that ever had a product or line of it.
+
+    An id is compared whole; blanks around it are passed over. Of orders the newest come first.
+    """
     hits = await service.database.ask(
         caller.tenant, lambda conn: queries.search(conn, caller.tenant, q, limit=limit)
     )

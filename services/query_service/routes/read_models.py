@@ -20,7 +20,10 @@ router = v1_router(Tag.READ_MODELS)
 
 @router.get("/read-models", response_model=ReadModels)
 async def read_models(service: TheService, caller: TheCaller) -> dict[str, Any]:
-    """Tell of each read model how far behind it is, what is being done to it, and what is parked."""
+    """Tell of each read model how far behind it is, what is being done to it, and what is parked.
+
+    Parked orders are the tenant's; all else concerns the whole installation.
+    """
     topic = ORDERS.topics(service.settings.topic_prefix).events
 
     async def question(
