@@ -202,20 +202,23 @@ def _number(below: int, decimals: int, *, least: str = "minimum") -> WithJsonSch
     )
 
 
-def _printed(longest: int) -> dict[str, Any]:
-    # Spelt out: not every reader of JSON Schema knows Unicode's categories.
+def printed(longest: int) -> dict[str, Any]:
+    """Return the schema of a text without control characters.
+
+    What else is not printable goes by Unicode's categories, which not every reader of JSON Schema knows.
+    """
     return {"type": "string", "minLength": 1, "maxLength": longest, "not": {"pattern": f"[{_CONTROLS}]"}}
 
 
 def _words(longest: int) -> WithJsonSchema:
-    return _as_json(**_printed(longest), pattern=f"[^{_SPACES}]")
+    return _as_json(**printed(longest), pattern=f"[^{_SPACES}]")
 
 
 Identifier = Annotated[
     str,
     BeforeValidator(identifier),
     _as_json(
-        anyOf=[_printed(MAX_IDENTIFIER), {"type": "integer"}],
+        anyOf=[printed(MAX_IDENTIFIER), {"type": "integer"}],
         description="Printable characters; a whole number is taken as its digits.",
     ),
 ]

@@ -5,6 +5,7 @@ from typing import Any
 from commands import ORDERS
 from messaging.attributes import GREATEST_VERSION, LONGEST_CORRELATION_ID
 from orders import COMMAND_TYPES
+from orders.fields import printed
 from query_service.documents.examples import conversation
 from query_service.documents.headers import NEED_VERSION
 from query_service.documents.schemas import (
@@ -73,14 +74,11 @@ def _body_of(name: str) -> Schema:
                 "command is rejected. Undo and redo need it.",
             },
             "occurred_at": {
-                **time_schema(COMMAND_YEARS),
-                "type": ["string", "null"],
+                **_or_null(time_schema(COMMAND_YEARS)),
                 "description": "By the terminal's clock, in the years 2000 to 2099; without it, now.",
             },
             "correlation_id": {
-                "type": ["string", "null"],
-                "minLength": 1,
-                "maxLength": LONGEST_CORRELATION_ID,
+                **_or_null(printed(LONGEST_CORRELATION_ID)),
                 "description": "What the outcome and the events repeat; without it, the command's id.",
             },
         },
@@ -130,9 +128,13 @@ def _for_generators(field: Schema) -> Schema:
     if not kinds:
         return simple
     text = _for_generators(kinds[0])
-    if _NULL in kinds:
-        text["type"] = [text["type"], "null"]
-    return {**text, **simple}
+    return {**(_or_null(text) if _NULL in kinds else text), **simple}
+
+
+def _or_null(text: Schema) -> Schema:
+    """Return the schema of a text that may be null, which no `pattern` minds, so that every `not` would."""
+    unwanted = {"not": {"type": "string", **text["not"]}} if "not" in text else {}
+    return {**text, **unwanted, "type": [text["type"], "null"]}
 
 
 def _given(field: Schema) -> Schema:

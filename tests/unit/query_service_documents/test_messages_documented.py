@@ -334,6 +334,27 @@ def test_the_body_of_a_command_over_http_is_documented() -> None:
         assert alone["properties"]["type"]["enum"] == [name]
 
 
+def test_what_a_command_can_do_without_may_be_null() -> None:
+    """The body's schema and the service both take null for each field that says so."""
+    document = json.loads(written()["openapi.json"])
+    content = document["paths"]["/v1/commands"]["post"]["requestBody"]["content"]["application/json"]
+    schemas = document["components"]["schemas"]
+    schema = jsonschema_rs.validator_for({**content["schema"], "components": document["components"]})
+    nulls = {
+        name: dict.fromkeys(field for field, value in part["properties"].items() if "null" in value["type"])
+        for name, part in schemas.items()
+        if "properties" in part and name.startswith(COMMAND_TYPES) and "Data" in name
+    }
+    assert {"line_id"} == nulls["AddItemData"].keys()
+    for example in content["examples"].values():
+        body = example["value"]
+        names = [f"{body['type']}Data", *(f"{body['type']}DataBy{field.title()}" for field in body["data"])]
+        data = body["data"] | {key: None for name in names for key in nulls.get(name, ())}
+        body |= {"data": data, "correlation_id": None, "occurred_at": None}
+        schema.validate(body)
+        read_body(json.dumps(body).encode(), Caller("store-1", "anna", Role.CASHIER, None), "t", NOON)
+
+
 def test_what_a_command_is_made_of_has_one_type_and_a_name() -> None:
     """Of alternatives generators make awkward types, of numbers floats, of defaults required fields."""
     schemas = json.loads(written()["openapi.json"])["components"]["schemas"]
