@@ -201,7 +201,9 @@ def in_range(data: CommandData) -> bool:
             return True
 
 
-NUMBERS = st.from_regex(r"\A-?[0-9.]{1,12}\Z") | st.sampled_from(["0", "0.0", "00.50", "1e3", "", "1.", ".5"])
+NUMBERS = st.from_regex(r"\A-?[0-9.]{1,12}\Z") | st.sampled_from(
+    ["0", "-0", "0.0", "00.50", "1e3", "", "1.", ".5"]
+)
 CURRENCIES = st.sampled_from(["EUR", "DEM", "XAU", "XXX", "QQQ", "eur", "EUR\n"])
 DAYS = st.sampled_from(["1999-12-31", "2000-01-01", "2100-12-31", "2101-01-01", "2026-02-30", "20260101"])
 PERCENTS = st.sampled_from(["100", "100.00", "100.01", "0.01", "0.001", "-5", "150", "0100", "99.990"])
