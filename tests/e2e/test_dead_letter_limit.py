@@ -42,8 +42,11 @@ def mixed(flood: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
 
 
 async def dead_offsets(upstream: PlainClient, count: int) -> list[int]:
+    """Give the places of dead letters, once there are so many; one may be there again after a crash."""
     letters = await upstream.read("orders.dead-letters", count)
-    return sorted({int(headers_of(letter)["deadletter_offset"]) for letter in letters})
+    while len(offsets := {int(headers_of(letter)["deadletter_offset"]) for letter in letters}) < count:
+        letters = await upstream.read("orders.dead-letters", len(letters) + 1)
+    return sorted(offsets)
 
 
 async def told(service: ServiceProcess, status: int, where: str) -> str:
