@@ -135,6 +135,9 @@ class Relay:
     async def _step(self) -> int:
         """Delete what was sent before, and send one read's worth of rows; return how many."""
         connection = await self._database.connection()
+        if self._sent and self._database.generation != self._shards.session:
+            # Another relay may have the rows by now, and a restored database others of these ids.
+            raise ConnectionResetError("the session is lost that the rows were read over")
         await self._look_again(connection)
         await self._take_locks(connection)
         rows = await self._read(connection)
@@ -177,7 +180,10 @@ class Relay:
         if not self._sent:
             return
         try:
-            await (await self._database.connection()).execute(_DELETE, self._sent)
+            connection = await self._database.connection()
+            if self._database.generation != self._shards.session:
+                return
+            await connection.execute(_DELETE, self._sent)
         except Exception as error:  # noqa: BLE001 - a repeat is harmless
             log.warning("outbox.sent_not_deleted", error=repr(error))
         else:
