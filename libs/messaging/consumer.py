@@ -102,6 +102,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             with suppress(TimeoutError):
                 async with asyncio.timeout(REVOKE_WAIT), self._in_flight:
                     await self._commits.flush()
+            self._commits.forget()
             await self._app.stop()
             await asyncio.wait({watcher})
             self._progress.forget(self._positions)
@@ -245,7 +246,7 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         self._positions.update(positions)
         self._progress.handled({p: found[-1].timestamp for p, found in batch.items() if p not in held})
         self._hold_back(held, epoch)
-        await self._commits.reached(positions)
+        self._commits.reached(positions)
 
     def _hold_back(self, held: Mapping[TopicPartition, int], epoch: int) -> None:
         """Fetch partitions no further than where they are held, and look again in a while."""

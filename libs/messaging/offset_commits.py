@@ -23,7 +23,7 @@ Positions = Mapping[TopicPartition, int]
 
 
 class OffsetCommits:
-    """The positions that a member has reached, and those of them that are not committed yet.
+    """The positions that a member has reached and not committed yet.
 
     `commit` commits; `acknowledged` learns what was committed.
     """
@@ -35,19 +35,14 @@ class OffsetCommits:
         self._acknowledged = acknowledged
         self._due: dict[TopicPartition, int] = {}
         self._last = 0.0
-        self._later: asyncio.Task[None] | None = None
+        self._committing: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
 
-    async def reached(self, positions: Positions) -> None:
-        """Commit these positions now, where the last commit is an interval ago, else within one."""
+    def reached(self, positions: Positions) -> None:
+        """Have these positions committed: at once where the last commit is an interval ago, else after it."""
         self._due.update(positions)
-        if self._later is not None and not self._later.done():
-            return
-        wait = self._last + INTERVAL - time.monotonic()
-        if wait <= 0:
-            await self.flush()
-        else:
-            self._later = asyncio.create_task(self._flush_after(wait))
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._keep_committing())
 
     async def now(self, positions: Positions) -> None:
         """Commit these positions. Raises what aiokafka raises, and TimeoutError."""
@@ -58,14 +53,17 @@ class OffsetCommits:
         self._acknowledged(positions)
 
     async def flush(self) -> None:
-        """Commit what is due. What can't be is lost without harm: the database has it."""
+        """Commit what is due. What can't be stays due, unless its partition was taken away."""
         due = dict(self._due)
         if not due:
             return
         try:
             await self.now(due)
-        except (*GONE, TimeoutError) as error:
+        except GONE as error:
             log.info("consumer.commit_failed", error=repr(error))
+        except Exception as error:  # noqa: BLE001 - nothing is lost: the database has it
+            log.warning("consumer.commit_failed", error=repr(error))
+            return
         for partition, offset in due.items():
             if self._due.get(partition) == offset:
                 del self._due[partition]
@@ -73,9 +71,12 @@ class OffsetCommits:
     def forget(self) -> None:
         """Commit nothing of what is due: the partitions are another's, or are to go on from elsewhere."""
         self._due.clear()
-        if self._later is not None:
-            self._later.cancel()
+        if self._committing is not None:
+            self._committing.cancel()
+            self._committing = None
 
-    async def _flush_after(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-        await self.flush()
+    async def _keep_committing(self) -> None:
+        # Positions that are reached while one commit is under way are the next one's.
+        while self._due:
+            await asyncio.sleep(max(0.0, self._last + INTERVAL - time.monotonic()))
+            await self.flush()
