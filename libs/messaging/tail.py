@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Self
 from uuid import UUID
 
@@ -30,6 +30,7 @@ _POLL_MS = 500
 _PAGE_RECORDS = 2_000
 # Who comes back after longer than this was away, not Kafka.
 _AWAY = 1.0
+_REST = 0.5
 
 
 class TopicMadeAnew(Exception):
@@ -99,6 +100,13 @@ class TopicTail:
             return page
         finally:
             self._left_at = time.monotonic()
+
+    @staticmethod
+    async def rest(wanted: asyncio.Event) -> None:
+        """Wait for half a second, unless and until records are `wanted`: nobody needs each as it comes."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_REST):
+                await wanted.wait()
 
     async def _poll(self) -> list[ConsumerRecord[bytes, bytes]]:
         try:

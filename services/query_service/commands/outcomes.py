@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
@@ -27,8 +27,6 @@ log = structlog.get_logger(__name__)
 
 RETRY_DELAY = 1.0
 SILENCE = 10.0
-# While nobody waits for one, outcomes are not fetched one by one as they come.
-REST = 0.5
 
 
 class Told(NamedTuple):
@@ -112,7 +110,7 @@ class Outcomes:
                     while True:
                         for record in await tail.next_page():
                             self._see(record)
-                        await self._rest()
+                        await tail.rest(self._somebody)
             except (TopicMadeAnew, RecordsGone) as gone:
                 log.error("outcomes.topic_changed", reason=str(gone))  # noqa: TRY400 - no fault of ours
             except Exception as error:  # noqa: BLE001 - told, and the next try may find it mended
@@ -138,12 +136,6 @@ class Outcomes:
                 del self._waiting[key]
             if not self._waiting:
                 self._somebody.clear()
-
-    async def _rest(self) -> None:
-        """Wait for a while, unless and until somebody waits for an outcome."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(REST):
-                await self._somebody.wait()
 
     async def stop_at(self, stopping: asyncio.Event) -> None:
         """Let all go who wait, and who come to wait, once the service is to end."""

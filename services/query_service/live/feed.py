@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import NamedTuple
 from uuid import UUID
 
@@ -27,8 +27,6 @@ WAITING = 1_000
 RETRY_DELAY = 1.0
 # Kafka answers twice a second: after this much silence, what we know of the ends is old.
 SILENCE = 10.0
-# While nobody reads, events are not fetched one by one as they come.
-REST = 0.5
 # Others get their turn within so many records.
 _RECORDS_AT_A_TIME = 200
 
@@ -108,7 +106,7 @@ class Feed:
                         # A partition that was added has a place before its first record.
                         self._positions = dict.fromkeys(tail.positions, 0) | self._positions
                         await self._hand_out(page)
-                        await self._rest()
+                        await tail.rest(self._somebody)
             except (TopicMadeAnew, RecordsGone) as gone:
                 log.error("live.topic_changed", reason=str(gone))  # noqa: TRY400 - no fault of ours
                 self._end_all("the topic has changed")
@@ -137,12 +135,6 @@ class Feed:
                 del self._readers[tenant]
             if not self._readers:
                 self._somebody.clear()
-
-    async def _rest(self) -> None:
-        """Wait for a while, unless and until somebody reads."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(REST):
-                await self._somebody.wait()
 
     def place(self, passed: Mapping[int, int]) -> str:
         """Return the place behind all that was handed out, or further where a reader has passed it."""
