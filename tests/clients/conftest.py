@@ -55,3 +55,11 @@ def system(session_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -
 
         asyncio.run(ready())
         yield System(installation, query_service, command_service)
+
+
+@pytest.fixture
+async def conn(installation: Installation) -> AsyncIterator[asyncpg.Connection]:
+    """Give a superuser's connection to the database of the module's `installation`."""
+    made = await asyncpg.connect(installation.database_url("postgres"))
+    yield made
+    await made.close()

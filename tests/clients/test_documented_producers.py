@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -50,14 +50,6 @@ def installation(
     with fresh_installation(session_servers, tmp_path_factory.mktemp("documented")) as made:
         made.service("command_service", refuse_wrong_partition="true")
         yield made
-
-
-@pytest.fixture
-async def conn(installation: Installation) -> AsyncIterator[asyncpg.Connection]:
-    """Give a superuser's connection."""
-    made = await asyncpg.connect(installation.database_url("postgres"))
-    yield made
-    await made.close()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -29,14 +29,6 @@ def installation(
     """Give the module's topics and schema."""
     with fresh_installation(session_servers, tmp_path_factory.mktemp("partitioners")) as made:
         yield made
-
-
-@pytest.fixture
-async def conn(installation: Installation) -> AsyncIterator[asyncpg.Connection]:
-    """Give a superuser's connection."""
-    made = await asyncpg.connect(installation.database_url("postgres"))
-    yield made
-    await made.close()
 
 
 def create_orders(installation: Installation, options: Mapping[str, str], source: str) -> dict[str, int]:
