@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from commands import ORDERS
-from faults.town import SERVICES, Town
+from faults.town import SERVICES, Town, beside
 from harness.guarantees import DEADLINE
 from harness.installation import Installation, delete_topics
 from harness.plain_client import plain_client
@@ -87,19 +87,14 @@ async def pair(servers: PrimaryAndStandby, session_servers: Servers, tmp_path: P
 @asynccontextmanager
 async def kept_busy(town: Pair) -> AsyncIterator[None]:
     """Keep sending while the body runs, whatever becomes of what is sent: a few orders at a time."""
-    enough = asyncio.Event()
 
-    async def load() -> None:
+    async def load(enough: asyncio.Event) -> None:
         while not enough.is_set():
             await town.load(orders=4)
             await asyncio.sleep(0.5)
 
-    loading = asyncio.create_task(load())
-    try:
+    async with beside(load):
         yield
-    finally:
-        enough.set()
-        await loading
 
 
 async def decided(conn: asyncpg.Connection, more: int) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,18 @@ SERVICES = {
 BATCH_RECORDS = "10"
 # Under load: how many commands wait at most, and the seconds between two loads.
 UNDECIDED, PAUSE = 150, 0.3
+
+
+@asynccontextmanager
+async def beside(load: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Have this done while the body runs; it ends once the event that it is given is set."""
+    enough = asyncio.Event()
+    loading = asyncio.create_task(load(enough))
+    try:
+        yield
+    finally:
+        enough.set()
+        await loading
 
 
 class Town:
@@ -78,10 +90,9 @@ class Town:
     @asynccontextmanager
     async def under_load(self) -> AsyncIterator[None]:
         """Keep sending while the body runs, with a bounded number of commands not yet decided."""
-        enough = asyncio.Event()
         conn = await asyncpg.connect(self.installation.database_url("postgres"))
 
-        async def load() -> None:
+        async def load(enough: asyncio.Event) -> None:
             while not enough.is_set():
                 await self.load(orders=4)
                 due = len(command_ids(self.sent)) - UNDECIDED
@@ -90,12 +101,10 @@ class Town:
                     if await conn.fetchval("SELECT count(*) FROM command_outcomes") >= due:
                         break
 
-        loading = asyncio.create_task(load())
         try:
-            yield
+            async with beside(load):
+                yield
         finally:
-            enough.set()
-            await loading
             await conn.close()
 
     async def stored(self) -> None:
