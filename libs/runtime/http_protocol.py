@@ -10,7 +10,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 log = structlog.get_logger(__name__)
 
 LARGEST_HEAD = 64 * 1024
-"""Bytes of a request before its body; what comes with its last piece is not counted."""
+"""Bytes of a request before its body, or of what is no body between and behind a body's chunks.
+
+What comes with its last piece is not counted.
+"""
 # Who waits for answers sends one with a piece of data.
 _OFFERS_AT_ONCE = 8
 
@@ -24,10 +27,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     _in_head = False
     _head = 0
+    # Whether what comes is behind the head.
+    _in_body = False
 
     def data_received(self, data: bytes) -> None:
         """Take what the client has sent."""
         self._unset_keepalive_if_required()
+        began_before = self._in_head
         for _ in range(_OFFERS_AT_ONCE):
             try:
                 self.parser.feed_data(data)
@@ -36,10 +42,14 @@ class HttpProtocol(HttpToolsProtocol):
                     break
                 data = self._head_without_offer() + data[offer.args[0] :]
                 self.parser = httptools.HttpRequestParser(self)
+                # As uvicorn's own.
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             except httptools.HttpParserError:
                 break
             else:
-                self._bound_head(len(data))
+                # A piece that ends behind the size of a chunk may be a body's but for that.
+                if began_before or not self._in_body:
+                    self._bound_head(len(data))
                 return
         self.send_400_response("This is no request that HTTP/1.1 allows, or its address is too long.")
 
@@ -81,15 +91,30 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self._in_head, self._head = True, 0
+        self._in_head, self._head, self._in_body = True, 0, False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; what is sent as one behind a body is none."""
+        if not self._in_body:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """End its head."""
-        self._in_head = False
+        self._in_head, self._in_body = False, True
         if not self.parser.should_upgrade():
             super().on_headers_complete()
 
+    def on_chunk_header(self) -> None:
+        """Begin a chunk of the body, or what follows the last one."""
+        self._in_head, self._head = True, 0
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._in_head = False
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """End it."""
+        self._in_head = False
         if not self.parser.should_upgrade():
             super().on_message_complete()

@@ -21,12 +21,17 @@ async def echo(request: Request) -> PlainTextResponse:
 APP = Starlette(routes=[Route("/", echo, methods=["POST"])])
 
 
+HEAD = b"POST / HTTP/1.1\r\nHost: here\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
 @pytest.mark.parametrize("piece", [b"a" * 4096, b"a: b\r\n" * 1000], ids=["one header", "many headers"])
-async def test_a_head_without_an_end_ends_the_connection(piece: bytes) -> None:
-    """Past the bound no more of a head is taken in: 431, and the connection is closed."""
+@pytest.mark.parametrize("begun", [HEAD + b"X: ", CHUNKED + b"0\r\nX: "], ids=["before a body", "behind it"])
+async def test_headers_without_an_end_end_the_connection(begun: bytes, piece: bytes) -> None:
+    """Past the bound no more headers are taken in: 431, and the connection is closed."""
     async with serve_app(APP, "127.0.0.1", 0) as port, asyncio.timeout(DEADLINE):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"POST / HTTP/1.1\r\nHost: here\r\nX: ")
+        writer.write(begun)
         sent = 0
         while not reader.at_eof() and sent < 100 * LARGEST_HEAD:
             try:
@@ -39,6 +44,22 @@ async def test_a_head_without_an_end_ends_the_connection(piece: bytes) -> None:
                 assert answer.startswith(b"HTTP/1.1 431 ")
                 break
         assert sent < 2 * LARGEST_HEAD + 16 * len(piece)
+        writer.close()
+
+
+async def test_a_long_body_in_chunks_is_read_whole() -> None:
+    """A chunk may be longer than what is bounded, and what comes behind the last one changes nothing."""
+    chunks = [b"x" * size for size in (1, 3 * LARGEST_HEAD, 10)]
+    async with serve_app(APP, "127.0.0.1", 0) as port, asyncio.timeout(DEADLINE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(CHUNKED)
+        for chunk in chunks:
+            writer.write(b"%x\r\n" % len(chunk))
+            await writer.drain()
+            writer.write(chunk + b"\r\n")
+        writer.write(b"0\r\nX-Late: no header\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        assert await reader.readexactly(sum(map(len, chunks))) == b"".join(chunks)
         writer.close()
 
 
