@@ -71,9 +71,12 @@ class Elsewhere:
         )
         return request._replace(command=None, refusal=rejected(WRONG_PARTITION, text))
 
-    def tell(self, requests: Iterable[Request]) -> None:
-        """Count those that lie elsewhere, once they are stored, and warn of each source once."""
-        for request in requests:
+    def tell(self, results: Iterable[tuple[Request, str]]) -> None:
+        """Count the commands that lie elsewhere, once their results are stored; warn of each source once."""
+        for request, result in results:
+            # What was refused for something else, such as another order's key, has no place to be told of.
+            if request.command is None and result != WRONG_PARTITION:
+                continue
             belongs = self._belongs(request)
             if belongs is None:
                 continue

@@ -132,11 +132,11 @@ class CommandHandler(Generic[S]):
         """
         async with self._one_at_a_time, self._discarding():
             connection = await self._connection()
-            await self._holding.look(connection)
+            any_set_aside = await self._holding.look(connection)
             if found := self._elsewhere.found:
                 await count_elsewhere(connection, self._topics.commands, found)
                 self._elsewhere.noted(found)
-            if not self._holding.any_released():
+            if not any_set_aside:
                 return []
             return await read_released(
                 connection, self._topics.commands, self._holding.partitions, RELEASED_RECORDS
@@ -276,7 +276,7 @@ class CommandHandler(Generic[S]):
     def _tell(self, decided: Decided[S], work: Work) -> None:
         """Count and log what became of the work, once it is stored."""
         aggregate_id = f"{self._store.tables.aggregate}_id"
-        self._elsewhere.tell(request for request, _ in decided.results)
+        self._elsewhere.tell(decided.results)
         for request, result in decided.results:
             COMMANDS.labels(result).inc()
             if result not in {"accepted", REPEATED}:

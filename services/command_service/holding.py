@@ -82,11 +82,13 @@ class Holding:
         # Nobody but us places holds on what is ours: those that there were are known after the first look.
         return bool(letters) or not self._known or bool(self._open())
 
-    async def look(self, conn: asyncpg.Connection) -> None:
-        """Read what is held by now, and keep the metrics."""
+    async def look(self, conn: asyncpg.Connection) -> bool:
+        """Read what is held by now, and keep the metrics; return whether any record is set aside."""
         await self._read(conn)
         aside = any(hold.source is not None for hold in self._holds.values())
-        self._tell(await count_set_aside(conn, self._topic) if aside else {})
+        counts = await count_set_aside(conn, self._topic) if aside else {}
+        self._tell(counts)
+        return bool(counts)
 
     async def judge(
         self,
@@ -133,10 +135,6 @@ class Holding:
             else:
                 found.append(letter)
         return found
-
-    def any_released(self) -> bool:
-        """Tell whether an operator has released what was held: only then is there something to judge anew."""
-        return any(hold.released_to is not None for hold in self._holds.values())
 
     def problem(self) -> str | None:
         """Name the partitions that are held back, and the verb that lets them go on; None if none is."""
