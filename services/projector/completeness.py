@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import asyncpg
 import structlog
 
 from messaging import KafkaConnection, TopicReader
@@ -67,7 +68,6 @@ class Completeness:
                 async with asyncio.timeout(GIVEN_UP_AFTER):
                     await self.tell(read_model)
             except Exception as error:  # noqa: BLE001 - what is told grows old, and nothing else depends on it
-                self._database.discard()
                 log.warning("completeness.unknown", read_model=read_model, error=repr(error))
             await asyncio.sleep(INTERVAL)
 
@@ -83,9 +83,11 @@ class Completeness:
             await asyncio.sleep(LOOK_INTERVAL)
 
     async def _note(self, read_model: str, reached: _Reached, topic: tuple[str, UUID]) -> bool:
-        async with self._asking:
-            conn = await self._database.connection()
+        async def note(conn: asyncpg.Connection) -> bool:
             return await note_complete(conn, read_model, reached.until, topic, reached.ends)
+
+        async with self._asking:
+            return await self._database.use(note)
 
     async def _find(self) -> _Reached:
         until: datetime = await self._ask(_RECORDED_UNTIL)
@@ -97,4 +99,4 @@ class Completeness:
 
     async def _ask(self, question: str, *values: object) -> Any:  # noqa: ANN401 - any value
         async with self._asking:
-            return await (await self._database.connection()).fetchval(question, *values)
+            return await self._database.use(lambda conn: conn.fetchval(question, *values))

@@ -59,6 +59,7 @@ class Looking:
         self.wanted = await read_desired_states(conn, self.wanted)
         for name, watcher in self._watchers.items():
             watcher.see(self.wanted[name])
+        for watcher in self._watchers.values():
             await watcher.look(conn)
         if time.monotonic() - self._places_at > PLACES_INTERVAL:
             self._tell_replays(await read_places(conn, self._topic))

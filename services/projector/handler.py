@@ -127,7 +127,7 @@ class Projector:
         return decisions
 
     async def handle(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]) -> None:
-        """Apply the records in one transaction that first moves the checkpoints.
+        """Apply the records in one transaction that moves the checkpoints too, or does nothing.
 
         An order that can't be applied is parked in it, and its neighbours go on. Raises Fenced when a
         partition was taken by another process, or a batch doesn't begin where its checkpoint stands;
