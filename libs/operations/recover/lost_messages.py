@@ -110,6 +110,8 @@ def read_outcome(record: Record, headers: str) -> TopicOutcome | None:
     data = jiter.from_json(value)
     accepted = attributes.text("type").endswith(f".{ACCEPTED}")
     code = None if accepted else str(data["code"])
+    if code is not None and not (code and code.isprintable()):
+        raise ValueError("it has no code")
     outcome = TopicOutcome(
         attributes.text("tenantid"),
         str(attributes.uuid("causationid")),

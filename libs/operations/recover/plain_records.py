@@ -132,7 +132,7 @@ def plain_outcome(record: Record, headers: str) -> TopicOutcome | None:
                 if not all(map(_COMMAND_ID.fullmatch, ids)):
                     return None
                 says: tuple[str | None, str | None, str] = (None, str(version), array_text(ids))
-            case {"code": str(code)} if not accepted and code != COMMAND_ID_REUSED:
+            case {"code": str(code)} if not accepted and code != COMMAND_ID_REUSED and code.isprintable():
                 says = (code, None, "{}")
             case _:
                 return None

@@ -190,7 +190,7 @@ async def _restore_outcomes(work: Work, tenants: Mapping[str, TenantSettings]) -
                 elif (record.partition, record.offset) not in letters:
                     again.note(record)
             await behind.wait()
-            await behind.do(_write(work, await commands.answer(named)))
+            await behind.do(_write, work, await commands.answer(named))
     commands.leave_open(again)
     return again.first
 

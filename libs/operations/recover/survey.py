@@ -77,7 +77,7 @@ async def _survey_events(work: Work, scratch: Scratch, found: Survey) -> None:
 
     async with Behind() as behind:
         async for records in work.whole(work.topics.events):
-            await behind.do(compare(list(_readable(work, records, found))))
+            await behind.do(compare, list(_readable(work, records, found)))
     found.events = await scratch.events()
     found.contradict(*await scratch.judge_events())
 
@@ -94,9 +94,7 @@ def _readable(work: Work, records: Sequence[Record], found: Survey) -> Iterator[
 async def _survey_outcomes(work: Work, scratch: Scratch, found: Survey) -> None:
     async def compare(named: Sequence[tuple[CommandKey, str, Record]]) -> None:
         keys = [key for key, _, _ in named]
-        digests = [
-            sha256(headers.encode() + (record.value or b"")).hexdigest() for _, headers, record in named
-        ]
+        digests = [_digest(headers, record.value or b"") for _, headers, record in named]
         lacking, lacking_digests, differing = [], [], []
         for place, has_another in await compare_outcomes(work, keys, digests):
             _, headers, record = named[place]
@@ -118,7 +116,7 @@ async def _survey_outcomes(work: Work, scratch: Scratch, found: Survey) -> None:
                     key = (outcome.tenant_id, outcome.command_id)
                 if key is not None:
                     named.append((key, headers, record))
-            await behind.do(compare(named))
+            await behind.do(compare, named)
     found.contradict(*await scratch.judge_outcomes())
     found.outcomes, found.to_answer = await scratch.counts()
 
@@ -168,7 +166,7 @@ async def _survey_commands(work: Work, found: Survey) -> None:
                     named.append((key, record))
                 elif (record.partition, record.offset) not in letters:
                     _again(found, record)
-            await behind.do(look_up(named))
+            await behind.do(look_up, named)
 
 
 def _again(found: Survey, record: Record) -> None:

@@ -1,14 +1,16 @@
 """What every step of a recovery works with."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NamedTuple, Self
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, NamedTuple, ParamSpec, Self
 
 import asyncpg
 from aiokafka import ConsumerRecord
 
 from commands import Context
 from messaging import KafkaConnection, TopicReader, Topics
+
+P = ParamSpec("P")
 
 
 class Step(NamedTuple):
@@ -62,10 +64,12 @@ class Behind:
             self._under_way.cancel()
             await asyncio.wait([self._under_way])
 
-    async def do(self, work: Awaitable[None]) -> None:
-        """Begin once what was begun before has ended. Raises what that raised."""
+    async def do(
+        self, work: Callable[P, Coroutine[Any, Any, None]], *args: P.args, **named: P.kwargs
+    ) -> None:
+        """Begin it once what was begun before has ended. Raises what that raised."""
         await self.wait()
-        self._under_way = asyncio.ensure_future(work)
+        self._under_way = asyncio.create_task(work(*args, **named))
         # Its question is out before the next page is read.
         await asyncio.sleep(0)
 

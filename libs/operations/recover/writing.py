@@ -56,16 +56,6 @@ SELECT tenant_id, command_id, c.aggregate_id, command_type, actor, data::json, o
     version, headers::json, value, decided_at, '{{aggregate}}'
 """
 _OUTCOMES = f"""
-INSERT INTO command_outcomes (
-    {_COMMAND_COLUMNS}, code, version, headers, value, recorded_at, aggregate_type
-)
-SELECT tenant_id, command_id, c.aggregate_id, command_type, actor, data::json, occurred_at, fingerprint, code,
-    version, headers::json, value, decided_at, '{{aggregate}}'
-"""
-_COMMANDS = (
-    "$1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::bytea[]"
-)
-_OUTCOMES = f"""
 {_INSERT_OUTCOMES}
 FROM unnest(
     $1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::bytea[],
