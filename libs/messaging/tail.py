@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 from uuid import UUID
@@ -102,8 +102,14 @@ class TopicTail:
             self._left_at = time.monotonic()
 
     @staticmethod
-    async def rest(wanted: asyncio.Event) -> None:
-        """Wait for half a second, unless and until records are `wanted`: nobody needs each as it comes."""
+    async def rest(page: Sequence[object], wanted: asyncio.Event) -> None:
+        """Wait for half a second, unless and until records are `wanted`: nobody needs each as it comes.
+
+        Behind a full page there is more, and only others get their turn.
+        """
+        if len(page) >= _PAGE_RECORDS or wanted.is_set():
+            await asyncio.sleep(0)
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(_REST):
                 await wanted.wait()

@@ -108,9 +108,10 @@ class Outcomes:
                 async with TopicTail.open(self._kafka, self._topic) as tail:
                     self._tail = tail
                     while True:
-                        for record in await tail.next_page():
+                        page = await tail.next_page()
+                        for record in page:
                             self._see(record)
-                        await tail.rest(self._somebody)
+                        await tail.rest(page, self._somebody)
             except (TopicMadeAnew, RecordsGone) as gone:
                 log.error("outcomes.topic_changed", reason=str(gone))  # noqa: TRY400 - no fault of ours
             except Exception as error:  # noqa: BLE001 - told, and the next try may find it mended

@@ -106,7 +106,7 @@ class Feed:
                         # A partition that was added has a place before its first record.
                         self._positions = dict.fromkeys(tail.positions, 0) | self._positions
                         await self._hand_out(page)
-                        await tail.rest(self._somebody)
+                        await tail.rest(page, self._somebody)
             except (TopicMadeAnew, RecordsGone) as gone:
                 log.error("live.topic_changed", reason=str(gone))  # noqa: TRY400 - no fault of ours
                 self._end_all("the topic has changed")
