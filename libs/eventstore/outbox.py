@@ -56,8 +56,8 @@ async def storing_messages(conn: Connection) -> AsyncIterator[None]:
     hold a lock of the whole database until the commit is on the disk, and writers would queue up. Should it
     fail, the error is raised though all is committed.
     """
-    await conn.execute("BEGIN")
     try:
+        await conn.execute("BEGIN")
         yield
     except BaseException:
         if not conn.is_closed():

@@ -102,6 +102,8 @@ class BatchConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             with suppress(TimeoutError):
                 async with asyncio.timeout(REVOKE_WAIT), self._in_flight:
                     await self._commits.flush()
+            # What a batch that outlives this has reached is not committed.
+            self._epoch += 1
             self._commits.forget()
             await self._app.stop()
             await asyncio.wait({watcher})

@@ -46,7 +46,8 @@ class SharedProducer:
     async def send(self, message: Message) -> None:
         """Send a message with whatever else waits for its partition, and return when it is acknowledged.
 
-        Tries for about 10 seconds. Raises KafkaError: it may be on the topic then.
+        Waits for the topic's leaders, for room in the batch and for the answer, up to 10 seconds each. Raises
+        KafkaError: it may be on the topic then.
         """
         producer = self._producer
         count = len(await producer.partitions_for(message.topic))
@@ -62,7 +63,7 @@ class SharedProducer:
         self.acknowledged_at = time.monotonic()
 
     async def drop(self) -> None:
-        """Close the connections; what is not acknowledged yet fails at once, with ProducerClosed."""
+        """Close the connections; what waits for an acknowledgement fails at once, with ProducerClosed."""
         # aiokafka leaves who waits for it waiting.
         self._producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 - no public way
         await drop_producer(self._producer)

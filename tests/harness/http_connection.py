@@ -47,6 +47,8 @@ class HttpConnection(asyncio.Protocol):
     async def post(self, path: str, body: bytes) -> Answer:
         """Return the answer. Raises OSError and EOFError for a connection that is lost."""
         assert self._transport is not None
+        if self._transport.is_closing():
+            raise EOFError("the service has closed the connection")
         self._answer = asyncio.get_running_loop().create_future()
         head = (
             f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

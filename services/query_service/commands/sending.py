@@ -11,7 +11,7 @@ from messaging import KafkaConnection, Message, SharedProducer
 
 log = structlog.get_logger(__name__)
 
-# Of a whole send, the wait for a producer included. Longer than a producer tries by itself.
+# Of a whole send, the wait for a producer included.
 SEND_TIMEOUT = 15.0
 
 SENT = Counter("tillstream_http_commands_sent", "Commands put on Kafka for clients of the HTTP API.")
