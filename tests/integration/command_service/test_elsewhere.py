@@ -99,3 +99,16 @@ async def test_any_partitioner_looks_at_none(services: Services) -> None:
     await handler.look()
     assert await counted(services) == {}
     assert set((await services.outcomes()).values()) == {"accepted"}
+
+
+async def test_what_is_refused_for_something_else_has_no_place(services: Services) -> None:
+    """Another key than the order's, or a field that makes no sense, says nothing of a partitioner."""
+    handler = services.new(elsewhere=elsewhere("murmur2"))
+    await handler.assigned({})
+    there = create(False)
+    other_key = {**create(False), "key": str(uuid4()).encode()}
+    malformed = command("AddItem", there["key"].decode(), {})
+    await services.handle(handler, there, other_key, malformed)
+    assert sorted((await services.outcomes()).values()) == ["accepted", "bad_key", "malformed"]
+    await handler.look()
+    assert await counted(services) == {"/till/7": 1}

@@ -9,6 +9,7 @@ import structlog
 from commands import NO_SOURCE, SetAside
 from harness.plain_client import command
 from integration.command_service.conftest import PARTITION, Services
+from messaging import Assigned
 
 CREATE = {"cashier_id": "anna", "currency": "EUR"}
 NOTHING: dict[str, Any] = {"key": None, "value": None, "headers": []}
@@ -114,6 +115,19 @@ async def test_what_is_released_is_judged_by_the_build_of_then(services: Service
     assert list((await services.outcomes()).values()) == ["accepted"]
     assert len(await services.dead_letters()) == 1
     assert await noted(services) == []
+
+
+async def test_what_is_released_is_found_under_a_newer_hold(services: Services) -> None:
+    """A source that is set aside once more keeps nothing of what was released before from being judged."""
+    handler = services.new(limit=0)
+    await handler.assigned({PARTITION: Assigned(None, 0, 0)})
+    first, again = services.records(unreadable(), unreadable())
+    await handler.handle({PARTITION: [first]})
+    hold = await services.admin.fetchval("SELECT id FROM operations.holds")
+    await services.admin.execute(RELEASE, again.offset)
+    await handler.handle({PARTITION: [again]})
+    assert len(await held(services)) == 2
+    assert await handler.look() == [SetAside(hold, 0, first.offset)]
 
 
 async def test_what_is_released_waits_on_where_it_holds_its_partition(services: Services) -> None:
